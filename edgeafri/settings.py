@@ -1,0 +1,190 @@
+"""Settings: a mapping from YAML, JSON or the command line becomes a frozen dataclass, strictly.
+
+One definition, five uses: the class is the YAML schema, the command's options, the type the code sees, the cache key
+(`identity`) and the manifest entry. Field types: bool, int, float, str, Path, Literal, tuple[X, ...], dict[str, X],
+another dataclass, and `X | None`.
+"""
+
+import dataclasses
+import difflib
+import types
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from edgeafri.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def setting(default: Any, about: str, low: float | None = None, high: float | None = None, given: bool = False) -> Any:
+    """A field with its default, its sentence of help and its closed range [low, high].
+
+    `given` marks what belongs to a whole build rather than to one method (task, languages, data): a build fills it in.
+    """
+    metadata = {"about": about, "low": low, "high": high, "given": given}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def read(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+    """Make a `cls` from `values`; every unknown key, wrong type or value out of range is a ConfigError at `where`."""
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where}: expected key: value lines, got {values!r}", f"Known keys: {_listed(_names(cls))}.")
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]  # T is a dataclass
+    known = {}
+    for key, value in values.items():
+        name = str(key).replace("-", "_")
+        if name not in fields:
+            raise ConfigError(f"{where}: unknown setting '{key}'", did_you_mean(str(key), _names(cls)))
+        known[name] = _checked(fields[name], coerce(value, types_of(cls)[name], f"{where}.{key}"), f"{where}.{key}")
+    missing = [name for name, field in fields.items() if name not in known and _required(field)]
+    if missing:
+        raise ConfigError(f"{where}: '{missing[0]}' is missing", f"Add a line '{missing[0]}: ...'.")
+    return cls(**known)
+
+
+def coerce(value: Any, kind: Any, where: str) -> Any:
+    """`value` as `kind`; text from a command line is read as the kind it stands for. ConfigError when it cannot be."""
+    if dataclasses.is_dataclass(kind):
+        return value if isinstance(value, kind) else read(kind, value, where)  # type: ignore[arg-type]
+    origin = get_origin(kind)
+    if origin in (Union, types.UnionType):
+        return _coerce_optional(value, kind, where)
+    if origin is Literal:
+        return _coerce_choice(value, get_args(kind), where)
+    if origin is tuple:
+        items = value.split(",") if isinstance(value, str) else value
+        return tuple(coerce(item, get_args(kind)[0], where) for item in _iterable(items, where))
+    if origin is dict:
+        inner = get_args(kind)[1]
+        return {str(key): coerce(item, inner, f"{where}.{key}") for key, item in _mapping(value, where).items()}
+    return _coerce_plain(value, kind, where)
+
+
+def identity(settings: Any, digest: Callable[[Path], str]) -> dict[str, Any]:
+    """The settings as plain JSON, for the cache key and the manifest: a path counts by what it holds, not its name."""
+    return {field.name: _plain(getattr(settings, field.name), digest) for field in dataclasses.fields(settings)}
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The next step after a name that does not exist."""
+    names = sorted(known)
+    near = difflib.get_close_matches(word.replace("_", "-").lower(), names, n=1, cutoff=0.55)
+    return f"Did you mean '{near[0]}'? Known: {_listed(names)}." if near else f"Known: {_listed(names)}."
+
+
+@cache
+def types_of(cls: Any) -> dict[str, Any]:
+    """The type of every field of a settings class."""
+    return get_type_hints(cls)
+
+
+def _names(cls: type) -> list[str]:
+    return [field.name.replace("_", "-") for field in dataclasses.fields(cls)]
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _required(field: "dataclasses.Field[Any]") -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _checked(field: "dataclasses.Field[Any]", value: Any, where: str) -> Any:
+    low, high = field.metadata.get("low"), field.metadata.get("high")
+    too_low = low is not None and value is not None and value < low
+    too_high = high is not None and value is not None and value > high
+    if too_low or too_high:
+        upper = "and up" if high is None else f"to {high:g}"
+        lower = "anything" if low is None else f"{low:g}"
+        raise ConfigError(f"{where}: {value} is out of range", f"Use a value from {lower} {upper}.")
+    return value
+
+
+def _coerce_optional(value: Any, kind: Any, where: str) -> Any:
+    inner = [item for item in get_args(kind) if item is not types.NoneType]
+    if value is None or (isinstance(value, str) and value.lower() in ("none", "null")):
+        return None
+    return coerce(value, inner[0], where)
+
+
+def _coerce_choice(value: Any, choices: tuple[Any, ...], where: str) -> Any:
+    for choice in choices:
+        if value == choice or str(value) == str(choice):
+            return choice
+    hint = did_you_mean(str(value), [str(choice) for choice in choices])
+    raise ConfigError(f"{where}: '{value}' is not one of its values", hint)
+
+
+def _coerce_plain(value: Any, kind: Any, where: str) -> Any:
+    if kind is Any:
+        return value
+    try:
+        converted = _CONVERT[kind](value)
+    except (KeyError, TypeError, ValueError):
+        raise ConfigError(f"{where}: expected {_KINDS[kind]}, got {value!r}", f"Give {_KINDS[kind]}.") from None
+    return converted
+
+
+def _to_bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[str(value).lower()]
+
+
+def _to_int(value: Any) -> int:
+    if isinstance(value, bool) or (isinstance(value, float) and value != int(value)):
+        raise ValueError(value)
+    return int(value)
+
+
+def _to_float(value: Any) -> float:
+    if isinstance(value, bool):
+        raise TypeError(value)
+    return float(value)
+
+
+def _to_text(value: Any) -> str:
+    if isinstance(value, (Mapping, list, tuple)) or value is None:
+        raise TypeError(value)
+    return str(value)
+
+
+_CONVERT: dict[Any, Callable[[Any], Any]] = {
+    bool: _to_bool,
+    int: _to_int,
+    float: _to_float,
+    str: _to_text,
+    Path: lambda value: value if isinstance(value, Path) else Path(_to_text(value)).expanduser(),
+}
+_KINDS: dict[Any, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    Path: "a path",
+}
+
+
+def _iterable(value: Any, where: str) -> Iterable[Any]:
+    if isinstance(value, (list, tuple)):
+        return value
+    raise ConfigError(f"{where}: expected a list, got {value!r}", "Write it as [a, b] or a,b.")
+
+
+def _mapping(value: Any, where: str) -> Mapping[Any, Any]:
+    if isinstance(value, Mapping):
+        return value
+    raise ConfigError(f"{where}: expected key: value lines, got {value!r}", "Write one 'key: value' a line.")
+
+
+def _plain(value: Any, digest: Callable[[Path], str]) -> Any:
+    if isinstance(value, Path):
+        return {"sha256": digest(value)}
+    if isinstance(value, tuple):
+        return [_plain(item, digest) for item in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return identity(value, digest)
+    return value
