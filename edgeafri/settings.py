@@ -9,7 +9,6 @@ import dataclasses
 import difflib
 import types
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -32,12 +31,13 @@ def read(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     if not isinstance(values, Mapping):
         raise ConfigError(f"{where}: expected key: value lines, got {values!r}", f"Known keys: {_listed(_names(cls))}.")
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]  # T is a dataclass
+    kinds = types_of(cls)
     known = {}
     for key, value in values.items():
         name = str(key).replace("-", "_")
         if name not in fields:
             raise ConfigError(f"{where}: unknown setting '{key}'", did_you_mean(str(key), _names(cls)))
-        known[name] = _checked(fields[name], coerce(value, types_of(cls)[name], f"{where}.{key}"), f"{where}.{key}")
+        known[name] = _checked(fields[name], coerce(value, kinds[name], f"{where}.{key}"), f"{where}.{key}")
     missing = [name for name, field in fields.items() if name not in known and _required(field)]
     if missing:
         raise ConfigError(f"{where}: '{missing[0]}' is missing", f"Add a line '{missing[0]}: ...'.")
@@ -74,7 +74,6 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"Did you mean '{near[0]}'? Known: {_listed(names)}." if near else f"Known: {_listed(names)}."
 
 
-@cache
 def types_of(cls: Any) -> dict[str, Any]:
     """The type of every field of a settings class."""
     return get_type_hints(cls)

@@ -1,0 +1,111 @@
+"""Files, safely: content hashes remembered per machine, whole-or-nothing writes, clear words when a disk says no."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from edgeafri.errors import StorageError
+
+_CHUNK = 1 << 20
+
+
+def cache_folder() -> Path:
+    """Where this user's caches live: EDGEAFRI_CACHE, else the XDG cache folder."""
+    chosen = os.environ.get("EDGEAFRI_CACHE")
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgeafri"
+
+
+def sha256(path: Path) -> str:
+    """The content hash of one file, always read from disk."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+class Digests:
+    """Content hashes of this machine's files, computed again only when size, mtime or inode changed.
+
+    Use as a context manager: what was learnt is written back once, at the end. An unwritable cache costs time only.
+    """
+
+    def __init__(self, store: Path | None = None) -> None:
+        self._store = store or cache_folder() / "digests.json"
+        self._known: dict[str, list[Any]] = {}
+        self._changed = False
+
+    def __enter__(self) -> "Digests":
+        with suppress(OSError, ValueError):
+            known = json.loads(self._store.read_text("utf-8"))
+            self._known = known if isinstance(known, dict) else {}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._changed:
+            with suppress(OSError):
+                self._store.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(self._store, json.dumps(self._known))
+
+    def of(self, path: Path) -> str:
+        """The hash of a file; of a folder, the hash over its files' names and hashes in sorted order."""
+        if path.is_dir():
+            lines = [f"{file.relative_to(path)} {self.of(file)}" for file in sorted(path.rglob("*")) if file.is_file()]
+            return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        stat = path.stat()
+        seen = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+        name = str(path.resolve())
+        if name in self._known and self._known[name][:3] == seen:
+            return str(self._known[name][3])
+        return self.again(path)
+
+    def again(self, path: Path) -> str:
+        """The hash of a file, read from disk whatever is remembered."""
+        stat = path.stat()
+        digest = sha256(path)
+        self._known[str(path.resolve())] = [stat.st_size, stat.st_mtime_ns, stat.st_ino, digest]
+        self._changed = True
+        return digest
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file so that a reader, or a crash, finds the old one or the new one, never a part."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def json_text(value: Any) -> str:
+    """JSON as this project writes it: sorted keys, readable letters, one trailing newline."""
+    return json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+
+@contextmanager
+def storage(folder: Path) -> Iterator[None]:
+    """Turn what a disk refuses under `folder` into a StorageError with a next step."""
+    try:
+        yield
+    except PermissionError as error:
+        raise StorageError(f"{error.filename or folder}: not allowed to write there", _ELSEWHERE) from error
+    except OSError as error:
+        hint = _HINTS.get(error.errno or 0)
+        if hint is None:
+            raise
+        raise StorageError(f"{error.filename or folder}: {os.strerror(error.errno or 0)}", hint) from error
+
+
+_ELSEWHERE = "Choose a folder you may write to, for example with --work DIR."
+_FREE = "Free some space, or choose another disk with --work DIR; finished steps are kept and will be reused."
+_HINTS = {28: _FREE, 122: _FREE, 30: _ELSEWHERE, 20: _ELSEWHERE}  # no space, quota, read-only disk, not a folder

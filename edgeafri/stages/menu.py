@@ -1,0 +1,142 @@
+"""The menu of stages: what each takes and gives, and its settings, declared once.
+
+The settings class is the recipe's YAML, the command's options and help, the type the stage sees, the cache key and the
+manifest entry. This file imports no method: `load()` does, when a step runs.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, cast
+
+from edgeafri.artifact import Artifact, Kind
+from edgeafri.errors import UsageError
+from edgeafri.settings import did_you_mean, setting
+
+Tick = Callable[[int, int], None]
+"""Progress: (done, total), called as often as a stage likes."""
+
+
+class Method(Protocol):
+    """What a stage's module offers: do the work in the empty folder `out`, and say what can be counted."""
+
+    def run(self, source: Artifact, settings: Any, out: Path, tick: Tick) -> Mapping[str, Any]: ...
+
+
+_LANGUAGES = "ISO 639-3 codes of the languages to serve, separated by commas"
+_DATA = "labelled data: a folder with LANG/train.txt, dev.txt and test.txt"
+_TEXT = "raw text: a folder with LANG.txt, one sentence a line"
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """A small untrained XLM-R encoder, with a SentencePiece vocabulary learnt from the corpus."""
+
+    languages: tuple[str, ...] = setting((), _LANGUAGES, given=True)
+    vocabulary: int = setting(3000, "sub-words in the vocabulary", low=200, high=250_000)
+    layers: int = setting(3, "encoder layers", low=1, high=48)
+    hidden: int = setting(128, "width of the encoder", low=8, high=4096)
+    heads: int = setting(4, "attention heads; must divide the width", low=1, high=64)
+    ffn: int = setting(512, "width of the feed-forward layers", low=8, high=16384)
+    positions: int = setting(128, "longest input in sub-words", low=16, high=8192)
+    seed: int = setting(1, "seed of the random weights")
+
+
+@dataclass(frozen=True)
+class Finetune:
+    """A task head on a pretrained encoder, trained on labelled data, the best epoch chosen on dev."""
+
+    task: str = setting("ner", "the task to learn", given=True)
+    languages: tuple[str, ...] = setting((), _LANGUAGES, given=True)
+    data: Path | None = setting(None, _DATA, given=True)
+    epochs: int = setting(5, "passes over the training data", low=1, high=1000)
+    learning_rate: float = setting(5e-5, "peak learning rate of AdamW, with linear decay", low=0, high=1)
+    warmup: float = setting(0.1, "share of the steps that the learning rate rises", low=0, high=1)
+    batch: int = setting(16, "sentences a step", low=1, high=4096)
+    max_length: int = setting(164, "sub-words a training sentence; longer ones are cut into windows", low=8, high=8192)
+    dropout: float | None = setting(None, "dropout everywhere; the model's own when not given", low=0, high=0.9)
+    seed: int = setting(1, "seed of the order, the dropout and the head")
+
+
+@dataclass(frozen=True)
+class Trim:
+    """Drop the vocabulary that the target languages never use: the largest lever there is on size."""
+
+    languages: tuple[str, ...] = setting((), _LANGUAGES, given=True)
+    text: Path | None = setting(None, _TEXT, given=True)
+    data: Path | None = setting(None, _DATA + "; train and dev count, test never", given=True)
+    keep: Literal["auto", "corpus", "scripts"] = setting(
+        "auto", "pieces that the corpus uses, or all in the languages' scripts; auto: corpus when raw text is given"
+    )
+
+
+@dataclass(frozen=True)
+class ExportOnnx:
+    """The model as an ONNX graph, with its logits checked against torch."""
+
+    opset: int = setting(18, "ONNX opset of the graph", low=13, high=21)
+    tolerance: float = setting(1e-4, "largest difference allowed between the logits of torch and ONNX", low=0)
+
+
+@dataclass(frozen=True)
+class Optimize:
+    """A leaner graph: constants folded, dead nodes and weights removed, attention fused where it pays."""
+
+    fuse: Literal["none", "attention"] = setting("none", "fused attention and layer-norm nodes of onnxruntime")
+
+
+@dataclass(frozen=True)
+class Quantize:
+    """Int8 weights: signed and per output channel in the linear layers, per row in the embeddings."""
+
+    weights: Literal["int8", "float32"] = setting("int8", "linear layers; activations are quantized as they come")
+    embeddings: Literal["int8", "float32"] = setting("int8", "embedding tables")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Everything a device needs and nothing else: graph, tokenizer, labels, golden sentences, card."""
+
+    languages: tuple[str, ...] = setting((), _LANGUAGES, given=True)
+    golden: int = setting(4, "golden sentences a language", low=1, high=12)
+    margin: float = setting(1.0, "least distance between the two best logits of every golden word", low=0)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One line of the menu. A `resumable` stage finds its own unfinished folder again after a kill."""
+
+    name: str
+    takes: Kind
+    gives: Kind
+    settings: type
+    resumable: bool = False
+
+    @property
+    def about(self) -> str:
+        return str(self.settings.__doc__)
+
+
+MENU = (
+    Stage("scratch", "corpus", "torch", Scratch),
+    Stage("finetune", "torch", "torch", Finetune, resumable=True),
+    Stage("trim", "torch", "torch", Trim),
+    Stage("export-onnx", "torch", "onnx", ExportOnnx),
+    Stage("optimize", "onnx", "onnx", Optimize),
+    Stage("quantize", "onnx", "onnx", Quantize),
+    Stage("bundle", "onnx", "bundle", Bundle),
+)
+
+
+def stage(name: str) -> Stage:
+    """The menu line of that name; UsageError with a suggestion when there is none."""
+    for line in MENU:
+        if line.name == name:
+            return line
+    raise UsageError(f"unknown stage '{name}'", did_you_mean(name, [line.name for line in MENU]))
+
+
+def load(name: str) -> Method:
+    """The method behind a menu line. Imports it, and torch with it."""
+    return cast("Method", importlib.import_module(f"edgeafri.stages.{stage(name).name.replace('-', '_')}"))
