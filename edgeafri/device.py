@@ -1,0 +1,182 @@
+"""Device profiles: what a small device can do and what a bundle may cost there, every number with its source."""
+
+import dataclasses
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from edgeafri import settings
+from edgeafri.errors import ConfigError, UsageError
+
+Isa = Literal["neon", "dotprod", "vnni", "avx2", "wasm"]
+FOLDER_VARIABLE = "EDGEAFRI_PROFILES"
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A number with its unit and where it comes from: a key of the profile's `sources`, or why it was assumed."""
+
+    value: float
+    unit: str
+    source: str = ""
+    assumed: str = ""
+
+
+def in_unit(unit: str) -> Any:
+    """A field that holds a Fact in this unit."""
+    return field(metadata={"unit": unit})
+
+
+def at_least(low: int) -> Any:
+    """A field that holds a whole number of `low` or more."""
+    return field(metadata={"low": low})
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Multiply-accumulates per cycle and core. None is unknown.
+
+    `slow` was reached by a whole published model, with one core busy and with all cores of the cluster busy; `fast` is
+    what the instructions allow with perfect caches, so that nothing runs faster.
+    """
+
+    slow_one_core: Fact | None = in_unit("MAC/cycle")
+    slow_all_cores: Fact | None = in_unit("MAC/cycle")
+    fast: Fact | None = in_unit("MAC/cycle")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Cores of one kind. A phone has two clusters; the fastest is listed first."""
+
+    type: str
+    count: int = at_least(1)
+    ghz: Fact = in_unit("GHz")
+    fp32: Speed
+    int8: Speed
+
+
+@dataclass(frozen=True)
+class Memory:
+    """`free` is what a process may take while the system runs; a copied byte is read once and written once."""
+
+    free: Fact | None = in_unit("MB")
+    copy: Fact | None = in_unit("MB/s")
+    read: Fact | None = in_unit("MB/s")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a bundle may cost at most: times for one sentence of `seq_len` sub-words, special ones included."""
+
+    seq_len: int = at_least(1)
+    bundle_mb: Fact = in_unit("MB")
+    peak_rss_mb: Fact = in_unit("MB")
+    p95_ms: Fact = in_unit("ms")
+    load_ms: Fact = in_unit("ms")
+
+
+@dataclass(frozen=True)
+class DeviceProfile:
+    """One device. `cores` are listed fastest first; `threads` is the default on this device."""
+
+    name: str
+    title: str
+    soc: str
+    isa: Isa
+    threads: int = at_least(1)
+    recipe: str
+    cores: tuple[Cluster, ...]
+    memory: Memory
+    budget: Budget
+    sources: dict[str, str]
+
+
+def profile_names(folders: Iterable[Path] = ()) -> tuple[str, ...]:
+    """The devices there are, those of the user's folders included."""
+    return tuple(sorted({file.stem for folder in _searched(folders) for file in folder.glob("*.yaml")}))
+
+
+def read_profile(name: str, folders: Iterable[Path] = ()) -> DeviceProfile:
+    """The profile called `name`: from `folders`, else the user's, else the project's. UsageError when there is none."""
+    searched = _searched(folders)
+    for folder in searched:
+        file = folder / f"{name}.yaml"
+        if file.is_file():
+            return _profile(file)
+    raise UsageError(f"no device '{name}'", settings.did_you_mean(name, profile_names(searched)))
+
+
+def profile_folders() -> tuple[Path, ...]:
+    """Where profiles are looked for: the user's EDGEAFRI_PROFILES first, then the project's."""
+    packed = Path(__file__).parent / "profiles"
+    ours = packed if packed.is_dir() else Path(__file__).parent.parent / "profiles"
+    users = os.environ.get(FOLDER_VARIABLE)
+    return (Path(users).expanduser(), ours) if users else (ours,)
+
+
+def facts(part: Any, where: str) -> Iterator[tuple[str, Fact, str]]:
+    """Every known number of a profile: its path in the file, the fact, and the unit it must have."""
+    for item in dataclasses.fields(part):
+        value, place = getattr(part, item.name), f"{where}.{item.name}"
+        if isinstance(value, Fact):
+            yield place, value, item.metadata["unit"]
+        elif dataclasses.is_dataclass(value):
+            yield from facts(value, place)
+        elif isinstance(value, tuple):
+            for index, inner in enumerate(value):
+                yield from facts(inner, f"{place}[{index}]")
+
+
+def _searched(folders: Iterable[Path]) -> tuple[Path, ...]:
+    searched = (*folders, *profile_folders())
+    for folder in searched:
+        if not folder.is_dir():
+            raise UsageError(f"no folder '{folder}' of device profiles", f"Create it, or change {FOLDER_VARIABLE}.")
+    return searched
+
+
+def _profile(file: Path) -> DeviceProfile:
+    values = _parsed(file)
+    profile = settings.read(DeviceProfile, values, str(file))
+    _check_whole(profile, file)
+    for place, fact, unit in facts(profile, str(file)):
+        _check_fact(place, fact, unit, profile.sources)
+    return profile
+
+
+def _parsed(file: Path) -> Mapping[str, Any]:
+    import yaml  # the command line starts without it
+
+    try:
+        values: Mapping[str, Any] = yaml.safe_load(file.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: not readable as YAML ({error})", "Check its indentation and encoding.") from None
+    return values
+
+
+def _check_whole(profile: DeviceProfile, file: Path) -> None:
+    if profile.name != file.stem:
+        raise ConfigError(f"{file}: the name is '{profile.name}'", f"Name it '{file.stem}', as the file.")
+    count = sum(cluster.count for cluster in profile.cores)
+    if not count:
+        raise ConfigError(f"{file}.cores: no cores are listed", "List each kind of core, the fastest first.")
+    if profile.threads > count:
+        raise ConfigError(f"{file}.threads: {profile.threads} threads on {count} cores", f"Use 1 to {count}.")
+
+
+def _check_fact(place: str, fact: Fact, unit: str, sources: Mapping[str, str]) -> None:
+    if fact.unit != unit:
+        raise ConfigError(f"{place}: its unit must be {unit}, got '{fact.unit}'", f"Give the value in {unit}.")
+    if not 0 < fact.value < float("inf"):
+        raise ConfigError(f"{place}: {fact.value:g} {unit} is not a possible value", "Write null where it is unknown.")
+    if bool(fact.source) == bool(fact.assumed):
+        raise ConfigError(
+            f"{place}: give either 'source' or 'assumed'", "Name one of the sources, or say why the value was assumed."
+        )
+    if fact.source and fact.source not in sources:
+        raise ConfigError(f"{place}: no source '{fact.source}'", settings.did_you_mean(fact.source, sources))
+    if fact.assumed.lower() in ("true", "yes"):
+        raise ConfigError(f"{place}: 'assumed' needs its reason", "Write assumed: and why, in a few words.")

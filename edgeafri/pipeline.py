@@ -1,0 +1,210 @@
+"""The engine: check all steps before any work, then make or reuse one artifact after another.
+
+A step's folder is named after a key: the source, every step so far with its settings, side inputs by content, the code
+of the stage and the versions of the libraries. It is made as `.partial` and renamed when sealed, so a folder that looks
+finished is finished, and a build that was killed goes on from its last finished step.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from edgeafri import __version__
+from edgeafri.artifact import Artifact, Manifest, is_artifact, load, seal
+from edgeafri.chatter import chatter_to
+from edgeafri.errors import ConfigError, MissingPackage, StorageError
+from edgeafri.files import Digests, storage
+from edgeafri.recipe import Step
+from edgeafri.settings import identity, read
+from edgeafri.stages import menu
+
+LIBRARIES = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "onnxruntime", "tokenizers", "sentencepiece")
+_ROOT = Path(__file__).parent
+# A change in one of these changes what stages make.
+_SHARED_CODE = ("text.py", "dataset.py", "languages.py", "predict.py", "session.py", "stages/model.py")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One step, checked: its menu line and its complete settings."""
+
+    stage: menu.Stage
+    settings: Any
+
+
+@dataclass(frozen=True)
+class Started:
+    """A stage begins."""
+
+    stage: str
+
+
+@dataclass(frozen=True)
+class Ticked:
+    """A stage is at `done` of `total`."""
+
+    stage: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A stage's artifact is there; `seconds` is 0 when it was reused."""
+
+    stage: str
+    artifact: Artifact
+    reused: bool
+    seconds: float
+
+
+Event = Started | Ticked | Finished
+Tell = Callable[[Event], None]
+
+
+def plan(steps: Sequence[Step], kind: str, given: Mapping[str, Any]) -> tuple[Job, ...]:
+    """The steps as jobs, every stage, setting and hand-over checked. Raises ConfigError or UsageError; does no work.
+
+    `given` holds what belongs to the whole build (task, languages, data, text); a step's own settings go first.
+    """
+    jobs = []
+    for step in steps:
+        line = menu.stage(step.stage)
+        if line.takes != kind:
+            raise ConfigError(
+                f"step '{line.name}' takes a {line.takes} model, but gets a {kind} one at this place",
+                f"Put a step before it that gives {line.takes}: {_givers(line.takes)}.",
+            )
+        wanted = {field.name for field in fields(line.settings) if field.metadata.get("given")}
+        filled = {name: value for name, value in given.items() if name in wanted}
+        jobs.append(Job(line, read(line.settings, {**filled, **step.settings}, line.name)))
+        kind = line.gives
+    return tuple(jobs)
+
+
+def folders(jobs: Sequence[Job], source: Artifact, digests: Digests) -> tuple[str, ...]:
+    """The folder name of every step, known before any work because each key hangs on the keys before it."""
+    key, names = source.id, []
+    for job in jobs:
+        parts = [key, job.stage.name, identity(job.settings, digests.of), _code(job.stage.name, digests), versions()]
+        key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        names.append(f"{job.stage.name}-{key[:12]}")
+    return tuple(names)
+
+
+def build(jobs: Sequence[Job], source: Artifact, work: Path, digests: Digests, tell: Tell) -> tuple[Finished, ...]:
+    """Run the jobs in order below `work`; every step is reused when its folder is there."""
+    done: list[Finished] = []
+    with storage(work), workplace(work):
+        for job, folder in zip(jobs, folders(jobs, source, digests), strict=True):
+            tell(Started(job.stage.name))
+            done.append(run(job, source, work / folder, digests, tell))
+            tell(done[-1])
+            source = done[-1].artifact
+    return tuple(done)
+
+
+def run(job: Job, source: Artifact, target: Path, digests: Digests, tell: Tell) -> Finished:
+    """Make or reuse one artifact at `target`."""
+    if is_artifact(target):
+        return Finished(job.stage.name, load(target, digests), reused=True, seconds=0.0)
+    began = time.monotonic()
+    partial = _partial_folder(target, keep=job.stage.resumable)
+    with chatter_to(target.parent / "build.log"), _needing_packages(job.stage.name):
+        method = menu.load(job.stage.name)
+        facts = method.run(source, job.settings, partial, lambda done, total: tell(Ticked(job.stage.name, done, total)))
+    seal(partial, _manifest(job, source, facts, digests), digests)
+    partial.rename(target)
+    return Finished(job.stage.name, load(target, digests), reused=False, seconds=time.monotonic() - began)
+
+
+def make(job: Job, source: Artifact, out: Path, digests: Digests, tell: Tell) -> Finished:
+    """Run one stage into a folder of the user's choice, which must not exist yet."""
+    if out.exists():
+        raise StorageError(f"{out}: already there", "Choose another --out, or remove it first.")
+    with storage(out.parent):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        tell(Started(job.stage.name))
+        finished = run(job, source, out.absolute(), digests, tell)
+    tell(finished)
+    return finished
+
+
+def versions() -> dict[str, str]:
+    """The versions of this package and of the libraries that shape an artifact; without those not installed."""
+    from importlib import metadata
+
+    found = {"edgeafri": __version__}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@contextmanager
+def workplace(work: Path) -> Iterator[None]:
+    """One build at a time in a work folder: a second one would race for the same partial folders."""
+    import fcntl
+
+    work.mkdir(parents=True, exist_ok=True)
+    with (work / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            hint = "Wait for it to end, or choose another folder with --work DIR."
+            raise StorageError(f"{work}: another build is at work there", hint) from None
+        yield
+
+
+def _manifest(job: Job, source: Artifact, facts: Mapping[str, Any], digests: Digests) -> Manifest:
+    settings = identity(job.settings, digests.of)
+    return Manifest(
+        kind=job.stage.gives,
+        task=getattr(job.settings, "task", source.manifest.task),
+        languages=tuple(getattr(job.settings, "languages", ())) or source.manifest.languages,
+        stage=job.stage.name,
+        settings=settings,
+        parent=source.id,
+        versions=versions(),
+        files={},
+        facts=dict(facts),
+    )
+
+
+def _partial_folder(target: Path, keep: bool) -> Path:
+    partial = target.with_name(f"{target.name}.partial")
+    if partial.exists() and not keep:
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True, exist_ok=True)
+    return partial
+
+
+def _code(stage: str, digests: Digests) -> list[str]:
+    own = f"stages/{stage.replace('-', '_')}.py"
+    return [digests.of(_ROOT / name) for name in (own, *_SHARED_CODE)]
+
+
+def _givers(kind: str) -> str:
+    return ", ".join(line.name for line in menu.MENU if line.gives == kind)
+
+
+@contextmanager
+def _needing_packages(stage: str) -> Iterator[None]:
+    """Turn a missing library into the command that brings it. Our own modules are never missing."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] == "edgeafri":
+            raise
+        hint = "Install what building needs: pip install 'edgeafri[build]'. `edgeafri doctor` lists what is there."
+        raise MissingPackage(f"{stage} needs the package '{error.name}', which is not installed", hint) from error

@@ -1,0 +1,152 @@
+"""From words to labels through any encoder: the one path that teacher, bundle, workstation and board share.
+
+A forward function maps ids and mask, both int64 of shape (batch, length), to float32 logits of shape (batch, length,
+labels). Sub-words, windows and the choice of the first sub-word are the same whoever computes the logits, so a
+difference in labels is a difference of the model.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeafri.text import Window, windows
+
+Ids = NDArray[np.int64]
+Logits = NDArray[np.float32]
+Forward = Callable[[Ids, Ids], Logits]
+Tick = Callable[[int, int], None]
+OVERLAP = 32  # sub-words that neighbouring windows share, so that no word is read without context on both sides
+
+
+class Tokenizer(Protocol):
+    """What is needed of `tokenizers.Tokenizer`."""
+
+    def encode_batch(self, inputs: list[Any], is_pretokenized: bool, add_special_tokens: bool) -> list[Any]: ...
+
+    def token_to_id(self, token: str) -> int | None: ...
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The ids that every input starts and ends with, and the padding."""
+
+    start: int
+    end: int
+    pad: int
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One sentence: a label a word, its probability, and the distance of the two best logits (0 for an unread word)."""
+
+    labels: tuple[str, ...]
+    scores: tuple[float, ...]
+    margins: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One input of the model: a window of one sentence, its ids, and where each kept word's first sub-word stands."""
+
+    sentence: int
+    ids: tuple[int, ...]
+    words: tuple[int, ...]
+    firsts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Words to model inputs. `limit` is the longest input in sub-words, start and end included."""
+
+    tokenizer: Tokenizer
+    frame: Frame
+    limit: int
+
+    def rows(self, sentences: Sequence[Sequence[str]]) -> list[Row]:
+        """The inputs of sentences that are already split into words; a long sentence becomes several windows."""
+        words = [list(sentence) for sentence in sentences]
+        encoded = self.tokenizer.encode_batch(words, is_pretokenized=True, add_special_tokens=False)
+        return [row for index, item in enumerate(encoded) for row in self._windows(index, item, len(words[index]))]
+
+    def _windows(self, sentence: int, encoding: Any, words: int) -> list[Row]:
+        firsts, counts = _first_pieces(encoding.word_ids, words)
+        room = self.limit - 2
+        cuts = windows(counts, room, min(OVERLAP, room // 4))
+        return [self._row(sentence, encoding.ids, firsts, counts, window) for window in cuts]
+
+    def _row(self, sentence: int, ids: Sequence[int], firsts: list[int], counts: list[int], window: Window) -> Row:
+        read = [word for word in range(window.start, window.end) if counts[word]]
+        begin = firsts[read[0]] if read else 0
+        end = firsts[read[-1]] + counts[read[-1]] if read else 0
+        pieces = tuple(ids[begin:end])[: self.limit - 2]
+        kept = tuple(word for word in range(window.keep_start, window.keep_end) if counts[word])
+        places = tuple(firsts[word] - begin + 1 for word in kept)
+        return Row(sentence, (self.frame.start, *pieces, self.frame.end), kept, places)
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Labels sentences with `forward`, `batch` rows at once."""
+
+    encoder: Encoder
+    labels: tuple[str, ...]
+    forward: Forward
+    batch: int = 1
+
+    def label(self, sentences: Sequence[Sequence[str]], tick: Tick = lambda done, total: None) -> list[Labelled]:
+        """A label for every word of every sentence. A word without sub-words is outside every entity."""
+        logits = [np.zeros((len(words), len(self.labels)), dtype=np.float32) for words in sentences]
+        read = [np.zeros(len(words), dtype=bool) for words in sentences]
+        rows = sorted(self.encoder.rows(sentences), key=lambda row: len(row.ids))
+        for start in range(0, len(rows), self.batch):
+            chosen = rows[start : start + self.batch]
+            for row, values in zip(chosen, self.logits(chosen), strict=True):
+                logits[row.sentence][list(row.words)] = values[list(row.firsts)]
+                read[row.sentence][list(row.words)] = True
+            tick(start + len(chosen), len(rows))
+        return [_labelled(values, seen, self.labels) for values, seen in zip(logits, read, strict=True)]
+
+    def logits(self, rows: Sequence[Row]) -> Logits:
+        """Logits of shape (rows, longest row, labels), padded positions included."""
+        return self.forward(*padded([row.ids for row in rows], self.encoder.frame.pad))
+
+
+def padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[Ids, Ids]:
+    """Ids and mask, int64 of shape (rows, longest row)."""
+    longest = max(len(row) for row in rows)
+    ids = np.full((len(rows), longest), pad, dtype=np.int64)
+    mask = np.zeros((len(rows), longest), dtype=np.int64)
+    for index, row in enumerate(rows):
+        ids[index, : len(row)] = row
+        mask[index, : len(row)] = 1
+    return ids, mask
+
+
+def _first_pieces(word_ids: Sequence[int | None], words: int) -> tuple[list[int], list[int]]:
+    """For every word, where its first sub-word stands and how many it has."""
+    firsts, counts = [0] * words, [0] * words
+    for place, word in enumerate(word_ids):
+        if word is None:
+            continue
+        if counts[word] == 0:
+            firsts[word] = place
+        counts[word] += 1
+    return firsts, counts
+
+
+def _labelled(logits: Logits, read: NDArray[np.bool_], labels: tuple[str, ...]) -> Labelled:
+    if not len(logits):
+        return Labelled((), (), ())
+    best = logits.argmax(axis=1)
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    scores = shifted.max(axis=1) / shifted.sum(axis=1)
+    top = np.sort(logits, axis=1)[:, -2:]
+    margins = top[:, 1] - top[:, 0]
+    return Labelled(
+        tuple(labels[index] if seen else "O" for index, seen in zip(best, read, strict=True)),
+        tuple(float(score) for score in scores),
+        tuple(float(margin) for margin in margins),
+    )

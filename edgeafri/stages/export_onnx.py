@@ -1,0 +1,79 @@
+"""export-onnx: the model as an ONNX graph, through optimum, with its logits checked against torch."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from optimum.exporters.onnx import onnx_export_from_model
+
+from edgeafri.artifact import Artifact
+from edgeafri.errors import ModelError
+from edgeafri.predict import padded
+from edgeafri.session import IR_VERSION, forward, open_session
+from edgeafri.stages import model as door
+from edgeafri.stages.menu import ExportOnnx, Tick
+from edgeafri.tasks import task
+
+GRAPH = "model.onnx"
+_CARRIED = (
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "sentencepiece.bpe.model",
+)
+_LENGTHS = (3, 17, 40)  # one padded batch: what differs between lengths shows here
+
+
+def run(source: Artifact, settings: ExportOnnx, out: Path, tick: Tick) -> Mapping[str, Any]:
+    """Trace the graph with dynamic batch and sequence axes, pin its versions, compare logits on a padded batch."""
+    tick(0, 3)
+    model = door.read_model(source.path)
+    onnx_export_from_model(
+        model,
+        out,
+        opset=settings.opset,
+        task=task(source.manifest.task).export,
+        do_validation=False,
+        no_dynamic_axes=False,
+    )
+    tick(1, 3)
+    write_graph(onnx.load(out / GRAPH), out / GRAPH)
+    carry(source.path, out)
+    tick(2, 3)
+    difference = largest_difference(model, out / GRAPH)
+    if not difference <= settings.tolerance:
+        message = f"export-onnx: logits differ from torch by {difference:.2g}, allowed are {settings.tolerance:g}"
+        raise ModelError(message, "Report the model's architecture; --set export-onnx.tolerance=... lets it pass.")
+    return {"opset": settings.opset, "ir_version": IR_VERSION, "max_logit_difference": float(f"{difference:.1e}")}
+
+
+def largest_difference(model: Any, graph: Path) -> float:
+    """The largest absolute difference of torch's and onnxruntime's logits on one padded batch of random ids."""
+    random = np.random.default_rng(0)
+    top = model.config.vocab_size
+    longest = min(max(_LENGTHS), door.max_tokens(model.config))
+    rows = [random.integers(0, top, size=min(length, longest)).tolist() for length in _LENGTHS]
+    ids, mask = padded(rows, model.config.pad_token_id)
+    # A padding id inside the text would move the positions behind it, which no real input does.
+    ids[(ids == model.config.pad_token_id) & (mask == 1)] = top - 1
+    expected = door.forward(model)(ids, mask)
+    found = forward(open_session(graph, threads=1))(ids, mask)
+    seen = mask.astype(bool)
+    return float(np.abs(expected[seen] - found[seen]).max())
+
+
+def write_graph(graph: onnx.ModelProto, path: Path) -> None:
+    """Save a graph as one file, its versions pinned to what every supported onnxruntime reads."""
+    graph.ir_version = min(graph.ir_version, IR_VERSION)
+    onnx.save_model(graph, str(path), save_as_external_data=False)
+
+
+def carry(source: Path, out: Path) -> None:
+    """Copy what travels with a graph: configuration and tokenizer."""
+    for name in _CARRIED:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, out / name)

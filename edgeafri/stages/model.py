@@ -1,0 +1,141 @@
+"""The one way a torch model is loaded and saved: by every stage, by training and by the exporter."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from safetensors import SafetensorError
+
+from edgeafri.errors import ModelError
+from edgeafri.predict import Encoder, Forward, Frame, Ids, Logits
+
+_OFFSET_TYPES = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "xmod")
+_BROKEN = "The file may be cut off or damaged: copy or download it again."
+
+
+def read_model(path: Path, architecture: str | None = None, **config: Any) -> Any:
+    """The model in a folder, in float32 and in evaluation mode, as `architecture` or as its own config says.
+
+    Reads safetensors only and runs no code from the folder. A head that the weights lack is made new; any other missing
+    or misfitting weight is a ModelError.
+    """
+    model_class = _model_class(path, architecture or own_architecture(path))
+    try:
+        model, report = model_class.from_pretrained(
+            path,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            attn_implementation="eager",  # the exporter traces plain matrix products, which every device runs
+            output_loading_info=True,
+            **config,
+        )
+    except (SafetensorError, OSError, RuntimeError, ValueError) as error:
+        raise ModelError(f"{path}: the weights cannot be read ({_first_line(error)})", _BROKEN) from None
+    _check_complete(path, model, report)
+    return model.eval()
+
+
+def read_tokenizer(path: Path) -> Any:
+    """The fast tokenizer of a folder; one that exists only as a SentencePiece model is converted."""
+    try:
+        return transformers.AutoTokenizer.from_pretrained(
+            path, local_files_only=True, trust_remote_code=False, use_fast=True
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        hint = "The folder needs tokenizer.json or sentencepiece.bpe.model, as save_pretrained() writes them."
+        raise ModelError(f"{path}: no usable tokenizer there ({_first_line(error)})", hint) from None
+
+
+def write_model(model: Any, tokenizer: Any, out: Path) -> None:
+    """Save a model and its tokenizer, fast and slow, into a folder."""
+    model.save_pretrained(out, safe_serialization=True)
+    tokenizer.save_pretrained(out)
+
+
+def encoder(tokenizer: Any, limit: int) -> Encoder:
+    """Words to inputs with a transformers tokenizer, through the same path as on the device."""
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    return Encoder(backend, frame(tokenizer), limit)
+
+
+def frame(tokenizer: Any) -> Frame:
+    """The ids that inputs start and end with, and the padding. ModelError when the tokenizer has none."""
+    ids = (tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id)
+    if None in ids:
+        raise ModelError(
+            "the tokenizer names no start, end or padding token", "Set cls_token, sep_token and pad_token."
+        )
+    return Frame(*ids)
+
+
+def max_tokens(config: Any) -> int:
+    """The longest input the model's positions allow. RoBERTa's position table starts behind the padding index."""
+    positions = int(config.max_position_embeddings)
+    return positions - (int(config.pad_token_id) + 1 if config.model_type in _OFFSET_TYPES else 0)
+
+
+def labels_of(config: Any) -> tuple[str, ...]:
+    """The label of every output of the head, in order."""
+    return tuple(config.id2label[index] for index in range(len(config.id2label)))
+
+
+def forward(model: Any) -> Forward:
+    """A torch model as a forward function over numpy arrays, on the device the model is on."""
+
+    def run(ids: Ids, mask: Ids) -> Logits:
+        with torch.inference_mode():
+            where = model.device
+            output = model(input_ids=torch.from_numpy(ids).to(where), attention_mask=torch.from_numpy(mask).to(where))
+        logits: Logits = output.logits.float().cpu().numpy()
+        return logits
+
+    return run
+
+
+def own_architecture(path: Path) -> str:
+    """The architecture that a folder's config names."""
+    return architecture_of(read_config(path), path)
+
+
+def architecture_of(config: Mapping[str, Any], path: Path) -> str:
+    names = config.get("architectures")
+    if not names:
+        raise ModelError(f"{path}/config.json: no 'architectures'", "Save the model again with save_pretrained().")
+    return str(names[0])
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """config.json as it stands. ModelError when it is missing or not JSON."""
+    try:
+        values = json.loads((path / "config.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}/config.json: cannot be read ({_first_line(error)})", _BROKEN) from None
+    if not isinstance(values, dict):
+        raise ModelError(f"{path}/config.json: not a mapping", _BROKEN)
+    return values
+
+
+def _model_class(path: Path, architecture: str) -> Any:
+    found = getattr(transformers, architecture, None)
+    if not (isinstance(found, type) and issubclass(found, transformers.PreTrainedModel)):
+        hint = "EdgeAfri runs no code from model folders; use an architecture of transformers, such as XLM-R."
+        raise ModelError(f"{path}/config.json: transformers has no architecture '{architecture}'", hint)
+    return found
+
+
+def _check_complete(path: Path, model: Any, report: Mapping[str, Any]) -> None:
+    body = f"{model.base_model_prefix}."
+    missing = [name for name in report["missing_keys"] if name.startswith(body) and "position_ids" not in name]
+    if missing:
+        raise ModelError(f"{path}: {len(missing)} weights are missing, such as {sorted(missing)[0]}", _BROKEN)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
