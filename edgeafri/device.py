@@ -3,9 +3,9 @@
 import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from edgeafri import settings
 from edgeafri.errors import ConfigError, UsageError
@@ -24,14 +24,11 @@ class Fact:
     assumed: str = ""
 
 
-def in_unit(unit: str) -> Any:
-    """A field that holds a Fact in this unit."""
-    return field(metadata={"unit": unit})
-
-
-def at_least(low: int) -> Any:
-    """A field that holds a whole number of `low` or more."""
-    return field(metadata={"low": low})
+Gigahertz = Annotated[Fact, "GHz"]
+MacsPerCycle = Annotated[Fact, "MAC/cycle"]
+Megabytes = Annotated[Fact, "MB"]
+MegabytesPerSecond = Annotated[Fact, "MB/s"]
+Milliseconds = Annotated[Fact, "ms"]
 
 
 @dataclass(frozen=True)
@@ -42,9 +39,9 @@ class Speed:
     what the instructions allow with perfect caches, so that nothing runs faster.
     """
 
-    slow_one_core: Fact | None = in_unit("MAC/cycle")
-    slow_all_cores: Fact | None = in_unit("MAC/cycle")
-    fast: Fact | None = in_unit("MAC/cycle")
+    slow_one_core: MacsPerCycle | None
+    slow_all_cores: MacsPerCycle | None
+    fast: MacsPerCycle | None
 
 
 @dataclass(frozen=True)
@@ -52,8 +49,8 @@ class Cluster:
     """Cores of one kind. A phone has two clusters; the fastest is listed first."""
 
     type: str
-    count: int = at_least(1)
-    ghz: Fact = in_unit("GHz")
+    count: int
+    ghz: Gigahertz
     fp32: Speed
     int8: Speed
 
@@ -62,20 +59,20 @@ class Cluster:
 class Memory:
     """`free` is what a process may take while the system runs; a copied byte is read once and written once."""
 
-    free: Fact | None = in_unit("MB")
-    copy: Fact | None = in_unit("MB/s")
-    read: Fact | None = in_unit("MB/s")
+    free: Megabytes | None
+    copy: MegabytesPerSecond | None
+    read: MegabytesPerSecond | None
 
 
 @dataclass(frozen=True)
 class Budget:
     """What a bundle may cost at most: times for one sentence of `seq_len` sub-words, special ones included."""
 
-    seq_len: int = at_least(1)
-    bundle_mb: Fact = in_unit("MB")
-    peak_rss_mb: Fact = in_unit("MB")
-    p95_ms: Fact = in_unit("ms")
-    load_ms: Fact = in_unit("ms")
+    seq_len: int
+    bundle_mb: Megabytes
+    peak_rss_mb: Megabytes
+    p95_ms: Milliseconds
+    load_ms: Milliseconds
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,7 @@ class DeviceProfile:
     title: str
     soc: str
     isa: Isa
-    threads: int = at_least(1)
+    threads: int
     recipe: str
     cores: tuple[Cluster, ...]
     memory: Memory
@@ -119,15 +116,22 @@ def profile_folders() -> tuple[Path, ...]:
 
 def facts(part: Any, where: str) -> Iterator[tuple[str, Fact, str]]:
     """Every known number of a profile: its path in the file, the fact, and the unit it must have."""
-    for item in dataclasses.fields(part):
-        value, place = getattr(part, item.name), f"{where}.{item.name}"
+    hints = get_type_hints(type(part), include_extras=True)
+    for name, hint in hints.items():
+        value, place = getattr(part, name), f"{where}.{name}"
         if isinstance(value, Fact):
-            yield place, value, item.metadata["unit"]
+            yield place, value, _unit(hint)
         elif dataclasses.is_dataclass(value):
             yield from facts(value, place)
         elif isinstance(value, tuple):
             for index, inner in enumerate(value):
                 yield from facts(inner, f"{place}[{index}]")
+
+
+def _unit(hint: Any) -> str:
+    # `Megabytes | None` carries its unit one level further in than `Megabytes`.
+    metadata: tuple[str, ...] = getattr(hint, "__metadata__", ()) or get_args(hint)[0].__metadata__
+    return metadata[0]
 
 
 def _searched(folders: Iterable[Path]) -> tuple[Path, ...]:
@@ -160,11 +164,13 @@ def _parsed(file: Path) -> Mapping[str, Any]:
 def _check_whole(profile: DeviceProfile, file: Path) -> None:
     if profile.name != file.stem:
         raise ConfigError(f"{file}: the name is '{profile.name}'", f"Name it '{file.stem}', as the file.")
-    count = sum(cluster.count for cluster in profile.cores)
-    if not count:
-        raise ConfigError(f"{file}.cores: no cores are listed", "List each kind of core, the fastest first.")
-    if profile.threads > count:
-        raise ConfigError(f"{file}.threads: {profile.threads} threads on {count} cores", f"Use 1 to {count}.")
+    counts = [cluster.count for cluster in profile.cores]
+    if not counts or min(counts) < 1:
+        raise ConfigError(f"{file}.cores: no cores are listed", "List each kind of core with its count, fastest first.")
+    if not 1 <= profile.threads <= sum(counts):
+        raise ConfigError(f"{file}.threads: {profile.threads} on {sum(counts)} cores", f"Use 1 to {sum(counts)}.")
+    if profile.budget.seq_len < 1:
+        raise ConfigError(f"{file}.budget.seq_len: {profile.budget.seq_len} sub-words", "Use 1 and up.")
 
 
 def _check_fact(place: str, fact: Fact, unit: str, sources: Mapping[str, str]) -> None:

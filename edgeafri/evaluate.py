@@ -5,13 +5,14 @@ from typing import Any
 
 from edgeafri.dataset import Split
 from edgeafri.metrics import scores, sentence_counts
-from edgeafri.predict import Predictor, Tick
+from edgeafri.predict import Predictor
+from edgeafri.progress import Tick, silent
 
 Quality = dict[str, dict[str, Any]]
 """Per language: precision, recall, F1 in points, sentences, words; a sentence's (correct, predicted, gold)."""
 
 
-def evaluate(predictor: Predictor, splits: Sequence[Split], tick: Tick = lambda done, total: None) -> Quality:
+def evaluate(predictor: Predictor, splits: Sequence[Split], tick: Tick = silent) -> Quality:
     """Entity precision, recall and F1 of every split, keyed by its language."""
     total = sum(len(split.sentences) for split in splits)
     quality: Quality = {}

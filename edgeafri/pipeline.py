@@ -7,7 +7,6 @@ finished is finished, and a build that was killed goes on from its last finished
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from edgeafri import __version__
-from edgeafri.artifact import Artifact, Manifest, is_artifact, load, seal
+from edgeafri.artifact import Artifact, Kind, Manifest, adopt, is_artifact, load, seal
 from edgeafri.chatter import chatter_to
-from edgeafri.errors import ConfigError, MissingPackage, StorageError
-from edgeafri.files import Digests, storage
+from edgeafri.errors import ArtifactError, ConfigError, StorageError
+from edgeafri.files import Digests, cache_folder, storage
+from edgeafri.packages import needed_by, version_of
 from edgeafri.recipe import Step
 from edgeafri.settings import identity, read
 from edgeafri.stages import menu
@@ -65,11 +65,21 @@ class Finished:
     seconds: float
 
 
-Event = Started | Ticked | Finished
+@dataclass(frozen=True)
+class Noted:
+    """Something that is not a stage ended, such as a measurement; `text` says how."""
+
+    stage: str
+    text: str
+    reused: bool = False
+    seconds: float = 0.0
+
+
+Event = Started | Ticked | Finished | Noted
 Tell = Callable[[Event], None]
 
 
-def plan(steps: Sequence[Step], kind: str, given: Mapping[str, Any]) -> tuple[Job, ...]:
+def plan(steps: Sequence[Step], kind: Kind, given: Mapping[str, Any]) -> tuple[Job, ...]:
     """The steps as jobs, every stage, setting and hand-over checked. Raises ConfigError or UsageError; does no work.
 
     `given` holds what belongs to the whole build (task, languages, data, text); a step's own settings go first.
@@ -105,19 +115,19 @@ def build(jobs: Sequence[Job], source: Artifact, work: Path, digests: Digests, t
     with storage(work), workplace(work):
         for job, folder in zip(jobs, folders(jobs, source, digests), strict=True):
             tell(Started(job.stage.name))
-            done.append(run(job, source, work / folder, digests, tell))
+            done.append(run(job, source, work / folder, work / "build.log", digests, tell))
             tell(done[-1])
             source = done[-1].artifact
     return tuple(done)
 
 
-def run(job: Job, source: Artifact, target: Path, digests: Digests, tell: Tell) -> Finished:
-    """Make or reuse one artifact at `target`."""
+def run(job: Job, source: Artifact, target: Path, log: Path, digests: Digests, tell: Tell) -> Finished:
+    """Make or reuse one artifact at `target`; what libraries print goes to `log`."""
     if is_artifact(target):
         return Finished(job.stage.name, load(target, digests), reused=True, seconds=0.0)
     began = time.monotonic()
     partial = _partial_folder(target, keep=job.stage.resumable)
-    with chatter_to(target.parent / "build.log"), _needing_packages(job.stage.name):
+    with chatter_to(log), needed_by(job.stage.name):
         method = menu.load(job.stage.name)
         facts = method.run(source, job.settings, partial, lambda done, total: tell(Ticked(job.stage.name, done, total)))
     seal(partial, _manifest(job, source, facts, digests), digests)
@@ -131,23 +141,27 @@ def make(job: Job, source: Artifact, out: Path, digests: Digests, tell: Tell) ->
         raise StorageError(f"{out}: already there", "Choose another --out, or remove it first.")
     with storage(out.parent):
         out.parent.mkdir(parents=True, exist_ok=True)
+        cache_folder().mkdir(parents=True, exist_ok=True)
         tell(Started(job.stage.name))
-        finished = run(job, source, out.absolute(), digests, tell)
+        finished = run(job, source, out.absolute(), cache_folder() / "stages.log", digests, tell)
     tell(finished)
     return finished
 
 
+def opened(path: Path, line: menu.Stage, digests: Digests) -> Artifact:
+    """A folder as the source of one stage: one of our artifacts, or a user's own, described where it is."""
+    if is_artifact(path):
+        return load(path, digests)
+    if line.takes in ("corpus", "torch"):
+        return adopt(path, line.takes, "ner", (), digests)
+    hint = f"Give a folder made by: {_givers(line.takes)}."
+    raise ArtifactError(f"{path}: not an EdgeAfri artifact of kind {line.takes}", hint)
+
+
 def versions() -> dict[str, str]:
     """The versions of this package and of the libraries that shape an artifact; without those not installed."""
-    from importlib import metadata
-
-    found = {"edgeafri": __version__}
-    for name in LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    found = {name: version_of(name) for name in LIBRARIES}
+    return {"edgeafri": __version__, **{name: version for name, version in found.items() if version}}
 
 
 @contextmanager
@@ -195,16 +209,3 @@ def _code(stage: str, digests: Digests) -> list[str]:
 
 def _givers(kind: str) -> str:
     return ", ".join(line.name for line in menu.MENU if line.gives == kind)
-
-
-@contextmanager
-def _needing_packages(stage: str) -> Iterator[None]:
-    """Turn a missing library into the command that brings it. Our own modules are never missing."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] == "edgeafri":
-            raise
-        hint = "Install what building needs: pip install 'edgeafri[build]'. `edgeafri doctor` lists what is there."
-        raise MissingPackage(f"{stage} needs the package '{error.name}', which is not installed", hint) from error

@@ -12,12 +12,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeafri.progress import Tick, silent
 from edgeafri.text import Window, windows
 
 Ids = NDArray[np.int64]
 Logits = NDArray[np.float32]
 Forward = Callable[[Ids, Ids], Logits]
-Tick = Callable[[int, int], None]
 OVERLAP = 32  # sub-words that neighbouring windows share, so that no word is read without context on both sides
 
 
@@ -26,7 +26,7 @@ class Tokenizer(Protocol):
 
     def encode_batch(self, inputs: list[Any], is_pretokenized: bool, add_special_tokens: bool) -> list[Any]: ...
 
-    def token_to_id(self, token: str) -> int | None: ...
+    def get_vocab_size(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Predictor:
     forward: Forward
     batch: int = 1
 
-    def label(self, sentences: Sequence[Sequence[str]], tick: Tick = lambda done, total: None) -> list[Labelled]:
+    def label(self, sentences: Sequence[Sequence[str]], tick: Tick = silent) -> list[Labelled]:
         """A label for every word of every sentence. A word without sub-words is outside every entity."""
         logits = [np.zeros((len(words), len(self.labels)), dtype=np.float32) for words in sentences]
         read = [np.zeros(len(words), dtype=bool) for words in sentences]

@@ -17,7 +17,6 @@ class Task:
     export: str
     unit: Literal["word", "text"]
     metric: str
-    usual_tokens: int
 
 
 TASKS = (
@@ -28,7 +27,6 @@ TASKS = (
         export="token-classification",
         unit="word",
         metric="entity F1",
-        usual_tokens=64,  # the 95th percentile of MasakhaNER dev sentences with a trained vocabulary lies near 64
     ),
 )
 

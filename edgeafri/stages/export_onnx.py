@@ -12,9 +12,10 @@ from optimum.exporters.onnx import onnx_export_from_model
 from edgeafri.artifact import Artifact
 from edgeafri.errors import ModelError
 from edgeafri.predict import padded
+from edgeafri.progress import Tick
 from edgeafri.session import IR_VERSION, forward, open_session
 from edgeafri.stages import model as door
-from edgeafri.stages.menu import ExportOnnx, Tick
+from edgeafri.stages.menu import ExportOnnx
 from edgeafri.tasks import task
 
 GRAPH = "model.onnx"
@@ -55,7 +56,7 @@ def largest_difference(model: Any, graph: Path) -> float:
     """The largest absolute difference of torch's and onnxruntime's logits on one padded batch of random ids."""
     random = np.random.default_rng(0)
     top = model.config.vocab_size
-    longest = min(max(_LENGTHS), door.max_tokens(model.config))
+    longest = min(max(_LENGTHS), door.max_tokens(model.config.to_dict()))
     rows = [random.integers(0, top, size=min(length, longest)).tolist() for length in _LENGTHS]
     ids, mask = padded(rows, model.config.pad_token_id)
     # A padding id inside the text would move the positions behind it, which no real input does.

@@ -18,8 +18,9 @@ from edgeafri.dataset import Split, labels_of, read_split
 from edgeafri.errors import DataError, ModelError
 from edgeafri.evaluate import average, evaluate
 from edgeafri.predict import Encoder, Predictor, padded
+from edgeafri.progress import Tick
 from edgeafri.stages import model as door
-from edgeafri.stages.menu import Finetune, Tick
+from edgeafri.stages.menu import Finetune
 from edgeafri.tasks import task
 
 IGNORED = -100  # what torch's cross entropy skips
@@ -32,7 +33,7 @@ def run(source: Artifact, settings: Finetune, out: Path, tick: Tick) -> Mapping[
     labels = labels_of([*train, *dev])
     tokenizer = door.read_tokenizer(source.path)
     model = _with_head(source, settings, labels)
-    encoder = door.encoder(tokenizer, min(settings.max_length, door.max_tokens(model.config)))
+    encoder = door.encoder(tokenizer, min(settings.max_length, door.max_tokens(model.config.to_dict())))
     rows = [row for split in train for row in training_rows(encoder, split, labels)]
     trainer = _Trainer(
         model,

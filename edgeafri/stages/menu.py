@@ -5,17 +5,15 @@ manifest entry. This file imports no method: `load()` does, when a step runs.
 """
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
 from edgeafri.artifact import Artifact, Kind
 from edgeafri.errors import UsageError
+from edgeafri.progress import Tick
 from edgeafri.settings import did_you_mean, setting
-
-Tick = Callable[[int, int], None]
-"""Progress: (done, total), called as often as a stage likes."""
 
 
 class Method(Protocol):
@@ -101,6 +99,8 @@ class Bundle:
     languages: tuple[str, ...] = setting((), _LANGUAGES, given=True)
     golden: int = setting(4, "golden sentences a language", low=1, high=12)
     margin: float = setting(1.0, "least distance between the two best logits of every golden word", low=0)
+    threads: int = setting(4, "threads the runtime starts with; never more than the processor has", low=1, high=64)
+    sample: bool = setting(False, "the model comes from the embedded sample", given=True)
 
 
 @dataclass(frozen=True)

@@ -75,15 +75,16 @@ def frame(tokenizer: Any) -> Frame:
     return Frame(*ids)
 
 
-def max_tokens(config: Any) -> int:
-    """The longest input the model's positions allow. RoBERTa's position table starts behind the padding index."""
-    positions = int(config.max_position_embeddings)
-    return positions - (int(config.pad_token_id) + 1 if config.model_type in _OFFSET_TYPES else 0)
+def max_tokens(config: Mapping[str, Any]) -> int:
+    """The longest input the positions in a config.json allow. RoBERTa's position table starts behind the padding."""
+    positions = int(config["max_position_embeddings"])
+    return positions - (int(config["pad_token_id"]) + 1 if config["model_type"] in _OFFSET_TYPES else 0)
 
 
-def labels_of(config: Any) -> tuple[str, ...]:
+def labels_of(config: Mapping[str, Any]) -> tuple[str, ...]:
     """The label of every output of the head, in order."""
-    return tuple(config.id2label[index] for index in range(len(config.id2label)))
+    labels = {int(index): str(label) for index, label in config["id2label"].items()}
+    return tuple(labels[index] for index in range(len(labels)))
 
 
 def forward(model: Any) -> Forward:

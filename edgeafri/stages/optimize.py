@@ -12,8 +12,9 @@ import onnxruntime
 from onnxruntime.transformers.optimizer import optimize_model
 
 from edgeafri.artifact import Artifact
+from edgeafri.progress import Tick
 from edgeafri.stages.export_onnx import GRAPH, carry, write_graph
-from edgeafri.stages.menu import Optimize, Tick
+from edgeafri.stages.menu import Optimize
 from edgeafri.stages.model import read_config
 
 

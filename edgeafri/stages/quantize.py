@@ -16,8 +16,9 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from edgeafri.artifact import Artifact
+from edgeafri.progress import Tick
 from edgeafri.stages.export_onnx import GRAPH, carry, write_graph
-from edgeafri.stages.menu import Quantize, Tick
+from edgeafri.stages.menu import Quantize
 from edgeafri.stages.optimize import drop_unused
 
 _LINEAR = ["MatMul", "Gemm", "Attention"]

@@ -15,7 +15,8 @@ from transformers import XLMRobertaConfig, XLMRobertaModel, XLMRobertaTokenizerF
 from edgeafri.artifact import Artifact
 from edgeafri.dataset import languages_in, read_split
 from edgeafri.errors import ConfigError
-from edgeafri.stages.menu import Scratch, Tick
+from edgeafri.progress import Tick
+from edgeafri.stages.menu import Scratch
 from edgeafri.stages.model import write_model
 
 

@@ -20,8 +20,9 @@ from edgeafri.artifact import Artifact
 from edgeafri.dataset import read_lines, read_split, text_files
 from edgeafri.errors import DataError, ModelError
 from edgeafri.languages import alphabet
+from edgeafri.progress import Tick
 from edgeafri.stages import model as door
-from edgeafri.stages.menu import Tick, Trim
+from edgeafri.stages.menu import Trim
 from edgeafri.text import split_words
 
 _BATCH = 2000

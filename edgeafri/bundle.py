@@ -1,0 +1,70 @@
+"""bundle.json: what a device must know of a model besides its weights, read strictly."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from edgeafri.errors import ArtifactError, ConfigError
+from edgeafri.files import json_text
+from edgeafri.predict import Frame
+from edgeafri.settings import read
+
+GRAPH, TOKENIZER, CONFIG = "model.onnx", "tokenizer.json", "bundle.json"
+GOLDEN, CARD = "golden.jsonl", "card.md"
+
+
+@dataclass(frozen=True)
+class BundleConfig:
+    """One bundle. `max_tokens` counts start and end; `threads` is what the runtime starts with by itself."""
+
+    schema: int
+    task: str
+    labels: tuple[str, ...]
+    languages: tuple[str, ...]
+    max_tokens: int
+    frame: Frame
+    threads: int
+    normalization: Literal["NFC"]
+    sample: bool
+    oldest_onnxruntime: str
+
+
+@dataclass(frozen=True)
+class Golden:
+    """A sentence with what every device must compute for it: the ids of its single window and a label a word."""
+
+    language: str
+    text: str
+    ids: tuple[int, ...]
+    labels: tuple[str, ...]
+
+
+def write_config(config: BundleConfig, folder: Path) -> None:
+    (folder / CONFIG).write_text(json_text(asdict(config)), "utf-8")
+
+
+def read_config(folder: Path) -> BundleConfig:
+    """The bundle.json of a folder; ArtifactError when it is missing or not as it should be."""
+    try:
+        return read(BundleConfig, _json(folder / CONFIG), CONFIG)
+    except ConfigError as error:
+        raise ArtifactError(f"{folder}: {error.message}", "Build the bundle again with this version.") from None
+
+
+def write_golden(sentences: list[Golden], folder: Path) -> None:
+    lines = [json.dumps(asdict(sentence), ensure_ascii=False) + "\n" for sentence in sentences]
+    (folder / GOLDEN).write_text("".join(lines), "utf-8")
+
+
+def read_golden(folder: Path) -> list[Golden]:
+    """The golden sentences of a bundle, in order."""
+    lines = (folder / GOLDEN).read_text("utf-8").splitlines()
+    return [read(Golden, json.loads(line), GOLDEN) for line in lines]
+
+
+def _json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{file}: cannot be read ({error})", "Build the bundle again.") from None

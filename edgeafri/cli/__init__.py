@@ -1,0 +1,83 @@
+"""The command line: one group, one file a command, and the one place where a failure becomes words and an exit code."""
+
+import importlib
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from edgeafri import __version__
+from edgeafri.errors import INTERRUPTED, OK, USAGE, EdgeAfriError
+
+# Command -> the module that holds it, imported only when it is needed. The stages' own commands follow these.
+_COMMANDS = {
+    "build": "build",
+    "run": "run",
+    "verify": "verify",
+    "eval": "evaluate",
+    "bench": "bench",
+    "convert": "convert",
+    "doctor": "doctor",
+    "stages": "listing",
+    "recipes": "listing",
+    "devices": "listing",
+}
+_EPILOG = """\b
+Examples:
+  edgeafri build --target rpi4                          the embedded sample, start to end
+  edgeafri build --target rpi4 --teacher MODEL --data DIR --lang swa,hau,yor
+  edgeafri run BUNDLE "Rais alizuru Mombasa Jumatatu."  entities in a sentence, offline
+"""
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        from edgeafri.stages.menu import MENU
+
+        return [*_COMMANDS, *(line.name for line in MENU)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _COMMANDS:
+            module = importlib.import_module(f"edgeafri.cli.{_COMMANDS[cmd_name]}")
+            command: click.Command = getattr(module, f"{cmd_name}_command")
+            return command
+        from edgeafri.cli.stage import stage_command
+
+        return stage_command(cmd_name)
+
+
+@click.group(
+    cls=_Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(__version__, prog_name="edgeafri")
+def cli() -> None:
+    """From a fine-tuned African-language transformer to a verified bundle that runs offline on a small device."""
+
+
+def main() -> None:
+    """The `edgeafri` command."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code; a failure is told on stderr with its next step."""
+    from edgeafri.files import storage
+
+    try:
+        with storage(Path.cwd()):
+            code = cli.main(arguments, prog_name="edgeafri", standalone_mode=False)
+            sys.stdout.flush()
+    except EdgeAfriError as error:
+        click.echo(f"error: {error.message}\n  next: {error.hint}", err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return USAGE
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; finished steps are kept and will be reused", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever read us has gone, which is no failure
+        return OK
+    return code if isinstance(code, int) else OK

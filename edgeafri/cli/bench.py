@@ -1,0 +1,42 @@
+"""`edgeafri bench`: latency, load time and peak memory of a bundle, in a fresh process."""
+
+from pathlib import Path
+
+import click
+
+from edgeafri.cli.options import bundle_argument, json_option, print_json, threads_option
+
+
+@click.command("bench", epilog="Example: edgeafri bench BUNDLE --threads 1 --seq-len 128 --runs 50 --json")
+@bundle_argument
+@threads_option
+@click.option("--seq-len", type=click.IntRange(3), default=128, show_default=True, help="Sub-words a sentence.")
+@click.option("--runs", type=click.IntRange(1), default=50, show_default=True, help="Timed sentences.")
+@click.option(
+    "--warmup", type=click.IntRange(0), default=5, show_default=True, help="Sentences before the clock starts."
+)
+@json_option
+def bench_command(bundle: Path, threads: int | None, seq_len: int, runs: int, warmup: int, as_json: bool) -> None:
+    """Time one sentence after another. Hashing is not in the load time; peak memory is that of a fresh process."""
+    from edgeafri.runners.local import RUNTIME, ask
+
+    request = {
+        "do": "bench",
+        "bundle": str(bundle),
+        "threads": threads,
+        "seq_len": seq_len,
+        "runs": runs,
+        "warmup": warmup,
+    }
+    answer = ask(RUNTIME, request)
+    if as_json:
+        print_json(answer)
+        return
+    click.echo(
+        f"{answer['device']}, {answer['runtime']}, {answer['threads']} threads, {seq_len} sub-words, {runs} runs"
+    )
+    click.echo(f"  load       {answer['load_ms']:10.1f} ms")
+    click.echo(f"  p50, p95   {answer['p50_ms']:10.2f} ms {answer['p95_ms']:10.2f} ms")
+    click.echo(f"  processor  {answer['cpu_ms']:10.2f} ms a sentence, all threads")
+    click.echo(f"  speed      {answer['tokens_per_s']:10.0f} sub-words/s")
+    click.echo(f"  peak RSS   {answer['peak_rss_mb']:10.1f} MB")

@@ -1,0 +1,116 @@
+"""`edgeafri build`: the main job, start to end."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgeafri.cli.options import codes, json_option, print_json
+from edgeafri.errors import GATE_FAILED, OK, UsageError
+
+_EPILOG = """\b
+Examples:
+  edgeafri build --target rpi4
+  edgeafri build --target rpi4 --teacher ./my-afriberta-ner --data ./masakhaner --lang swa,hau,yor
+  edgeafri build --target rpi4 --teacher ./my-model --data ./data --set quantize.embeddings=float32 --dry-run
+"""
+
+
+@click.command("build", epilog=_EPILOG)
+@click.option("--target", required=True, metavar="DEVICE", help="The device to build for; see `edgeafri devices`.")
+@click.option(
+    "--teacher", default="sample", show_default=True, help="A model folder, a hub id such as org/name, or 'sample'."
+)
+@click.option("--task", default="ner", show_default=True, help="What the model does.")
+@click.option("--data", help="Labelled data: a folder with LANG/train.txt, dev.txt, test.txt, or 'sample'.")
+@click.option(
+    "--text", type=click.Path(path_type=Path), help="Raw text: a folder with LANG.txt. It tells trim what to keep."
+)
+@click.option(
+    "--lang", default="all", show_default=True, help="ISO 639-3 codes separated by commas, or 'all' in the data."
+)
+@click.option("--recipe", help="A recipe by name or a .yaml file; the device's own if not given.")
+@click.option("--set", "assignments", multiple=True, metavar="STAGE.KEY=VALUE", help="Change one setting of one step.")
+@click.option(
+    "--work", type=click.Path(path_type=Path), default="edgeafri-work", show_default=True, help="Where steps are kept."
+)
+@click.option(
+    "--profiles", type=click.Path(path_type=Path), multiple=True, help="A folder with device profiles of your own."
+)
+@click.option(
+    "--max-drop", type=click.FloatRange(0), default=1.0, show_default=True, help="Points F1 may fall on average."
+)
+@click.option(
+    "--max-worst-drop",
+    type=click.FloatRange(0),
+    default=2.0,
+    show_default=True,
+    help="Points F1 may fall in a language.",
+)
+@click.option("--offline", is_flag=True, help="Never ask the hub. A local teacher never does.")
+@click.option("--fresh", is_flag=True, help="Measure again what was measured before.")
+@click.option("--dry-run", is_flag=True, help="Print the plan, and what of it would be reused, and stop.")
+@json_option
+def build_command(as_json: bool, dry_run: bool, **options: Any) -> int:
+    """Turn a fine-tuned model into a bundle for a device, measured per language and judged.
+
+    Exit code 5 says that a check failed: the bundle is kept, and the report says which.
+    """
+    from edgeafri import delivery
+    from edgeafri.cli.console import telling
+    from edgeafri.files import Digests
+
+    order = _order(options)
+    with Digests() as digests, telling(lambda event: _say(event, as_json)) as tell:
+        checked = delivery.check(order, digests, tell)
+        if dry_run:
+            _print_plan(delivery.dry_run(checked, digests), as_json)
+            return OK
+        document = delivery.deliver(checked, digests, tell)
+    print_json(document) if as_json else _print_verdict(document)
+    return OK if delivery.passed(document) else GATE_FAILED
+
+
+def _order(options: dict[str, Any]) -> Any:
+    from edgeafri.delivery import Order
+
+    languages = codes(options.pop("lang"))
+    if not languages:
+        raise UsageError("--lang names no language", "Example: --lang swa,hau,yor or --lang all")
+    data = options.pop("data") or ("sample" if options["teacher"] == "sample" else None)
+    command = shlex.join(["edgeafri", *sys.argv[1:]])
+    return Order(**options, data=data, languages=languages, command=command)
+
+
+def _say(event: Any, as_json: bool) -> None:
+    from edgeafri.cli.lines import event_line
+
+    if not as_json:
+        click.echo(event_line(event))
+
+
+def _print_plan(plan: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print_json(plan)
+        return
+    for step in plan:
+        click.echo(f"{step['stage']:<14} {'reused' if step['reused'] else 'to do':<8} {step['folder']}")
+        for name, value in step["settings"].items():
+            click.echo(f"    {name}: {value}")
+
+
+def _print_verdict(document: dict[str, Any]) -> None:
+    from edgeafri.cli.lines import checks_table, quality_table
+
+    if document["sample"]:
+        click.echo(
+            "\nThis is the embedded sample: a tiny model on generated sentences. Its numbers say nothing of yours."
+        )
+    if document["quality"]:
+        click.echo("\n" + quality_table(document["quality"]))
+    click.echo(f"\nChecks against the budget of {document['target']}\n" + checks_table(document["checks"]))
+    for note in document["notes"]:
+        click.echo(f"note: {note}")
+    click.echo(f"\nreport  {document['report']['html']}\nbundle  {document['bundle']}")

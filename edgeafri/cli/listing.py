@@ -1,0 +1,93 @@
+"""`edgeafri stages`, `recipes`, `devices`: what there is, from the definitions that the engine uses."""
+
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgeafri.cli.options import json_option, print_json
+
+
+@click.command("stages", epilog="Example: edgeafri stages --json")
+@json_option
+def stages_command(as_json: bool) -> None:
+    """List the stages: what each takes and gives, and its settings."""
+    from edgeafri.stages.menu import MENU
+
+    entries = [
+        {
+            "name": line.name,
+            "takes": line.takes,
+            "gives": line.gives,
+            "about": line.about,
+            "settings": _settings(line.settings),
+        }
+        for line in MENU
+    ]
+    if as_json:
+        print_json(entries)
+        return
+    for entry in entries:
+        click.echo(f"{entry['name']:<14} {entry['takes']} -> {entry['gives']}\n    {entry['about']}")
+        for setting in entry["settings"]:
+            click.echo(f"    {setting['name']:<15} {setting['about']}  [default: {setting['default']}]")
+
+
+@click.command("recipes", epilog="Example: edgeafri recipes faithful")
+@click.argument("name", required=False)
+@json_option
+def recipes_command(name: str | None, as_json: bool) -> None:
+    """List the recipes, or show the steps of one."""
+    from edgeafri.recipe import read_recipe, recipe_names
+
+    recipes = [read_recipe(item) for item in ([name] if name else recipe_names())]
+    if as_json:
+        print_json([asdict(recipe) for recipe in recipes])
+        return
+    for recipe in recipes:
+        steps = "".join(f"\n    {step.stage} {dict(step.settings) or ''}".rstrip() for step in recipe.steps)
+        click.echo(f"{recipe.name:<14} {recipe.about}{steps}")
+
+
+@click.command("devices", epilog="Example: edgeafri devices rpi4 --json")
+@click.argument("name", required=False)
+@click.option(
+    "--profiles", type=click.Path(path_type=Path), multiple=True, help="A folder with device profiles of your own."
+)
+@json_option
+def devices_command(name: str | None, profiles: tuple[Path, ...], as_json: bool) -> None:
+    """List the devices, or show what is known of one, with sources."""
+    from edgeafri.device import profile_names, read_profile
+
+    found = [read_profile(item, profiles) for item in ([name] if name else profile_names(profiles))]
+    if as_json:
+        print_json([asdict(profile) for profile in found])
+        return
+    for profile in found:
+        budget = profile.budget
+        click.echo(f"{profile.name:<14} {profile.title}; recipe {profile.recipe}")
+        click.echo(
+            f"    budget: bundle {budget.bundle_mb.value:g} MB, peak memory {budget.peak_rss_mb.value:g} MB, "
+            f"p95 {budget.p95_ms.value:g} ms at {budget.seq_len} sub-words, load {budget.load_ms.value:g} ms"
+        )
+        if name:
+            _print_facts(profile)
+
+
+def _settings(cls: type) -> list[dict[str, Any]]:
+    found = []
+    for field in fields(cls):
+        default = list(field.default) if isinstance(field.default, tuple) else field.default
+        found.append({"name": field.name.replace("_", "-"), "about": field.metadata["about"], "default": default})
+    return found
+
+
+def _print_facts(profile: Any) -> None:
+    from edgeafri.device import facts
+
+    for place, fact, _ in facts(profile, ""):
+        origin = f"source: {fact.source}" if fact.source else f"assumed: {fact.assumed}"
+        click.echo(f"    {place:<32} {fact.value:g} {fact.unit:<10} {origin}")
+    for key, source in profile.sources.items():
+        click.echo(f"    [{key}] {source}")

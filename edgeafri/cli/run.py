@@ -1,0 +1,58 @@
+"""`edgeafri run`: raw text in, entities out, offline and without torch."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgeafri.cli.options import bundle_argument, json_option, print_json, threads_option
+from edgeafri.errors import DataError, UsageError
+
+_EPILOG = """\b
+Examples:
+  edgeafri run BUNDLE "Wizara ya Afya ya Tanzania imeripoti Jumatatu."
+  cat lines.txt | edgeafri run BUNDLE - --json
+"""
+
+
+@click.command("run", epilog=_EPILOG)
+@bundle_argument
+@click.argument("text")
+@threads_option
+@json_option
+def run_command(bundle: Path, text: str, threads: int | None, as_json: bool) -> None:
+    """Label TEXT as a person types it; `-` reads one text a line from stdin.
+
+    Offsets are code points of your own text, start included and end excluded.
+    """
+    from edgeafri.runners.local import RUNTIME, ask
+
+    texts = _lines() if text == "-" else [text]
+    if not any(line.strip() for line in texts):
+        raise UsageError("there is no text to label", 'Example: edgeafri run BUNDLE "Rais alizuru Mombasa."')
+    answer = ask(RUNTIME, {"do": "run", "bundle": str(bundle), "texts": texts, "threads": threads})
+    if as_json:
+        print_json(answer)
+        return
+    for result in answer["results"]:
+        _print(result, several=len(texts) > 1)
+    if answer["sample"]:
+        click.echo("this bundle was built from the embedded sample; it is not a real model", err=True)
+
+
+def _lines() -> list[str]:
+    try:
+        return sys.stdin.buffer.read().decode("utf-8").removeprefix("\ufeff").splitlines()
+    except UnicodeDecodeError as error:
+        hint = "Convert it first, for example: iconv -f WINDOWS-1252 -t UTF-8 lines.txt"
+        raise DataError(f"stdin: not UTF-8 at byte {error.start}", hint) from None
+
+
+def _print(result: dict[str, Any], several: bool) -> None:
+    if several:
+        click.echo(result["text"])
+    if not result["entities"]:
+        click.echo("  no entities")
+    for item in result["entities"]:
+        click.echo(f"  {item['label']:<6} {item['start']:>4}-{item['end']:<4} {item['score']:.2f}  {item['text']}")

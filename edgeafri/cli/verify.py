@@ -1,0 +1,28 @@
+"""`edgeafri verify`: is this bundle whole, and does this device compute what the workstation computed?"""
+
+from pathlib import Path
+
+import click
+
+from edgeafri.cli.options import bundle_argument, json_option, print_json, threads_option
+from edgeafri.errors import GATE_FAILED, OK
+
+
+@click.command("verify", epilog="Example: edgeafri verify BUNDLE --json")
+@bundle_argument
+@threads_option
+@json_option
+def verify_command(bundle: Path, threads: int | None, as_json: bool) -> int:
+    """Hash every file of a bundle, then replay its golden sentences: ids and labels must be equal."""
+    from edgeafri.runners.local import RUNTIME, ask
+
+    answer = ask(RUNTIME, {"do": "verify", "bundle": str(bundle), "threads": threads})
+    if as_json:
+        print_json(answer)
+    else:
+        counted = ", ".join(f"{code} {count}" for code, count in answer["golden"].items())
+        click.echo(f"{answer['files']} files unchanged; golden sentences: {counted}")
+        for difference in answer["differences"]:
+            click.echo(f"  {difference}")
+        click.echo("verified" if answer["passed"] else "this device does not compute what the workstation computed")
+    return OK if answer["passed"] else GATE_FAILED

@@ -1,0 +1,1 @@
+"""How a model is run: here, and later emulated or on a real board."""

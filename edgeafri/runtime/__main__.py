@@ -1,0 +1,90 @@
+"""`python -m edgeafri.runtime`: one request on stdin, one JSON document on stdout."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgeafri.bundle import Golden, read_golden
+from edgeafri.dataset import check_labels, read_split
+from edgeafri.evaluate import evaluate
+from edgeafri.probe import bench, sentence_of
+from edgeafri.progress import Tick
+from edgeafri.runtime.engine import Engine, find_entities, open_engine
+from edgeafri.session import int8_arithmetic
+from edgeafri.text import split_words
+from edgeafri.worker import serve
+
+_CHUNK = 256
+
+
+def run(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
+    """Label raw texts."""
+    engine = _engine(request)
+    texts = list(request["texts"])
+    results: list[dict[str, Any]] = []
+    for start in range(0, len(texts), _CHUNK):
+        chunk = texts[start : start + _CHUNK]
+        found = find_entities(engine, chunk)
+        results += [{"text": text, "entities": items} for text, items in zip(chunk, found, strict=True)]
+        tick(len(results), len(texts))
+    return {"bundle_id": engine.artifact.id, "sample": engine.config.sample, "results": results}
+
+
+def verify(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
+    """Hash every file again, then replay the golden sentences: ids and labels must be equal."""
+    engine = open_engine(Path(request["bundle"]), request.get("threads"), fresh=True)
+    golden = read_golden(engine.artifact.path)
+    differences = [text for sentence in golden for text in _differences(engine, sentence)]
+    per_language = {code: sum(item.language == code for item in golden) for code in engine.config.languages}
+    return {
+        "bundle_id": engine.artifact.id,
+        "files": len(engine.artifact.manifest.files),
+        "golden": per_language,
+        "differences": differences,
+        "int8_arithmetic": int8_arithmetic(),
+        "passed": not differences,
+    }
+
+
+def measure_quality(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
+    """Entity F1 per language on a split of labelled data."""
+    engine = _engine(request)
+    splits = [read_split(Path(request["data"]), code, request["split"]) for code in request["languages"]]
+    for split in splits:
+        check_labels(split, engine.config.labels)
+    quality = evaluate(engine.predictor, splits, tick)
+    return {"bundle_id": engine.artifact.id, "quality": quality, "int8_arithmetic": int8_arithmetic()}
+
+
+def measure_speed(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
+    """Latency of one sentence, load time and peak memory of this process."""
+    import onnxruntime
+
+    engine = _engine(request)
+    encoder = engine.predictor.encoder
+    ids = sentence_of(int(request["seq_len"]), encoder, encoder.tokenizer.get_vocab_size())
+    named = {
+        "bundle_id": engine.artifact.id,
+        "runtime": f"onnxruntime {onnxruntime.__version__}",
+        "threads": engine.threads,
+    }
+    conditions = {"int8_arithmetic": int8_arithmetic(), "spinning": False}
+    result = bench(engine.predictor.forward, ids, request["runs"], request["warmup"], engine.load_ms, named, conditions)
+    return result.as_json()
+
+
+def _engine(request: Mapping[str, Any]) -> Engine:
+    return open_engine(Path(request["bundle"]), request.get("threads"))
+
+
+def _differences(engine: Engine, golden: Golden) -> list[str]:
+    words = [word.text for word in split_words(golden.text)]
+    ids = engine.predictor.encoder.rows([words])[0].ids
+    if ids != golden.ids:
+        return [f"{golden.language}: other sub-word ids for '{golden.text}'"]
+    labels = engine.predictor.label([words])[0].labels
+    return [] if labels == golden.labels else [f"{golden.language}: other labels for '{golden.text}'"]
+
+
+if __name__ == "__main__":
+    serve("the runtime", {"run": run, "verify": verify, "evaluate": measure_quality, "bench": measure_speed})

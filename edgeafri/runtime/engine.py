@@ -1,0 +1,72 @@
+"""Engine: a bundle, opened and ready to label."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeafri.artifact import Artifact, load
+from edgeafri.bundle import GRAPH, TOKENIZER, BundleConfig, read_config
+from edgeafri.errors import ArtifactError
+from edgeafri.files import Digests
+from edgeafri.metrics import entities
+from edgeafri.predict import Encoder, Labelled, Predictor
+from edgeafri.session import forward, open_session
+from edgeafri.text import Word, split_words
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An open bundle. `load_ms` is the time to read tokenizer and graph; hashing and imports are not in it."""
+
+    artifact: Artifact
+    config: BundleConfig
+    predictor: Predictor
+    threads: int
+    load_ms: float
+
+
+def open_engine(path: Path, threads: int | None = None, fresh: bool = False) -> Engine:
+    """Check a bundle's files and open it; `fresh` hashes every file again. ArtifactError for what is not right."""
+    with Digests() as digests:
+        artifact = load(path, digests, fresh)
+    if artifact.kind != "bundle":
+        hint = "Give the folder that `edgeafri build` printed."
+        raise ArtifactError(f"{path}: holds a {artifact.kind} model, not a bundle", hint)
+    config = read_config(path)
+    count = threads or min(config.threads, os.cpu_count() or 1)
+    return _opened(artifact, config, count)
+
+
+def find_entities(engine: Engine, texts: list[str]) -> list[list[dict[str, Any]]]:
+    """The entities of raw texts: label, the user's own characters, offsets in code points of the user's text, score."""
+    words = [split_words(text) for text in texts]
+    labelled = engine.predictor.label([[word.text for word in line] for line in words])
+    return [_entities(*triple) for triple in zip(texts, words, labelled, strict=True)]
+
+
+def _opened(artifact: Artifact, config: BundleConfig, threads: int) -> Engine:
+    import onnxruntime  # noqa: F401  # imported before the clock starts
+    from tokenizers import Tokenizer
+
+    began = time.perf_counter()
+    tokenizer = Tokenizer.from_file(str(artifact.path / TOKENIZER))
+    session = open_session(artifact.path / GRAPH, threads)
+    load_ms = (time.perf_counter() - began) * 1000
+    encoder = Encoder(tokenizer, config.frame, config.max_tokens)
+    # One sentence at a time: int8 activations take their scale from the whole batch, so neighbours would matter.
+    return Engine(artifact, config, Predictor(encoder, config.labels, forward(session), batch=1), threads, load_ms)
+
+
+def _entities(text: str, words: list[Word], labelled: Labelled) -> list[dict[str, Any]]:
+    return [
+        {
+            "label": kind,
+            "text": text[words[first].start : words[last].end],
+            "start": words[first].start,
+            "end": words[last].end,
+            "score": round(sum(labelled.scores[first : last + 1]) / (last + 1 - first), 4),
+        }
+        for kind, first, last in sorted(entities(labelled.labels), key=lambda entity: entity[1])
+    ]

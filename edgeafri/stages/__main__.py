@@ -1,0 +1,71 @@
+"""`python -m edgeafri.stages`: measure a torch model as the runtime measures a bundle, or convert a checkpoint."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgeafri.progress import Tick
+from edgeafri.worker import serve
+
+_BATCH = 32
+
+
+def measure_quality(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
+    """Entity F1 per language of a torch model on a split of labelled data."""
+    from edgeafri.dataset import check_labels, read_split
+    from edgeafri.evaluate import evaluate
+    from edgeafri.predict import Predictor
+    from edgeafri.stages import model as door
+
+    path = Path(request["model"])
+    model = door.read_model(path)
+    labels = door.labels_of(model.config.to_dict())
+    splits = [read_split(Path(request["data"]), code, request["split"]) for code in request["languages"]]
+    for split in splits:
+        check_labels(split, labels)
+    encoder = door.encoder(door.read_tokenizer(path), door.max_tokens(model.config.to_dict()))
+    return {"quality": evaluate(Predictor(encoder, labels, door.forward(model), _BATCH), splits, tick)}
+
+
+def measure_speed(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
+    """Latency, load time and peak memory of a torch model in float32."""
+    import torch
+
+    from edgeafri.probe import bench, sentence_of
+    from edgeafri.stages import model as door
+
+    torch.set_num_threads(int(request["threads"]))
+    path = Path(request["model"])
+    began = time.perf_counter()
+    tokenizer, model = door.read_tokenizer(path), door.read_model(path)
+    load_ms = (time.perf_counter() - began) * 1000
+    ids = sentence_of(
+        int(request["seq_len"]), door.encoder(tokenizer, door.max_tokens(model.config.to_dict())), len(tokenizer)
+    )
+    named = {"bundle_id": request["id"], "runtime": f"torch {torch.__version__}", "threads": int(request["threads"])}
+    result = bench(
+        door.forward(model), ids, request["runs"], request["warmup"], load_ms, named, {"precision": "float32"}
+    )
+    return result.as_json()
+
+
+def convert(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
+    """Turn a pickled checkpoint into safetensors."""
+    from edgeafri.stages.convert import convert as convert_checkpoint
+
+    return dict(convert_checkpoint(Path(request["source"]), Path(request["out"])))
+
+
+def download(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
+    """Bring a model from the hub."""
+    from edgeafri.stages.download import download as download_model
+
+    return download_model(request["name"], request["offline"])
+
+
+if __name__ == "__main__":
+    serve(
+        "the torch side",
+        {"evaluate": measure_quality, "bench": measure_speed, "convert": convert, "download": download},
+    )

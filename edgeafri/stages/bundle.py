@@ -1,0 +1,167 @@
+"""bundle: everything a device needs and nothing else, with golden sentences that every device must label alike."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import onnx
+from tokenizers import Tokenizer, normalizers
+
+from edgeafri import __version__
+from edgeafri.artifact import Artifact
+from edgeafri.bundle import CARD, GRAPH, TOKENIZER, BundleConfig, Golden, write_config, write_golden
+from edgeafri.languages import golden, language
+from edgeafri.predict import Encoder, Predictor
+from edgeafri.progress import Tick
+from edgeafri.session import forward, open_session
+from edgeafri.stages import model as door
+from edgeafri.stages.menu import Bundle
+from edgeafri.text import split_words
+
+_TEMPLATES = Path(__file__).parents[1] / "templates"
+_LINEAR = ("MatMul", "Gemm", "MatMulInteger", "Attention", "QAttention")
+# The first onnxruntime that reads a graph, by opset and by file version (onnxruntime's compatibility page).
+_SINCE_OPSET = {
+    13: (1, 6),
+    14: (1, 8),
+    15: (1, 9),
+    16: (1, 11),
+    17: (1, 12),
+    18: (1, 14),
+    19: (1, 15),
+    20: (1, 17),
+    21: (1, 18),
+}
+_SINCE_IR = {7: (1, 6), 8: (1, 10), 9: (1, 16), 10: (1, 18)}
+
+
+def run(source: Artifact, settings: Bundle, out: Path, tick: Tick) -> Mapping[str, Any]:
+    """Write graph, tokenizer, configuration, golden sentences and card; count what the estimate needs."""
+    tick(0, 3)
+    graph = onnx.load(source.path / GRAPH)
+    shutil.copyfile(source.path / GRAPH, out / GRAPH)
+    normalized_tokenizer(source.path).save(str(out / TOKENIZER))
+    config = _config(source, settings, graph)
+    write_config(config, out)
+    tick(1, 3)
+    chosen, offered = choose_golden(config, settings, out)
+    write_golden(chosen, out)
+    tick(2, 3)
+    facts = {**costs(graph, door.read_config(source.path)), **_versions_needed(graph, config)}
+    facts["golden"] = {code: sum(item.language == code for item in chosen) for code in config.languages}
+    facts["golden_offered"] = offered
+    (out / CARD).write_text(_card(config, source, facts, (out / GRAPH).stat().st_size), "utf-8")
+    return facts
+
+
+def normalized_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer with NFC before its own normalizer: `Precompiled` alone drops tone marks from decomposed input."""
+    tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    own = tokenizer.normalizer
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), *([own] if own is not None else [])])
+    return tokenizer
+
+
+def choose_golden(config: BundleConfig, settings: Bundle, folder: Path) -> tuple[list[Golden], dict[str, int]]:
+    """Per language the first sentences, those with entities before others, whose every word is decided by the margin.
+
+    Also how many were offered.
+    """
+    encoder = Encoder(Tokenizer.from_file(str(folder / TOKENIZER)), config.frame, config.max_tokens)
+    predictor = Predictor(encoder, config.labels, forward(open_session(folder / GRAPH, threads=1)))
+    chosen, offered = [], {}
+    for code in config.languages:
+        candidates = [found for text in golden(code) if (found := _golden(predictor, code, text, settings.margin))]
+        offered[code] = len(golden(code))
+        candidates.sort(key=lambda item: set(item.labels) == {"O"})
+        chosen += candidates[: settings.golden]
+    return chosen, offered
+
+
+def costs(graph: onnx.ModelProto, config: Mapping[str, Any]) -> dict[str, int]:
+    """What one sentence of n tokens costs: linear MACs a token, attention MACs a pair of tokens, bytes read."""
+    weights = {weight.name: weight for weight in graph.graph.initializer}
+    linear = [
+        weights[node.input[1]] for node in graph.graph.node if node.op_type in _LINEAR and node.input[1] in weights
+    ]
+    tables = {node.input[0] for node in graph.graph.node if node.op_type == "Gather" and node.input[0] in weights}
+    rows = [weights[name] for name in tables if len(weights[name].dims) == 2]
+    return {
+        "linear_macs_per_token": sum(_elements(weight) for weight in linear),
+        "attention_macs_per_token_pair": 2 * int(config["hidden_size"]) * int(config["num_hidden_layers"]),
+        "weight_bits": min((8 * _bytes(weight) // _elements(weight) for weight in linear), default=32),
+        "weight_bytes": sum(_bytes(weight) for weight in linear),
+        "embedding_bytes": sum(_bytes(weight) for weight in rows),
+        "embedding_row_bytes": sum(_bytes(weight) // weight.dims[0] for weight in rows),
+    }
+
+
+def _golden(predictor: Predictor, code: str, text: str, margin: float) -> Golden | None:
+    words = [word.text for word in split_words(text)]
+    rows = predictor.encoder.rows([words])
+    labelled = predictor.label([words])[0]
+    if len(rows) != 1 or min(labelled.margins, default=0) < margin:
+        return None
+    return Golden(code, text, rows[0].ids, labelled.labels)
+
+
+def _config(source: Artifact, settings: Bundle, graph: onnx.ModelProto) -> BundleConfig:
+    values = door.read_config(source.path)
+    tokenizer = door.read_tokenizer(source.path)
+    return BundleConfig(
+        schema=1,
+        task=source.manifest.task,
+        labels=door.labels_of(values),
+        languages=tuple(language(code).code for code in settings.languages or source.manifest.languages),
+        max_tokens=door.max_tokens(values),
+        frame=door.frame(tokenizer),
+        threads=settings.threads,
+        normalization="NFC",
+        sample=settings.sample,
+        oldest_onnxruntime=_oldest(graph),
+    )
+
+
+def _oldest(graph: onnx.ModelProto) -> str:
+    opset = next(entry.version for entry in graph.opset_import if entry.domain == "")
+    newest = max(_SINCE_OPSET.get(opset, (1, 20)), _SINCE_IR.get(graph.ir_version, (1, 20)))
+    return ".".join(str(part) for part in newest)
+
+
+def _versions_needed(graph: onnx.ModelProto, config: BundleConfig) -> dict[str, Any]:
+    contrib = {f"{node.domain}.{node.op_type}" for node in graph.graph.node if node.domain}
+    return {
+        "opset": next(entry.version for entry in graph.opset_import if entry.domain == ""),
+        "ir_version": graph.ir_version,
+        "oldest_onnxruntime": config.oldest_onnxruntime,
+        "contrib_operators": sorted(contrib),
+    }
+
+
+def _card(config: BundleConfig, source: Artifact, facts: Mapping[str, Any], graph_bytes: int) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # noqa: S701  # Markdown, not HTML
+    )
+    named = [language(code) for code in config.languages]
+    return environment.get_template("card.md.j2").render(
+        config=config, languages=named, facts=facts, graph_bytes=graph_bytes, parent=source.id, version=__version__
+    )
+
+
+def _elements(weight: onnx.TensorProto) -> int:
+    count = 1
+    for size in weight.dims:
+        count *= size
+    return count
+
+
+def _bytes(weight: onnx.TensorProto) -> int:
+    return _elements(weight) * onnx.helper.tensor_dtype_to_np_dtype(weight.data_type).itemsize

@@ -1,0 +1,105 @@
+"""The teacher: a local folder, a model on the hub, or the embedded sample, as an artifact to start from."""
+
+import json
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from edgeafri import pipeline
+from edgeafri.artifact import Artifact, adopt
+from edgeafri.errors import ModelError, UsageError
+from edgeafri.files import Digests, cache_folder, storage
+from edgeafri.pipeline import Tell
+from edgeafri.recipe import Step
+from edgeafri.runners.local import TORCH, ask
+from edgeafri.tasks import task_of
+
+SAMPLE = "sample"
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+_SAMPLE_STEPS = (
+    Step("scratch"),
+    Step("finetune", {"epochs": 10, "learning_rate": 1e-3, "batch": 16, "max_length": 128}),
+)
+
+
+def find_teacher(
+    name: str, task: str, languages: Sequence[str], work: Path, offline: bool, digests: Digests, tell: Tell
+) -> Artifact:
+    """The teacher of that name. Local folders are described where they are; nothing is written into them."""
+    if name == SAMPLE:
+        return sample_teacher(digests, tell)
+    if Path(name).expanduser().is_dir():
+        return adopt(Path(name).expanduser(), "torch", task, languages, digests)
+    if not _HUB_ID.fullmatch(name):
+        raise ModelError(f"{name}: no such model folder", "Give a folder, a hub id such as org/name, or 'sample'.")
+    return adopt(_downloaded(name, work, offline, tell), "torch", task, languages, digests)
+
+
+def sample_corpus() -> Path:
+    """The folder of the embedded sample's corpus, generated on first use."""
+    from edgeafri.sample import corpus
+
+    folder = cache_folder() / f"sample-{corpus.digest()[:12]}"
+    if not folder.is_dir():
+        partial = folder.with_name(f"{folder.name}.partial")
+        with storage(cache_folder()):
+            shutil.rmtree(partial, ignore_errors=True)
+            corpus.write_corpus(partial)
+            partial.rename(folder)
+    return folder
+
+
+def sample_teacher(digests: Digests, tell: Tell) -> Artifact:
+    """The sample's teacher, trained on first use in about a minute and kept in the user's cache."""
+    from edgeafri.dataset import languages_in
+
+    corpus = sample_corpus()
+    languages = languages_in(corpus)
+    source = adopt(corpus, "corpus", "ner", languages, digests)
+    given = {"task": "ner", "languages": languages, "data": corpus}
+    jobs = pipeline.plan(_SAMPLE_STEPS, "corpus", given)
+    return pipeline.build(jobs, source, cache_folder() / "sample-teacher", digests, tell)[-1].artifact
+
+
+def head_of(teacher: Artifact, task: str) -> bool:
+    """Whether a teacher carries a trained head for the task. UsageError when it carries another task's."""
+    architecture = str((config_of(teacher).get("architectures") or [""])[0])
+    found = task_of(architecture)
+    if found is not None and found.name != task:
+        raise UsageError(f"{teacher.path}: its head is for {found.name}, not for {task}", f"Use --task {found.name}.")
+    return found is not None
+
+
+def labels_of(teacher: Artifact) -> tuple[str, ...]:
+    """The labels that a teacher's head knows, in order."""
+    labels = {int(index): str(label) for index, label in config_of(teacher).get("id2label", {}).items()}
+    return tuple(labels[index] for index in sorted(labels))
+
+
+def config_of(teacher: Artifact) -> dict[str, Any]:
+    """config.json of a torch folder. ModelError when it is not readable."""
+    try:
+        return dict(json.loads((teacher.path / "config.json").read_text("utf-8")))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{teacher.path}/config.json: cannot be read ({error})", "Copy the model again.") from None
+
+
+def _downloaded(name: str, work: Path, offline: bool, tell: Tell) -> Path:
+    """A hub model on disk, in safetensors. Its download, and a conversion if it is published as a pickle, are said."""
+    with storage(work):
+        work.mkdir(parents=True, exist_ok=True)
+    tell(pipeline.Started(f"download {name}"))
+    request = {"do": "download", "name": name, "offline": offline}
+    answer = ask(TORCH, request, log=work / "build.log", environment={"HF_HUB_OFFLINE": "1" if offline else "0"})
+    folder = Path(answer["folder"])
+    tell(pipeline.Noted(f"download {name}", f"revision {answer['revision']}"))
+    if not answer["pickled"]:
+        return folder
+    converted = work / f"converted-{name.replace('/', '--')}-{answer['revision'][:12]}"
+    if not converted.is_dir():
+        tell(pipeline.Started("convert"))
+        found = ask(TORCH, {"do": "convert", "source": str(folder), "out": str(converted)}, log=work / "build.log")
+        tell(pipeline.Noted("convert", f"pickled weights to safetensors, {found['parameters']:,} parameters"))
+    return converted

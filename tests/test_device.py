@@ -1,0 +1,230 @@
+"""Device profiles: every file reads, every number has its source, every mistake in a file is named."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from edgeafri import device
+from edgeafri.device import facts, profile_folders, profile_names, read_profile
+from edgeafri.errors import ConfigError, UsageError
+
+ROOT = Path(__file__).parent.parent
+SPEED = {"slow_one_core": None, "slow_all_cores": None, "fast": None}
+
+
+@pytest.fixture(autouse=True)
+def no_folder_of_the_user(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("EDGEAFRI_PROFILES", raising=False)
+
+
+@pytest.fixture
+def values() -> dict[str, Any]:
+    """
+    A phone with two kinds of core and nothing measured: the least that a profile may say.
+    """
+    budget = {"seq_len": 128, **{key: assumed(100, "MB") for key in ("bundle_mb", "peak_rss_mb")}}
+    return {
+        "name": "phone",
+        "title": "A phone",
+        "soc": "T606",
+        "isa": "neon",
+        "threads": 2,
+        "recipe": "faithful",
+        "cores": [
+            {"type": "cortex-a75", "count": 2, "ghz": sourced(1.6, "GHz"), "fp32": SPEED, "int8": SPEED},
+            {"type": "cortex-a55", "count": 6, "ghz": sourced(1.6, "GHz"), "fp32": SPEED, "int8": SPEED},
+        ],
+        "memory": {"free": None, "copy": None, "read": None},
+        "budget": budget | {key: assumed(100, "ms") for key in ("p95_ms", "load_ms")},
+        "sources": {"maker": "the maker's page"},
+    }
+
+
+def sourced(value: float, unit: str) -> dict[str, Any]:
+    return {"value": value, "unit": unit, "source": "maker"}
+
+
+def assumed(value: float, unit: str) -> dict[str, Any]:
+    return {"value": value, "unit": unit, "assumed": "a guess for this test"}
+
+
+def written(folder: Path, values: Any, name: str = "phone") -> Path:
+    (folder / f"{name}.yaml").write_text(yaml.safe_dump(values), "utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in (ROOT / "profiles").glob("*.yaml")))
+def test_every_profile_of_the_project_reads_and_names_a_recipe_there_is(name: str):
+    """
+    A device that is listed can be built for.
+    """
+    profile = read_profile(name)
+
+    assert (ROOT / "edgeafri" / "recipes" / f"{profile.recipe}.yaml").is_file()
+    assert all(bool(fact.source) != bool(fact.assumed) for _, fact, _ in facts(profile, name))
+
+
+def test_the_pi_4_has_the_published_numbers():
+    """
+    The figures that the estimate stands on, as their sources give them.
+    """
+    profile = read_profile("rpi4")
+    core = profile.cores[0]
+
+    assert (core.type, core.count, core.ghz.value, profile.isa) == ("cortex-a72", 4, 1.8, "neon")
+    # 13.04 GMAC in 6605 ms on one thread and 1872 ms on four, at 1.8 GHz; the profile keeps two digits
+    assert core.fp32.slow_one_core.value == pytest.approx(13.04e9 / 6.605 / 1.8e9, rel=0.01)
+    assert core.fp32.slow_all_cores.value == pytest.approx(13.04e9 / 1.872 / 1.8e9 / 4, rel=0.01)
+    # 54.4 M vector instructions of four lanes in 37 ms
+    assert core.fp32.fast.value == pytest.approx(54.4e6 * 4 / 0.037 / 1.8e9, rel=0.01)
+    assert core.int8.slow_one_core is None
+
+
+def test_a_device_with_two_kinds_of_core_and_nothing_measured_reads(tmp_path: Path, values: dict[str, Any]):
+    """
+    Unknown numbers stay None: they are never filled in.
+    """
+    profile = read_profile("phone", [written(tmp_path, values)])
+
+    assert [(cluster.type, cluster.count) for cluster in profile.cores] == [("cortex-a75", 2), ("cortex-a55", 6)]
+    assert profile.memory.free is None
+    assert profile.cores[0].fp32.fast is None
+
+
+def test_names_come_from_all_folders_and_the_first_folder_wins(
+    tmp_path: Path, values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    """
+    A user's own file is found beside the project's, and may replace one of them.
+    """
+    written(tmp_path, values)
+    written(tmp_path, values | {"name": "rpi4", "title": "My Pi"}, "rpi4")
+    monkeypatch.setenv("EDGEAFRI_PROFILES", str(tmp_path))
+
+    assert profile_folders()[0] == tmp_path
+    assert {"phone", "rpi4"} <= set(profile_names())
+    assert read_profile("rpi4").title == "My Pi"
+
+
+def test_an_installed_package_reads_the_profiles_packed_inside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """
+    A wheel has no folder beside the package; its profiles lie inside.
+    """
+    (tmp_path / "edgeafri" / "profiles").mkdir(parents=True)
+    monkeypatch.setattr(device, "__file__", str(tmp_path / "edgeafri" / "device.py"))
+
+    assert profile_folders() == (tmp_path / "edgeafri" / "profiles",)
+
+
+def test_an_unknown_device_is_refused_with_the_nearest_name():
+    """
+    A typo costs one line, not a search.
+    """
+    with pytest.raises(UsageError, match="no device 'rpi-4'") as error:
+        read_profile("rpi-4")
+
+    assert error.value.hint.startswith("Did you mean 'rpi4'? Known: ")
+
+
+def test_a_folder_of_profiles_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch):
+    """
+    A wrong EDGEAFRI_PROFILES must not silently hide the user's devices.
+    """
+    monkeypatch.setenv("EDGEAFRI_PROFILES", "/no/such/folder")
+
+    with pytest.raises(UsageError, match="no folder '/no/such/folder' of device profiles") as error:
+        profile_names()
+
+    assert error.value.hint == "Create it, or change EDGEAFRI_PROFILES."
+
+
+def changed(values: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """
+    `values` with the one at `path` replaced, or removed when it is "REMOVED".
+    """
+    part: Any = values
+    *way, last = path.split(".")
+    for key in way:
+        part = part[int(key)] if key.isdigit() else part[key]
+    if value == "REMOVED":
+        del part[last]
+    else:
+        part[last] = value
+    return values
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message", "hint"),
+    [
+        ("cores.0.ghz.unit", "MHz", r"cores\[0\].ghz: its unit must be GHz, got 'MHz'", "Give the value in GHz."),
+        ("memory.copy", sourced(2, "GB/s"), "memory.copy: its unit must be MB/s, got 'GB/s'", "in MB/s."),
+        ("budget.p95_ms.unit", "s", "budget.p95_ms: its unit must be ms, got 's'", "in ms."),
+        ("budget.p95_ms", "REMOVED", "budget: 'p95_ms' is missing", "Add a line 'p95_ms: ...'."),
+        ("memory.free", "REMOVED", "memory: 'free' is missing", "Add a line 'free: ...'."),
+        ("title", "REMOVED", "'title' is missing", "Add a line"),
+        ("cores.1.ghz.source", "REMOVED", r"cores\[1\].ghz: give either 'source' or 'assumed'", "say why"),
+        ("cores.1.ghz.assumed", "so", r"cores\[1\].ghz: give either 'source' or 'assumed'", "say why"),
+        ("budget.bundle_mb.assumed", True, "bundle_mb: 'assumed' needs its reason", "and why"),
+        ("cores.0.ghz.source", "makr", r"cores\[0\].ghz: no source 'makr'", "Did you mean 'maker'?"),
+        ("cores.0.ghz", 1.6, "ghz: expected key: value lines, got 1.6", "Known keys: value, unit, source, assumed."),
+        ("cores.0.ghz.value", "fast", "ghz.value: expected a number, got 'fast'", "Give a number."),
+        ("cores.0.ghz.value", -1.6, "ghz: -1.6 GHz is not a possible value", "Write null where it is unknown."),
+        ("cores.0.ghz.value", float("nan"), "ghz: nan GHz is not a possible value", "Write null"),
+        ("isa", "neo", "isa: 'neo' is not one of its values", "Did you mean 'neon'?"),
+        ("bugdet", {}, "unknown setting 'bugdet'", "Did you mean 'budget'?"),
+        ("name", "fone", "the name is 'fone'", "Name it 'phone', as the file."),
+        ("cores", [], "cores: no cores are listed", "fastest first"),
+        ("cores.0.count", 0, "cores: no cores are listed", "its count"),
+        ("threads", 9, "threads: 9 on 8 cores", "Use 1 to 8."),
+        ("threads", 0, "threads: 0 on 8 cores", "Use 1 to 8."),
+        ("budget.seq_len", 0, "budget.seq_len: 0 sub-words", "Use 1 and up."),
+    ],
+)
+def test_a_mistake_in_a_profile_is_named_where_it_stands(
+    tmp_path: Path, values: dict[str, Any], path: str, value: Any, message: str, hint: str
+):
+    """
+    Wrong unit, missing field, number without a source: the file and the place in it, and what to write instead.
+    """
+    folder = written(tmp_path, changed(values, path, value))
+
+    with pytest.raises(ConfigError, match=message) as error:
+        read_profile("phone", [folder])
+
+    assert str(tmp_path / "phone.yaml") in error.value.message
+    assert hint in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"name: [", "not readable as YAML"),
+        (b"name: \xff\xfe", "not readable as YAML"),
+        (b"", "expected key: value lines, got None"),
+        (b"- rpi4", "expected key: value lines"),
+    ],
+)
+def test_a_file_that_is_no_profile_is_refused(tmp_path: Path, content: bytes, message: str):
+    """
+    Broken YAML, a wrong encoding, an empty file or a list: one message, never a traceback.
+    """
+    (tmp_path / "phone.yaml").write_bytes(content)
+
+    with pytest.raises(ConfigError, match=message):
+        read_profile("phone", [tmp_path])
+
+
+def test_importing_profiles_does_not_load_yaml():
+    """
+    The command line starts without reading any profile, so it must not pay for the parser.
+    """
+    code = "import sys, edgeafri.device; print('yaml' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+
+    assert done.stdout == "False\n"
