@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeafri import pipeline, report, teacher
+from edgeafri import pipeline, report
 from edgeafri.artifact import Artifact, is_artifact
 from edgeafri.bundle import GRAPH
 from edgeafri.device import DeviceProfile, read_profile
@@ -20,6 +20,7 @@ from edgeafri.pipeline import Finished, Job, Tell
 from edgeafri.recipe import Recipe, Step, override, read_recipe
 from edgeafri.runners.local import RUNTIME, ask
 from edgeafri.tasks import task
+from edgeafri.teacher import SAMPLE, find_teacher, head_of, labels_of, sample_corpus
 
 ALL = "all"
 Document = dict[str, Any]
@@ -30,9 +31,9 @@ class Order:
     """What the user asked for. `data` is a folder, 'sample' or None; `languages` are codes, or ('all',)."""
 
     target: str
-    teacher: str = teacher.SAMPLE
+    teacher: str = SAMPLE
     task: str = "ner"
-    data: str | None = teacher.SAMPLE
+    data: str | None = SAMPLE
     text: Path | None = None
     languages: tuple[str, ...] = (ALL,)
     recipe: str | None = None
@@ -63,7 +64,7 @@ class Checked:
 
     @property
     def sample(self) -> bool:
-        return teacher.SAMPLE in (self.order.teacher, self.order.data)
+        return SAMPLE in (self.order.teacher, self.order.data)
 
 
 def check(order: Order, digests: Digests, tell: Tell) -> Checked:
@@ -74,13 +75,13 @@ def check(order: Order, digests: Digests, tell: Tell) -> Checked:
     steps = override(recipe.steps, order.assignments)
     pipeline.plan(steps, "torch", {})
     data, languages = _data_and_languages(order)
-    source = teacher.find_teacher(order.teacher, order.task, languages, order.work, order.offline, digests, tell)
+    source = find_teacher(order.teacher, order.task, languages, order.work, order.offline, digests, tell)
     notes = []
-    if not teacher.head_of(source, order.task):
+    if not head_of(source, order.task):
         steps = (Step("finetune"), *steps)
         notes.append(f"the teacher has no head for {order.task}: finetune goes first")
     given = {"task": order.task, "languages": languages, "data": data, "text": order.text}
-    sample = teacher.SAMPLE in (order.teacher, order.data)
+    sample = SAMPLE in (order.teacher, order.data)
     jobs = pipeline.plan(steps, "torch", {**given, "sample": sample})
     return Checked(order, profile, recipe, steps, data, languages, source, jobs, tuple(notes))
 
@@ -139,7 +140,7 @@ def passed(document: Document) -> bool:
 def _data_and_languages(order: Order) -> tuple[Path | None, tuple[str, ...]]:
     from edgeafri.dataset import languages_in
 
-    data = teacher.sample_corpus() if order.data == teacher.SAMPLE else Path(order.data) if order.data else None
+    data = sample_corpus() if order.data == SAMPLE else Path(order.data) if order.data else None
     asked = order.languages
     if asked == (ALL,):
         if data is None:
@@ -154,7 +155,7 @@ def _found_in(checked: Checked, digests: Digests) -> list[str]:
     """What is odd about the labelled data, said once; labels that the teacher lacks are an error before any work."""
     if checked.data is None:
         return ["no labelled data: quality was not measured"]
-    labels = teacher.labels_of(checked.teacher) if teacher.head_of(checked.teacher, checked.order.task) else None
+    labels = labels_of(checked.teacher) if head_of(checked.teacher, checked.order.task) else None
     return data_notes(checked.data, checked.languages, labels, checked.order.work, digests)
 
 

@@ -1,6 +1,7 @@
 """Text: normal form, the word splitter against MasakhaNER's tokens, windows that keep every word once."""
 
 import unicodedata
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -118,7 +119,7 @@ def test_words_stand_in_order_and_miss_nothing_visible(text):
 
     covered = {place for word in found for place in range(word.start, word.end)}
     visible = {place for place, letter in enumerate(text) if unicodedata.category(letter)[0] in "LNP" and letter != "፡"}
-    assert all(before.end <= after.start for before, after in zip(found, found[1:], strict=False))
+    assert all(before.end <= after.start for before, after in pairwise(found))
     assert all(word.text == clean(text[word.start : word.end]) != "" for word in found)
     assert visible <= covered
 
@@ -188,7 +189,7 @@ def test_a_word_longer_than_the_limit_stands_alone():
 @given(st.lists(st.integers(0, 12), max_size=60), st.integers(1, 20), st.integers(0, 30))
 def test_windows_keep_every_word_once_within_the_limit(pieces, limit, overlap):
     """
-    For any sentence: windows advance, hold at most `limit` pieces unless one word alone is longer, and keep a partition.
+    Windows advance and hold at most `limit` pieces, unless one word alone is longer; what they keep is a partition.
     """
     found = windows(pieces, limit, overlap)
 
@@ -197,7 +198,7 @@ def test_windows_keep_every_word_once_within_the_limit(pieces, limit, overlap):
     for window in found:
         assert window.start <= window.keep_start <= window.keep_end <= window.end
         assert sum(pieces[window.start : window.end]) <= limit or window.end - window.start == 1
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in pairwise(found):
         assert before.start < after.start <= before.end < after.end
         assert sum(pieces[after.start : before.end]) <= overlap
 

@@ -10,7 +10,7 @@ from edgeafri.pipeline import Event, Finished, Noted, Started, Tell, Ticked
 
 
 @contextmanager
-def telling(say: Callable[[Event], None]) -> Iterator[Tell]:
+def telling(say: Callable[[Finished | Noted], None]) -> Iterator[Tell]:
     """A `tell` that draws bars for what runs and hands what ended to `say`."""
     bars = _Bars() if sys.stderr.isatty() else None
 

@@ -25,7 +25,13 @@ def eval_command(bundle: Path, data: Path, lang: str, split: str, threads: int |
     from edgeafri.pipeline import Started, Ticked
     from edgeafri.runners.local import RUNTIME, ask
 
-    request = {"do": "evaluate", "bundle": str(bundle), "data": str(data), "split": split, "threads": threads}
+    request: dict[str, Any] = {
+        "do": "evaluate",
+        "bundle": str(bundle),
+        "data": str(data),
+        "split": split,
+        "threads": threads,
+    }
     request["languages"] = list(_languages(bundle, data, lang))
     with telling(lambda event: None) as tell:
         tell(Started("evaluate"))

@@ -18,7 +18,8 @@ def event_line(event: Finished | Noted) -> str:
 
 def fact_line(stage: str, facts: Facts) -> str:
     """The numbers of a stage that a person wants to see."""
-    return _FACTS.get(stage, lambda _: "")(facts)
+    describe = _FACTS.get(stage)
+    return describe(facts) if describe else ""
 
 
 def quality_table(quality: Facts) -> str:
@@ -34,11 +35,8 @@ def quality_table(quality: Facts) -> str:
 
 def checks_table(checks: Iterable[Facts]) -> str:
     """A row a check: what was measured, the limit, and the verdict in a word."""
-    rows = [("check", "measured", "limit", "unit", "")]
-    rows += [
-        (item["name"], measured(item), f"{item['limit']:g}", item["unit"], _MARK[item["passed"]]) for item in checks
-    ]
-    return table(rows)
+    head = ("check", "measured", "limit", "unit", "")
+    return table([head, *(_check_row(item) for item in checks)])
 
 
 def measured(item: Facts) -> str:
@@ -61,6 +59,10 @@ def table(rows: Sequence[Sequence[str]]) -> str:
         ]
         lines.append("  " + "  ".join([*cells, row[-1]]).rstrip())
     return "\n".join(lines)
+
+
+def _check_row(item: Facts) -> tuple[str, ...]:
+    return item["name"], measured(item), f"{item['limit']:g}", item["unit"], _MARK[item["passed"]]
 
 
 def _trim(facts: Facts) -> str:

@@ -15,7 +15,7 @@ def stages_command(as_json: bool) -> None:
     """List the stages: what each takes and gives, and its settings."""
     from edgeafri.stages.menu import MENU
 
-    entries = [
+    entries: list[dict[str, Any]] = [
         {
             "name": line.name,
             "takes": line.takes,

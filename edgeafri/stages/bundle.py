@@ -151,9 +151,10 @@ def _card(config: BundleConfig, source: Artifact, facts: Mapping[str, Any], grap
         autoescape=False,  # noqa: S701  # Markdown, not HTML
     )
     named = [language(code) for code in config.languages]
-    return environment.get_template("card.md.j2").render(
+    card: str = environment.get_template("card.md.j2").render(
         config=config, languages=named, facts=facts, graph_bytes=graph_bytes, parent=source.id, version=__version__
     )
+    return card
 
 
 def _elements(weight: onnx.TensorProto) -> int:
@@ -164,4 +165,4 @@ def _elements(weight: onnx.TensorProto) -> int:
 
 
 def _bytes(weight: onnx.TensorProto) -> int:
-    return _elements(weight) * onnx.helper.tensor_dtype_to_np_dtype(weight.data_type).itemsize
+    return _elements(weight) * int(onnx.helper.tensor_dtype_to_np_dtype(weight.data_type).itemsize)

@@ -80,6 +80,7 @@ class _Collator:
 class _Trainer(Trainer):
     """Trainer that judges an epoch as the device will: entity F1 per language, through the shared predictor."""
 
+    control: Any
     dev: Sequence[Split]
     encoder: Encoder
     labels: tuple[str, ...]
