@@ -1,0 +1,79 @@
+"""What tests share: tiny models and data of their own, an empty cache, no network, the lab data where there is any."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+SENTENCES = {
+    "swa": ("Rais Amina Juma alizuru Mombasa Jumatatu .", "PER", "O B-PER I-PER O B-LOC B-DATE O"),
+    "hau": ("Gwamna Bala Ɗanjuma ya je Kano ranar Litinin .", "PER", "O B-PER I-PER O O B-LOC O B-DATE O"),
+}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder of the test's own, so that nothing is reused from or left to anyone."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("EDGEAFRI_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def lab() -> Path:
+    """The folder with real data and the lab's teacher: EDGEAFRI_LAB, else ../shared. Skips where it is missing."""
+    folder = Path(os.environ.get("EDGEAFRI_LAB", Path(__file__).parents[2] / "shared")).resolve()
+    if not (folder / "models" / "lab-ner").is_dir():
+        pytest.skip(f"no lab data at {folder}; set EDGEAFRI_LAB to a folder with models/lab-ner and data/masakhaner")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Labelled data in two languages: one sentence again and again with other numbers, 12 in train, 4 in dev and test."""
+    root = tmp_path_factory.mktemp("data")
+    for language, (sentence, _, tags) in SENTENCES.items():
+        (root / language).mkdir()
+        for split, numbers in {"train": range(12), "dev": range(20, 24), "test": range(30, 34)}.items():
+            blocks = [_block(f"{sentence} {number}", f"{tags} O") for number in numbers]
+            (root / language / f"{split}.txt").write_text("\n".join(blocks), "utf-8")
+    return root
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained two-layer XLM-R encoder, 16 wide, with a vocabulary learnt from `data`."""
+    from edgeafri.artifact import adopt
+    from edgeafri.files import Digests
+    from edgeafri.progress import silent
+    from edgeafri.stages import scratch
+    from edgeafri.stages.menu import Scratch
+
+    folder = tmp_path_factory.mktemp("encoder")
+    settings = Scratch(("swa", "hau"), vocabulary=200, layers=2, hidden=16, heads=2, ffn=32, positions=64)
+    with Digests(folder.parent / "digests.json") as digests:
+        scratch.run(adopt(data, "corpus", "ner", ("swa", "hau"), digests), settings, folder, silent)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def teacher_folder(encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The encoder with an untrained head of nine labels, its classifier scaled up so that labels differ clearly."""
+    import torch
+
+    from edgeafri.stages import model as door
+
+    labels = ["O", *(f"{place}-{kind}" for kind in ("DATE", "PER", "ORG", "LOC") for place in "BI")]
+    names = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
+    torch.manual_seed(0)
+    model = door.read_model(encoder_folder, "XLMRobertaForTokenClassification", num_labels=len(labels), **names)
+    model.classifier.weight.data.mul_(200)
+    folder = tmp_path_factory.mktemp("teacher")
+    door.write_model(model, door.read_tokenizer(encoder_folder), folder)
+    return folder
+
+
+def _block(words: str, tags: str) -> str:
+    return "".join(f"{word} {tag}\n" for word, tag in zip(words.split(), tags.split(), strict=True))
