@@ -7,11 +7,19 @@ from typing import Any, Literal
 
 from edgeafri.errors import ArtifactError, ConfigError
 from edgeafri.files import json_text
-from edgeafri.predict import Frame
 from edgeafri.settings import read
 
 GRAPH, TOKENIZER, CONFIG = "model.onnx", "tokenizer.json", "bundle.json"
 GOLDEN, CARD = "golden.jsonl", "card.md"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The ids that every input starts and ends with, and the padding."""
+
+    start: int
+    end: int
+    pad: int
 
 
 @dataclass(frozen=True)

@@ -97,13 +97,20 @@ def storage(folder: Path) -> Iterator[None]:
     """Turn what a disk refuses under `folder` into a StorageError with a next step."""
     try:
         yield
-    except PermissionError as error:
-        raise StorageError(f"{error.filename or folder}: not allowed to write there", _ELSEWHERE) from error
     except OSError as error:
-        hint = _HINTS.get(error.errno or 0)
-        if hint is None:
+        known = refused(error, folder)
+        if known is None:
             raise
-        raise StorageError(f"{error.filename or folder}: {os.strerror(error.errno or 0)}", hint) from error
+        raise known from error
+
+
+def refused(error: OSError, folder: Path) -> StorageError | None:
+    """What a disk refused, with a next step; None when it is something else that went wrong."""
+    place = error.filename or folder
+    if isinstance(error, PermissionError):
+        return StorageError(f"{place}: not allowed to write there", _ELSEWHERE)
+    hint = _HINTS.get(error.errno or 0)
+    return StorageError(f"{place}: {os.strerror(error.errno or 0)}", hint) if hint else None
 
 
 _ELSEWHERE = "Choose a folder you may write to, for example with --work DIR."

@@ -116,7 +116,7 @@ OTHER_NAMES = {
 
 
 def language(code: str) -> Language:
-    """The language of that ISO 639-3 code; UsageError with the code to use when it is another name or a typing error."""
+    """The language of that ISO 639-3 code; UsageError that names the code when another name was given."""
     for row in LANGUAGES:
         if row.code == code:
             return row

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import metadata
 
 from edgeafri.errors import MissingPackage
 
 
 def version_of(package: str) -> str | None:
     """The installed version of a distribution; None when it is not there."""
+    from importlib import metadata  # 25 ms that most commands never need
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

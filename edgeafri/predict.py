@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeafri.bundle import Frame
 from edgeafri.progress import Tick, silent
 from edgeafri.text import Window, windows
 
@@ -27,15 +28,6 @@ class Tokenizer(Protocol):
     def encode_batch(self, inputs: list[Any], is_pretokenized: bool, add_special_tokens: bool) -> list[Any]: ...
 
     def get_vocab_size(self) -> int: ...
-
-
-@dataclass(frozen=True)
-class Frame:
-    """The ids that every input starts and ends with, and the padding."""
-
-    start: int
-    end: int
-    pad: int
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def lab() -> Path:
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Labelled data in two languages: one sentence again and again with other numbers, 12 in train, 4 in dev and test."""
+    """Labelled data in two languages: one sentence again and again with other numbers; 12 train, 4 dev, 4 test."""
     root = tmp_path_factory.mktemp("data")
     for language, (sentence, _, tags) in SENTENCES.items():
         (root / language).mkdir()

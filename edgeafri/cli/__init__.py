@@ -62,15 +62,11 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; a failure is told on stderr with its next step."""
-    from edgeafri.files import storage
-
     try:
-        with storage(Path.cwd()):
-            code = cli.main(arguments, prog_name="edgeafri", standalone_mode=False)
-            sys.stdout.flush()
+        code = cli.main(arguments, prog_name="edgeafri", standalone_mode=False)
+        sys.stdout.flush()
     except EdgeAfriError as error:
-        click.echo(f"error: {error.message}\n  next: {error.hint}", err=True)
-        return error.exit_code
+        return _told(error)
     except click.ClickException as error:
         error.show()
         return USAGE
@@ -80,4 +76,20 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever read us has gone, which is no failure
         return OK
+    except OSError as error:
+        return _told_of_disk(error)
     return code if isinstance(code, int) else OK
+
+
+def _told(error: EdgeAfriError) -> int:
+    click.echo(f"error: {error.message}\n  next: {error.hint}", err=True)
+    return error.exit_code
+
+
+def _told_of_disk(error: OSError) -> int:
+    from edgeafri.files import refused
+
+    known = refused(error, Path.cwd())
+    if known is None:
+        raise error
+    return _told(known)

@@ -16,13 +16,14 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from edgeafri.artifact import Artifact
 from edgeafri.dataset import Split, labels_of, read_split
 from edgeafri.errors import DataError, ModelError
-from edgeafri.evaluate import average, evaluate
+from edgeafri.evaluate import Quality, average, evaluate
 from edgeafri.predict import Encoder, Predictor, padded
 from edgeafri.progress import Tick
 from edgeafri.stages import model as door
 from edgeafri.stages.menu import Finetune
 from edgeafri.tasks import task
 
+Row = dict[str, list[int]]
 IGNORED = -100  # what torch's cross entropy skips
 _EVALUATION_BATCH = 32
 
@@ -35,16 +36,10 @@ def run(source: Artifact, settings: Finetune, out: Path, tick: Tick) -> Mapping[
     model = _with_head(source, settings, labels)
     encoder = door.encoder(tokenizer, min(settings.max_length, door.max_tokens(model.config.to_dict())))
     rows = [row for split in train for row in training_rows(encoder, split, labels)]
-    trainer = _Trainer(
-        model,
-        _arguments(settings, out / "checkpoints"),
-        train_dataset=rows,
-        data_collator=_Collator(encoder.frame.pad),
-        callbacks=[_Ticks(tick)],
-    )
-    trainer.dev, trainer.encoder, trainer.labels = dev, encoder, labels
+    trainer = make_trainer(model, encoder, rows, dev, settings, out / "checkpoints")
+    trainer.add_callback(_Ticks(tick))
     trainer.train(resume_from_checkpoint=_last_checkpoint(out / "checkpoints"))
-    quality = evaluate(Predictor(encoder, labels, door.forward(model.eval()), _EVALUATION_BATCH), dev)
+    quality = _quality(model, encoder, dev)
     door.write_model(model, tokenizer, out)
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
     return {
@@ -54,7 +49,22 @@ def run(source: Artifact, settings: Finetune, out: Path, tick: Tick) -> Mapping[
     }
 
 
-def training_rows(encoder: Encoder, split: Split, labels: Sequence[str]) -> list[dict[str, list[int]]]:
+def make_trainer(
+    model: Any, encoder: Encoder, rows: list[Row], dev: Sequence[Split], settings: Finetune, checkpoints: Path
+) -> "_Trainer":
+    """A Trainer over training rows that judges every epoch on `dev`."""
+    trainer = _Trainer(
+        model,
+        _arguments(settings, checkpoints),
+        train_dataset=rows,
+        eval_dataset=dev,
+        data_collator=_Collator(encoder.frame.pad),
+    )
+    trainer.encoder = encoder
+    return trainer
+
+
+def training_rows(encoder: Encoder, split: Split, labels: Sequence[str]) -> list[Row]:
     """Inputs with a label at every kept word's first sub-word and IGNORED elsewhere."""
     index = {label: number for number, label in enumerate(labels)}
     rows = []
@@ -64,6 +74,11 @@ def training_rows(encoder: Encoder, split: Split, labels: Sequence[str]) -> list
             targets[place] = index[split.sentences[row.sentence].tags[word]]
         rows.append({"input_ids": list(row.ids), "labels": targets})
     return rows
+
+
+def _quality(model: Any, encoder: Encoder, dev: Sequence[Split]) -> Quality:
+    labels = door.labels_of(model.config.to_dict())
+    return evaluate(Predictor(encoder, labels, door.forward(model.eval()), _EVALUATION_BATCH), dev)
 
 
 class _Collator:
@@ -81,13 +96,10 @@ class _Trainer(Trainer):
     """Trainer that judges an epoch as the device will: entity F1 per language, through the shared predictor."""
 
     control: Any
-    dev: Sequence[Split]
     encoder: Encoder
-    labels: tuple[str, ...]
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        self.model.eval()
-        quality = evaluate(Predictor(self.encoder, self.labels, door.forward(self.model), _EVALUATION_BATCH), self.dev)
+        quality = _quality(self.model, self.encoder, self.eval_dataset)
         metrics = {f"eval_f1_{language}": entry["f1"] for language, entry in quality.items()}
         metrics["eval_f1"] = average(quality)
         self.log(metrics)

@@ -8,18 +8,20 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
-from edgeafri.artifact import Artifact, Kind
 from edgeafri.errors import UsageError
-from edgeafri.progress import Tick
 from edgeafri.settings import did_you_mean, setting
+
+if TYPE_CHECKING:  # the command line lists stages without reading a model
+    from edgeafri.artifact import Artifact, Kind
+    from edgeafri.progress import Tick
 
 
 class Method(Protocol):
     """What a stage's module offers: do the work in the empty folder `out`, and say what can be counted."""
 
-    def run(self, source: Artifact, settings: Any, out: Path, tick: Tick) -> Mapping[str, Any]: ...
+    def run(self, source: "Artifact", settings: Any, out: Path, tick: "Tick") -> Mapping[str, Any]: ...
 
 
 _LANGUAGES = "ISO 639-3 codes of the languages to serve, separated by commas"
@@ -108,8 +110,8 @@ class Stage:
     """One line of the menu. A `resumable` stage finds its own unfinished folder again after a kill."""
 
     name: str
-    takes: Kind
-    gives: Kind
+    takes: "Kind"
+    gives: "Kind"
     settings: type
     resumable: bool = False
 

@@ -9,8 +9,9 @@ import torch
 import transformers
 from safetensors import SafetensorError
 
+from edgeafri.bundle import Frame
 from edgeafri.errors import ModelError
-from edgeafri.predict import Encoder, Forward, Frame, Ids, Logits
+from edgeafri.predict import Encoder, Forward, Ids, Logits
 
 _OFFSET_TYPES = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "xmod")
 _BROKEN = "The file may be cut off or damaged: copy or download it again."

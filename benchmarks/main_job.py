@@ -1,0 +1,100 @@
+"""The main job on a real teacher: size, F1 per language, latency and memory of teacher (PyTorch fp32) and bundle.
+
+    python benchmarks/main_job.py --teacher DIR --data DIR [--text DIR] --lang swa,hau,yor --lang all --out FILE.json
+
+Builds through the command line, then times teacher and bundle in turns, each in a fresh process on one thread. Times
+are medians over the rounds; the speed-up is the median of the ratios within each round. Writes FILE.json and FILE.md.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from edgeafri.runners.local import RUNTIME, TORCH, ask
+
+LENGTHS = (32, 128)
+BENCH = {"do": "bench", "threads": 1, "runs": 30, "warmup": 5}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--teacher", required=True)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--text")
+    parser.add_argument("--lang", action="append", required=True)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--out", required=True, type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as work:
+        entries = [entry(options, languages, work) for languages in options.lang]
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    options.out.with_suffix(".md").write_text(page(entries), "utf-8")
+
+
+def entry(options: argparse.Namespace, languages: str, work: str) -> dict[str, Any]:
+    """One build and its timings."""
+    given = ["--teacher", options.teacher, "--data", options.data, *(["--text", options.text] if options.text else [])]
+    command = ["build", "--target", "rpi4", *given, "--lang", languages, "--work", work, "--json"]
+    done = subprocess.run([sys.executable, "-m", "edgeafri.cli", *command], capture_output=True, text=True, check=False)
+    document = json.loads(done.stdout)
+    timings = [timed(options, document, length) for length in LENGTHS]
+    keys = ("languages", "quality", "size", "checks", "steps")
+    return {"lang": languages, "exit_code": done.returncode, **{key: document[key] for key in keys}, "timings": timings}
+
+
+def timed(options: argparse.Namespace, document: dict[str, Any], length: int) -> dict[str, Any]:
+    """Teacher and bundle in turns, a fresh process each."""
+    teacher, bundle = [], []
+    for _ in range(options.rounds):
+        teacher.append(ask(TORCH, {**BENCH, "model": options.teacher, "id": "teacher", "seq_len": length}))
+        bundle.append(ask(RUNTIME, {**BENCH, "bundle": document["bundle"], "seq_len": length}))
+    ratios = [before["p50_ms"] / after["p50_ms"] for before, after in zip(teacher, bundle, strict=True)]
+    return {
+        "seq_len": length,
+        "teacher": medians(teacher),
+        "bundle": medians(bundle),
+        "speed_up": round(statistics.median(ratios), 2),
+        "speed_up_range": [round(min(ratios), 2), round(max(ratios), 2)],
+        "conditions": {"rounds": options.rounds, **BENCH, "device": bundle[0]["device"], **bundle[0]["conditions"]},
+    }
+
+
+def medians(rounds: list[dict[str, Any]]) -> dict[str, float]:
+    names = ("p50_ms", "p95_ms", "cpu_ms", "load_ms", "peak_rss_mb")
+    return {name: round(statistics.median(item[name] for item in rounds), 2) for name in names}
+
+
+def page(entries: list[dict[str, Any]]) -> str:
+    """The entries as Markdown tables."""
+    return "\n".join(section(entry) for entry in entries)
+
+
+def section(entry: dict[str, Any]) -> str:
+    quality, size = entry["quality"], entry["size"]
+    lines = [f"## --lang {entry['lang']}", "", "| | teacher, PyTorch fp32 | bundle | |", "|---|--:|--:|---|"]
+    lines.append(f"| model | {size['teacher_bytes'] / 1e6:.1f} MB | {size['model_bytes'] / 1e6:.1f} MB | |")
+    lines.append(f"| with tokenizer and all | | {size['bundle_bytes'] / 1e6:.1f} MB | |")
+    for code, drop in quality["drop"].items():
+        lost = f"{drop['value']:+.2f} lost, {drop['low']:+.2f} to {drop['high']:+.2f}"
+        lines.append(f"| F1 {code} | {quality['teacher'][code]:.2f} | {quality['bundle'][code]:.2f} | {lost} |")
+    for timing in entry["timings"]:
+        before, after, low_high = timing["teacher"], timing["bundle"], timing["speed_up_range"]
+        note = f"{timing['speed_up']:.2f} times as fast ({low_high[0]:.2f} to {low_high[1]:.2f})"
+        lines.append(
+            f"| p50, {timing['seq_len']} sub-words | {before['p50_ms']:.2f} ms | {after['p50_ms']:.2f} ms | {note} |"
+        )
+        lines.append(f"| processor time | {before['cpu_ms']:.2f} ms | {after['cpu_ms']:.2f} ms | |")
+    last = entry["timings"][-1]
+    for name, unit in (("peak_rss_mb", "MB"), ("load_ms", "ms")):
+        lines.append(f"| {name} | {last['teacher'][name]:.0f} {unit} | {last['bundle'][name]:.0f} {unit} | |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

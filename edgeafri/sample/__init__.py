@@ -1,0 +1,1 @@
+"""The embedded sample: a small labelled corpus in five languages, so that everything can be tried without any data."""
