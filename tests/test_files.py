@@ -188,7 +188,7 @@ def test_a_refusal_without_a_file_names_the_folder():
     """
     Some libraries lose the file name; the folder is known all the same.
     """
-    with pytest.raises(StorageError, match="^/work: No space left on device"), storage(Path("/work")):
+    with pytest.raises(StorageError, match=r"^/work: No space left on device"), storage(Path("/work")):
         raise OSError(errno.ENOSPC, "")
 
 

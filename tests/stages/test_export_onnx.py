@@ -1,0 +1,112 @@
+"""export-onnx: equal logits on a padded batch, versions that every supported onnxruntime reads, free axes."""
+
+import numpy as np
+import onnx
+import pytest
+
+from edgeafri.errors import ModelError
+from edgeafri.progress import silent
+from edgeafri.session import IR_VERSION, forward, open_session
+from edgeafri.stages import export_onnx
+from edgeafri.stages import model as door
+from edgeafri.stages.menu import ExportOnnx
+
+
+def test_logits_equal_torchs_on_a_padded_batch(teacher, exported, batch):
+    """
+    Within 1e-4, the stage's own limit: float32 sums in another order, times a classifier scaled up 200-fold.
+    """
+    ids, mask = batch
+    expected = door.forward(door.read_model(teacher.path))(ids, mask)
+    found = forward(open_session(exported.path / "model.onnx", threads=1))(ids, mask)
+
+    assert np.abs(expected - found)[mask.astype(bool)].max() < 1e-4
+
+
+def test_versions_are_pinned(exported):
+    """
+    Opset and file version are what the settings and the oldest supported onnxruntime say.
+    """
+    graph = onnx.load(exported.path / "model.onnx")
+
+    assert [(entry.domain, entry.version) for entry in graph.opset_import] == [("", 18)]
+    assert graph.ir_version <= IR_VERSION
+
+
+def test_the_opset_is_a_setting(teacher, tmp_path):
+    """
+    An older one makes a graph for an older onnxruntime.
+    """
+    facts = export_onnx.run(teacher, ExportOnnx(opset=15), tmp_path, silent)
+    graph = onnx.load(tmp_path / "model.onnx")
+
+    assert graph.opset_import[0].version == facts["opset"] == 15
+    assert graph.ir_version == facts["ir_version"]
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (1, 64), (5, 7)])
+def test_batch_and_length_are_free(exported, shape):
+    """
+    One graph serves every batch and every length up to the model's longest.
+    """
+    graph = onnx.load(exported.path / "model.onnx").graph
+    names = {item.name: [axis.dim_param for axis in item.type.tensor_type.shape.dim] for item in graph.input}
+    ids = np.full(shape, 5, dtype=np.int64)
+
+    assert sorted(names) == ["attention_mask", "input_ids"]
+    assert all(all(axes) for axes in names.values())
+    assert forward(open_session(exported.path / "model.onnx", threads=1))(ids, np.ones_like(ids)).shape == (*shape, 9)
+
+
+def test_padding_changes_nothing(exported):
+    """
+    A sentence alone and the same sentence padded have the same logits.
+    """
+    run = forward(open_session(exported.path / "model.onnx", threads=1))
+    alone = run(np.array([[0, 5, 9, 2]]), np.array([[1, 1, 1, 1]]))
+    longer = run(np.array([[0, 5, 9, 2, 1, 1]]), np.array([[1, 1, 1, 1, 0, 0]]))
+
+    # The exported mask is a large negative number, not minus infinity; 1e-4 is the stage's own limit.
+    assert np.abs(alone - longer[:, :4]).max() < 1e-4
+
+
+def test_the_graph_is_one_file_beside_its_tokenizer(exported):
+    """
+    No external data: a graph that is moved alone stays whole.
+    """
+    names = {file.name for file in exported.path.iterdir()}
+
+    assert {"model.onnx", "config.json", "tokenizer.json", "tokenizer_config.json"} <= names
+    assert not [name for name in names if "data" in name or name.endswith(".safetensors")]
+
+
+def test_logits_that_differ_too_much_are_refused(teacher, tmp_path, monkeypatch):
+    """
+    The message carries both numbers, the hint the way past it.
+    """
+    monkeypatch.setattr(export_onnx, "largest_difference", lambda model, graph: 0.25)
+
+    with pytest.raises(ModelError) as caught:
+        export_onnx.run(teacher, ExportOnnx(tolerance=1e-3), tmp_path, silent)
+    assert caught.value.message == "export-onnx: logits differ from torch by 0.25, allowed are 0.001"
+    assert "--set export-onnx.tolerance" in caught.value.hint
+
+
+def test_logits_that_are_not_numbers_are_refused(teacher, tmp_path, monkeypatch):
+    """
+    nan is not below any limit.
+    """
+    monkeypatch.setattr(export_onnx, "largest_difference", lambda model, graph: float("nan"))
+
+    with pytest.raises(ModelError, match="differ from torch by nan"):
+        export_onnx.run(teacher, ExportOnnx(), tmp_path, silent)
+
+
+def test_the_difference_is_measured_not_assumed(teacher, exported, tmp_path):
+    """
+    A graph whose classifier is nudged shows at least the nudge.
+    """
+    model = door.read_model(teacher.path)
+    model.classifier.bias.data += 0.5
+
+    assert export_onnx.largest_difference(model, exported.path / "model.onnx") == pytest.approx(0.5, abs=1e-3)

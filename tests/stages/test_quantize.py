@@ -1,0 +1,197 @@
+"""quantize: one scale a row in tables, one a channel in linear layers, signed; what a setting spares stays as it is."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, numpy_helper
+
+from edgeafri.progress import silent
+from edgeafri.stages import quantize
+from edgeafri.stages.menu import Quantize
+from edgeafri.stages.quantize import quantize_rows
+
+
+def graph_of(folder):
+    return onnx.load(folder / "model.onnx").graph
+
+
+def weights_of(folder):
+    return {weight.name: numpy_helper.to_array(weight) for weight in graph_of(folder).initializer}
+
+
+def float_weights(folder, operator, place):
+    """The float32 weights that nodes of that kind read at that input."""
+    weights = weights_of(folder)
+    names = {node.input[place] for node in graph_of(folder).node if node.op_type == operator}
+    return {name: weights[name] for name in names if name in weights and weights[name].dtype == np.float32}
+
+
+def test_a_row_is_off_by_half_a_scale_at_most():
+    """
+    The bound of rounding, row by row; 1e-6 is float32 itself.
+    """
+    table = np.random.default_rng(0).normal(size=(50, 24)).astype(np.float32) * np.logspace(-4, 2, 50)[:, None]
+    table = table.astype(np.float32)
+    codes, scales = quantize_rows(table)
+
+    assert (codes.dtype, scales.dtype, scales.shape) == (np.int8, np.float32, (50, 1))
+    assert (np.abs(codes * scales - table) <= scales * (0.5 + 1e-6)).all()
+    assert (np.abs(codes.astype(int)).max(axis=1) == 127).all()
+
+
+def test_a_row_of_zeros_stays_zero():
+    """
+    The padding's row is zero in many models; its scale must not divide by zero.
+    """
+    codes, scales = quantize_rows(np.array([[0, 0], [1, -2]], dtype=np.float32))
+
+    assert (codes * scales)[0].tolist() == [0, 0]
+    assert np.isfinite(scales).all()
+
+
+def test_codes_are_symmetric():
+    """
+    -128 is never used, so a row and its negative have negative codes of each other.
+    """
+    row = np.array([[0.3, -1.0, 0.77]], dtype=np.float32)
+
+    assert quantize_rows(-row)[0].tolist() == (-quantize_rows(row)[0]).tolist()
+
+
+def test_embeddings_are_numpys_per_row_codes(optimized, tmp_path):
+    """
+    Every table in the graph is what quantize_rows makes of the float table, and nothing else is kept of it.
+    """
+    facts = quantize.run(optimized, Quantize(weights="float32"), tmp_path, silent)
+    before, after = float_weights(optimized.path, "Gather", 0), weights_of(tmp_path)
+    tables = {name: table for name, table in before.items() if table.ndim == 2}
+
+    assert (facts["tables"], facts["embedding_bits"], facts["weight_bits"]) == (len(tables), 8, 32) == (3, 8, 32)
+    for name, table in tables.items():
+        codes, scales = quantize_rows(table)
+        assert (after[f"{name}_int8"] == codes).all()
+        assert (after[f"{name}_scale"] == scales).all()
+        assert name not in after
+
+
+def test_int8_embeddings_leave_linear_layers_alone(optimized, tmp_path):
+    """
+    With weights at float32 every matrix is bit for bit the one before.
+    """
+    quantize.run(optimized, Quantize(weights="float32"), tmp_path, silent)
+    before, after = float_weights(optimized.path, "MatMul", 1), float_weights(tmp_path, "MatMul", 1)
+
+    assert len(before) == 13
+    assert before.keys() == after.keys()
+    assert all((after[name] == weight).all() for name, weight in before.items())
+
+
+def test_linear_weights_are_signed_and_per_channel(optimized, tmp_path):
+    """
+    Six matrices a layer and the classifier: int8, a scale for every output channel, zero points of zero.
+    """
+    facts = quantize.run(optimized, Quantize(embeddings="float32"), tmp_path, silent)
+    weights = weights_of(tmp_path)
+    nodes = [node for node in graph_of(tmp_path).node if node.op_type == "MatMulInteger"]
+
+    assert (facts["linear_layers"], facts["weight_bits"], facts["embedding_bits"]) == (13, 8, 32)
+    assert len(nodes) == 13
+    for node in nodes:
+        matrix, zero = weights[node.input[1]], weights[node.input[3]]
+        scales = weights[node.input[1].replace("_quantized", "_scale")]
+        assert matrix.dtype == zero.dtype == np.int8
+        assert scales.shape == (matrix.shape[1],)
+        assert not zero.any()
+
+
+def test_linear_weights_are_off_by_half_a_scale_at_most(optimized, tmp_path):
+    """
+    Against the float matrices; a scale is max|column| / 127 or a little more.
+    """
+    quantize.run(optimized, Quantize(embeddings="float32"), tmp_path, silent)
+    before, after = float_weights(optimized.path, "MatMul", 1), weights_of(tmp_path)
+
+    for name, matrix in before.items():
+        scales = after[f"{name}_scale"]
+        assert (np.abs(after[f"{name}_quantized"] * scales - matrix) <= scales * (0.5 + 1e-5)).all()
+        assert (scales <= np.abs(matrix).max(axis=0) / 127 * 1.01).all()
+
+
+def test_float32_tables_stay_as_they_are(optimized, tmp_path):
+    """
+    With embeddings at float32 the tables are bit for bit the ones before.
+    """
+    quantize.run(optimized, Quantize(embeddings="float32"), tmp_path, silent)
+    before, after = float_weights(optimized.path, "Gather", 0), float_weights(tmp_path, "Gather", 0)
+
+    assert before.keys() <= after.keys()
+    assert all((after[name] == table).all() for name, table in before.items())
+
+
+def test_all_float32_changes_nothing(optimized, tmp_path, logits_of, as_artifact):
+    """
+    Both settings at float32 give the same logits bit for bit.
+    """
+    facts = quantize.run(optimized, Quantize(weights="float32", embeddings="float32"), tmp_path, silent)
+
+    assert (facts["tables"], facts["linear_layers"]) == (0, 0)
+    assert (logits_of(as_artifact(tmp_path, "onnx")) == logits_of(optimized)).all()
+
+
+def test_int8_logits_stay_close(optimized, quantized, logits_of):
+    """
+    Int8 is judged by labels elsewhere; here a tenth of the logits' range catches a wrong scale or zero point.
+    """
+    before, after = logits_of(optimized), logits_of(quantized)
+
+    assert np.abs(after - before).max() < 0.1 * (before.max() - before.min())
+
+
+def test_equal_input_gives_equal_bytes(optimized, quantized, tmp_path):
+    """
+    The cache key promises it: the stage draws nothing and names nothing by time.
+    """
+    quantize.run(optimized, Quantize(), tmp_path, silent)
+
+    assert (tmp_path / "model.onnx").read_bytes() == (quantized.path / "model.onnx").read_bytes()
+
+
+def test_no_float_table_or_matrix_is_left(quantized):
+    """
+    Every weight with two axes is int8; what stays float are scales, biases and norms.
+    """
+    left = [name for name, weight in weights_of(quantized.path).items() if weight.ndim == 2 and weight.dtype != np.int8]
+
+    assert all(name.endswith("_scale") for name in left)
+
+
+def test_a_fused_graph_is_quantized_too(fused, tmp_path, logits_of, as_artifact):
+    """
+    Attention nodes become QAttention; the rest are integer products.
+    """
+    facts = quantize.run(fused, Quantize(), tmp_path, silent)
+    before, after = logits_of(fused), logits_of(as_artifact(tmp_path, "onnx"))
+    kinds = [node.op_type for node in graph_of(tmp_path).node]
+
+    assert kinds.count("QAttention") == 2
+    assert kinds.count("Attention") == 0
+    assert facts["linear_layers"] == kinds.count("QAttention") + kinds.count("MatMulInteger") == 2 + 2 * 3 + 1
+    assert np.abs(after - before).max() < 0.1 * (before.max() - before.min())
+
+
+@pytest.mark.parametrize("kind", [TensorProto.INT64, TensorProto.FLOAT])
+def test_only_float_tables_are_tables(optimized, kind):
+    """
+    Position numbers and shapes are gathered too; they are no embeddings.
+    """
+    graph = onnx.load(optimized.path / "model.onnx")
+    before = len(graph.graph.node)
+    table = onnx.helper.make_tensor("numbers", kind, [2] if kind == TensorProto.FLOAT else [2, 1], [1, 2])
+    del graph.graph.initializer[:]
+    graph.graph.initializer.append(table)
+    for node in graph.graph.node:
+        if node.op_type == "Gather":
+            node.input[0] = "numbers"
+
+    assert quantize.quantize_tables(graph) == []
+    assert len(graph.graph.node) == before

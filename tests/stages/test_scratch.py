@@ -1,0 +1,84 @@
+"""scratch: a small encoder and its vocabulary from a corpus, the same again for the same seed."""
+
+import pytest
+from safetensors.torch import load_file
+
+from edgeafri.errors import ConfigError, DataError
+from edgeafri.progress import silent
+from edgeafri.stages import model as door
+from edgeafri.stages import scratch
+from edgeafri.stages.menu import Scratch
+
+SMALL = {"vocabulary": 200, "layers": 1, "hidden": 16, "heads": 2, "ffn": 32, "positions": 32}
+
+
+@pytest.fixture
+def corpus(data, as_artifact):
+    return as_artifact(data, "corpus")
+
+
+def test_the_encoder_has_the_asked_shape(corpus, tmp_path):
+    """
+    Layers, widths and positions are the settings'; the facts count what is there.
+    """
+    facts = scratch.run(corpus, Scratch(**SMALL), tmp_path, silent)
+    config = door.read_config(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+
+    assert (config["num_hidden_layers"], config["hidden_size"], config["intermediate_size"]) == (1, 16, 32)
+    assert door.max_tokens(config) == 32
+    assert facts["vocabulary"] == len(weights["embeddings.word_embeddings.weight"]) == config["vocab_size"]
+    assert facts["parameters"] == sum(weight.numel() for weight in weights.values())
+
+
+def test_the_vocabulary_covers_the_corpus(corpus, tmp_path):
+    """
+    No letter of the training words is unknown, the hooked ones included.
+    """
+    scratch.run(corpus, Scratch(**SMALL), tmp_path, silent)
+    tokenizer = door.read_tokenizer(tmp_path)
+
+    assert tokenizer.unk_token_id not in tokenizer("Gwamna Bala Ɗanjuma Mombasa Jumatatu")["input_ids"]
+
+
+def test_only_the_asked_languages_are_read(corpus, tmp_path):
+    """
+    A letter that only the other language has is unknown.
+    """
+    scratch.run(corpus, Scratch(("swa",), **SMALL), tmp_path, silent)
+    tokenizer = door.read_tokenizer(tmp_path)
+
+    assert tokenizer.unk_token_id in tokenizer("Ɗanjuma")["input_ids"]
+    assert tokenizer.unk_token_id not in tokenizer("Mombasa")["input_ids"]
+
+
+def test_a_seed_is_a_model(corpus, tmp_path):
+    """
+    Equal seeds give equal files, another seed other weights on the same vocabulary.
+    """
+    for name, seed in (("one", 1), ("again", 1), ("two", 2)):
+        (tmp_path / name).mkdir()
+        scratch.run(corpus, Scratch(**SMALL, seed=seed), tmp_path / name, silent)
+    weights = {name: (tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "again", "two")}
+    pieces = {(tmp_path / name / "sentencepiece.bpe.model").read_bytes() for name in weights}
+
+    assert weights["one"] == weights["again"] != weights["two"]
+    assert len(pieces) == 1
+
+
+def test_heads_must_divide_the_width(corpus, tmp_path):
+    """
+    The message has both numbers.
+    """
+    with pytest.raises(ConfigError) as caught:
+        scratch.run(corpus, Scratch(**{**SMALL, "heads": 3}), tmp_path, silent)
+    assert caught.value.message == "scratch: 3 heads do not divide the width 16"
+    assert caught.value.hint == "Use 1, 2, 4 or 8."
+
+
+def test_a_missing_language_is_named(corpus, tmp_path):
+    """
+    Before any vocabulary is learnt.
+    """
+    with pytest.raises(DataError, match="yor: no such language folder"):
+        scratch.run(corpus, Scratch(("yor",), **SMALL), tmp_path, silent)

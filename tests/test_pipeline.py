@@ -1,0 +1,221 @@
+"""The engine: everything is checked before any work, and a folder that looks finished is finished."""
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeafri import pipeline
+from edgeafri.artifact import Artifact, adopt
+from edgeafri.errors import ArtifactError, ConfigError, EdgeAfriError, StorageError, UsageError
+from edgeafri.files import Digests
+from edgeafri.pipeline import Finished, Job, Started, build, folders, make, opened, plan
+from edgeafri.recipe import Step
+from edgeafri.stages import menu
+
+
+class Method:
+    """A stage that writes one file with its settings in it, and counts its runs."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+
+    def run(self, source: Artifact, settings: Any, out: Path, tick: Callable[[int, int], None]) -> Mapping[str, Any]:
+        self.runs += 1
+        (out / "model.safetensors").write_text(f"{source.id} {settings}", "utf-8")
+        tick(1, 1)
+        return {"runs": self.runs}
+
+
+@pytest.fixture
+def method(monkeypatch: pytest.MonkeyPatch) -> Method:
+    """
+    One fake method behind every line of the menu.
+    """
+    fake = Method()
+    monkeypatch.setattr(menu, "load", lambda name: fake)
+    return fake
+
+
+@pytest.fixture
+def digests(tmp_path: Path) -> Digests:
+    return Digests(tmp_path / "digests.json")
+
+
+@pytest.fixture
+def source(tmp_path: Path, digests: Digests) -> Artifact:
+    folder = tmp_path / "teacher"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}", "utf-8")
+    (folder / "model.safetensors").write_bytes(b"weights")
+    return adopt(folder, "torch", "ner", ("swa",), digests)
+
+
+def trim(**settings: Any) -> tuple[Job, ...]:
+    return plan([Step("trim", settings)], "torch", {})
+
+
+def built(jobs: tuple[Job, ...], source: Artifact, work: Path, digests: Digests) -> tuple[Finished, ...]:
+    return build(jobs, source, work, digests, lambda event: None)
+
+
+def test_a_plan_fills_in_what_belongs_to_the_whole_build():
+    """
+    Languages and data are given once; a step that has its own keeps them; a step without such a setting gets none.
+    """
+    steps = [Step("trim", {"languages": ["yor"]}), Step("export-onnx"), Step("bundle", {"golden": 2})]
+    trimmed, exported, bundled = plan(steps, "torch", {"languages": ("swa",), "sample": True, "task": "ner"})
+
+    assert (trimmed.settings.languages, bundled.settings.languages) == (("yor",), ("swa",))
+    assert (bundled.settings.sample, bundled.settings.golden) == (True, 2)
+    assert exported.settings == menu.ExportOnnx()
+
+
+@pytest.mark.parametrize(
+    ("steps", "error", "message"),
+    [
+        ([Step("trim"), Step("bundel")], UsageError, "unknown stage 'bundel'"),
+        ([Step("trim"), Step("export-onnx", {"opst": 18})], ConfigError, "export-onnx: unknown setting 'opst'"),
+        ([Step("trim"), Step("quantize")], ConfigError, "step 'quantize' takes a onnx model, but gets a torch one"),
+        ([Step("export-onnx"), Step("trim")], ConfigError, "step 'trim' takes a torch model, but gets a onnx one"),
+    ],
+)
+def test_a_plan_checks_the_last_step_before_the_first_works(steps: list[Step], error: type, message: str, method):
+    """
+    An hour of work is not thrown away for a typo at its end.
+    """
+    with pytest.raises(error, match=message) as raised:
+        plan(steps, "torch", {})
+
+    assert raised.value.hint.startswith(("Did you mean", "Put a step before it that gives"))
+    assert method.runs == 0
+
+
+def test_keys_are_known_before_any_work(source: Artifact, tmp_path: Path, digests: Digests, method: Method):
+    """
+    A dry run names the very folders that the build then makes.
+    """
+    jobs = plan([Step("trim"), Step("export-onnx")], "torch", {})
+    named = folders(jobs, source, digests)
+    done = built(jobs, source, tmp_path / "work", digests)
+
+    assert named == tuple(item.artifact.path.name for item in done)
+    assert [name.rsplit("-", 1)[0] for name in named] == ["trim", "export-onnx"]
+
+
+def test_a_key_changes_with_settings_source_side_input_and_versions(
+    source: Artifact, tmp_path: Path, digests: Digests, monkeypatch: pytest.MonkeyPatch
+):
+    """
+    Whatever shapes an artifact is in its key.
+    """
+    text, other = tmp_path / "text", tmp_path / "model"
+    text.mkdir()
+    (text / "swa.txt").write_text("Habari\n", "utf-8")
+    shutil.copytree(source.path, other)
+    (other / "model.safetensors").write_bytes(b"other weights")
+    keys = [folders(trim(text=text), source, digests)]
+    keys.append(folders(trim(text=text, keep="scripts"), source, digests))
+    keys.append(folders(trim(text=text), adopt(other, "torch", "ner", ("swa",), digests), digests))
+    (text / "swa.txt").write_text("Jambo\n", "utf-8")
+    keys.append(folders(trim(text=text), source, digests))
+    monkeypatch.setattr(pipeline, "version_of", lambda name: "99")
+    keys.append(folders(trim(text=text), source, digests))
+
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_key_does_not_change_with_a_name_or_a_time(source: Artifact, tmp_path: Path, digests: Digests):
+    """
+    A folder that was copied, moved or touched holds what it held.
+    """
+    text = tmp_path / "text"
+    text.mkdir()
+    (text / "swa.txt").write_text("Habari\n", "utf-8")
+    before = folders(trim(text=text), source, digests)
+    moved = shutil.copytree(source.path, tmp_path / "moved")
+    os.utime(moved / "model.safetensors", ns=(1, 1))
+    elsewhere = text.rename(tmp_path / "elsewhere")
+    os.utime(elsewhere / "swa.txt", ns=(1, 1))
+
+    assert folders(trim(text=elsewhere), adopt(moved, "torch", "ner", ("swa",), digests), digests) == before
+
+
+def test_a_changed_first_step_changes_every_key_behind_it(source: Artifact, digests: Digests):
+    """
+    A step hangs on all before it, not only on its own settings.
+    """
+    steps = [Step("export-onnx"), Step("optimize")]
+    before = folders(plan([Step("trim"), *steps], "torch", {}), source, digests)
+    after = folders(plan([Step("trim", {"keep": "corpus"}), *steps], "torch", {}), source, digests)
+
+    assert all(old != new for old, new in zip(before, after, strict=True))
+
+
+def test_a_side_input_that_is_not_there_is_named(source: Artifact, tmp_path: Path, digests: Digests):
+    """
+    A wrong --text is a message, not a traceback.
+    """
+    with pytest.raises(EdgeAfriError, match="nowhere"):
+        folders(trim(text=tmp_path / "nowhere"), source, digests)
+
+
+def test_a_finished_step_is_never_repeated(source: Artifact, tmp_path: Path, digests: Digests, method: Method):
+    """
+    A second build takes what is there; a change in the last step repeats the last step alone.
+    """
+    work = tmp_path / "work"
+    first = built(plan([Step("trim"), Step("export-onnx")], "torch", {}), source, work, digests)
+    again = built(plan([Step("trim"), Step("export-onnx")], "torch", {}), source, work, digests)
+    changed = built(plan([Step("trim"), Step("export-onnx", {"opset": 17})], "torch", {}), source, work, digests)
+
+    assert [item.reused for item in (*first, *again, *changed)] == [False, False, True, True, True, False]
+    assert [item.artifact for item in first] == [item.artifact for item in again]
+    assert method.runs == 3
+
+
+def test_a_manifest_tells_the_history(source: Artifact, tmp_path: Path, digests: Digests, method: Method):
+    """
+    Settings, parent, versions and facts of a step stand in what it made.
+    """
+    (done,) = built(trim(keep="scripts", languages="hau"), source, tmp_path / "work", digests)
+    manifest = done.artifact.manifest
+
+    assert (manifest.stage, manifest.kind, manifest.parent) == ("trim", "torch", source.id)
+    assert (manifest.settings["keep"], manifest.languages, manifest.facts) == ("scripts", ("hau",), {"runs": 1})
+    assert manifest.versions["edgeafri"]
+
+
+def test_a_stage_of_its_own_makes_the_folder_asked_for(
+    source: Artifact, tmp_path: Path, digests: Digests, method: Method
+):
+    """
+    `edgeafri trim SOURCE --out DIR`: the events of a build, and a folder that is never overwritten.
+    """
+    (job,), events = trim(), []
+    done = make(job, source, tmp_path / "new" / "out", digests, events.append)
+
+    assert done.artifact.path == tmp_path / "new" / "out"
+    assert isinstance(events[0], Started)
+    assert events[-1] is done
+    with pytest.raises(StorageError, match="out: already there") as error:
+        make(job, source, tmp_path / "new" / "out", digests, events.append)
+    assert error.value.hint == "Choose another --out, or remove it first."
+
+
+def test_a_source_must_be_what_the_stage_takes(source: Artifact, tmp_path: Path, digests: Digests, method: Method):
+    """
+    A model folder is not a graph, and a graph is not a model folder, whoever made them.
+    """
+    exported = make(plan([Step("export-onnx")], "torch", {})[0], source, tmp_path / "o", digests, lambda event: None)
+
+    assert opened(source.path, menu.stage("trim"), digests).kind == "torch"
+    assert opened(exported.artifact.path, menu.stage("optimize"), digests).kind == "onnx"
+    with pytest.raises(ArtifactError, match="not an EdgeAfri artifact of kind onnx") as error:
+        opened(source.path, menu.stage("optimize"), digests)
+    assert error.value.hint == "Give a folder made by: export-onnx, optimize, quantize."
+    with pytest.raises(ArtifactError, match="onnx"):
+        opened(exported.artifact.path, menu.stage("trim"), digests)

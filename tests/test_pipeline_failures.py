@@ -1,0 +1,261 @@
+"""The engine when something goes wrong: killed, broken, refused by the disk. Nothing unfinished looks finished."""
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeafri.artifact import Artifact, adopt, is_artifact
+from edgeafri.errors import ArtifactError, MissingPackage, StorageError
+from edgeafri.files import Digests
+from edgeafri.pipeline import Finished, Job, build, folders, plan, workplace
+from edgeafri.recipe import Step
+from edgeafri.stages import menu
+
+ROOT = Path(__file__).parent.parent
+DYING = """
+import os, signal, sys
+from pathlib import Path
+from edgeafri import pipeline
+from edgeafri.artifact import adopt
+from edgeafri.files import Digests
+from edgeafri.recipe import Step
+from edgeafri.stages import menu
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+class Method:
+    def run(self, source, settings, out, tick):
+        (out / "model.safetensors").write_bytes(b"half")
+        if sys.argv[3] == "in the middle of the stage":
+            die()
+        return {}
+
+if sys.argv[3] == "before the manifest":
+    pipeline.seal = die
+if sys.argv[3] == "before the rename":
+    Path.rename = die
+menu.load = lambda name: Method()
+digests = Digests()
+source = adopt(Path(sys.argv[1]), "torch", "ner", (), digests)
+pipeline.build(pipeline.plan([Step("trim")], "torch", {}), source, Path(sys.argv[2]), digests, lambda event: None)
+"""
+
+
+class Method:
+    """A stage that writes one file and breaks when told to."""
+
+    def __init__(self) -> None:
+        self.broken: BaseException | None = None
+
+    def run(self, source: Artifact, settings: Any, out: Path, tick: Callable[[int, int], None]) -> Mapping[str, Any]:
+        (out / "model.safetensors").write_text(f"{source.id} {settings}", "utf-8")
+        if self.broken is not None:
+            raise self.broken
+        return {}
+
+
+@pytest.fixture
+def method(monkeypatch: pytest.MonkeyPatch) -> Method:
+    """
+    One fake method behind every line of the menu.
+    """
+    fake = Method()
+    monkeypatch.setattr(menu, "load", lambda name: fake)
+    return fake
+
+
+@pytest.fixture
+def digests(tmp_path: Path) -> Digests:
+    return Digests(tmp_path / "digests.json")
+
+
+@pytest.fixture
+def source(tmp_path: Path, digests: Digests) -> Artifact:
+    folder = tmp_path / "teacher"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}", "utf-8")
+    (folder / "model.safetensors").write_bytes(b"weights")
+    return adopt(folder, "torch", "ner", ("swa",), digests)
+
+
+def trim(**settings: Any) -> tuple[Job, ...]:
+    return plan([Step("trim", settings)], "torch", {})
+
+
+def built(jobs: tuple[Job, ...], source: Artifact, work: Path, digests: Digests) -> tuple[Finished, ...]:
+    return build(jobs, source, work, digests, lambda event: None)
+
+
+def finished_folders(work: Path) -> list[str]:
+    return [entry.name for entry in work.iterdir() if is_artifact(entry) and not entry.name.endswith(".partial")]
+
+
+def test_a_stage_that_raises_leaves_nothing_that_looks_finished(
+    source: Artifact, tmp_path: Path, digests: Digests, method: Method
+):
+    """
+    The next build starts the step again, from an empty folder.
+    """
+    work = tmp_path / "work"
+    method.broken = RuntimeError("no")
+    with pytest.raises(RuntimeError, match="no"):
+        built(trim(), source, work, digests)
+    left = finished_folders(work)
+    method.broken = None
+    (done,) = built(trim(), source, work, digests)
+
+    assert left == []
+    assert not done.reused
+    assert finished_folders(work) == [done.artifact.path.name]
+
+
+@pytest.mark.parametrize("moment", ["in the middle of the stage", "before the manifest", "before the rename"])
+def test_a_killed_build_costs_the_running_stage_and_no_more(
+    moment: str, source: Artifact, tmp_path: Path, digests: Digests, method: Method
+):
+    """
+    `kill -9` at any moment: no folder looks finished, the lock is free, and the next build makes the step whole.
+    """
+    work = tmp_path / "work"
+    arguments = [sys.executable, "-c", DYING, str(source.path), str(work), moment]
+    process = subprocess.run(arguments, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
+    left = finished_folders(work)
+    (done,) = built(trim(), source, work, digests)
+
+    assert process.returncode == -9
+    assert (work / f"{done.artifact.path.name}.partial").exists() is False
+    assert (left, done.reused) == ([], False)
+    assert (done.artifact.path / "model.safetensors").read_text("utf-8") != "half"
+
+
+def test_a_resumable_stage_finds_its_own_unfinished_work(
+    source: Artifact, tmp_path: Path, digests: Digests, method: Method
+):
+    """
+    Training goes on from its checkpoint; every other stage starts from an empty folder.
+    """
+    found = []
+    for name in ("finetune", "trim"):
+        jobs = plan([Step(name)], "torch", {})
+        target = tmp_path / "work" / folders(jobs, source, digests)[0]
+        partial = target.with_name(f"{target.name}.partial")
+        partial.mkdir(parents=True)
+        (partial / "checkpoint").write_text("half", "utf-8")
+        built(jobs, source, tmp_path / "work", digests)
+        found.append((target / "checkpoint").exists())
+
+    assert found == [True, False]
+
+
+def test_a_damaged_step_is_told_with_what_helps(source: Artifact, tmp_path: Path, digests: Digests, method: Method):
+    """
+    Building again alone would meet the same damage: the hint names the folder to remove.
+    """
+    (done,) = built(trim(), source, tmp_path / "work", digests)
+    (done.artifact.path / "model.safetensors").write_bytes(b"")
+
+    with pytest.raises(ArtifactError, match=r"model\.safetensors: 0 bytes") as error:
+        built(trim(), source, tmp_path / "work", digests)
+    assert "emove" in error.value.hint
+    assert str(done.artifact.path) in error.value.hint
+
+
+def test_a_second_build_in_the_same_folder_is_refused(source: Artifact, tmp_path: Path, digests: Digests, method):
+    """
+    Two builds would write into the same partial folders.
+    """
+    with workplace(tmp_path / "work"), pytest.raises(StorageError, match="another build is at work there") as error:
+        built(trim(), source, tmp_path / "work", digests)
+
+    assert error.value.hint == "Wait for it to end, or choose another folder with --work DIR."
+    assert built(trim(), source, tmp_path / "work", digests)[0].reused is False
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (errno.ENOSPC, "No space left on device"),
+        (errno.EROFS, "Read-only file system"),
+        (errno.EACCES, "not allowed to write there"),
+    ],
+)
+def test_a_disk_that_says_no_is_told_plainly(
+    code: int, message: str, source: Artifact, tmp_path: Path, digests: Digests, method: Method
+):
+    """
+    Full or read-only: one message, nothing that looks finished, and what was finished before is kept.
+    """
+    work = tmp_path / "work"
+    built(trim(), source, work, digests)
+    before = finished_folders(work)
+    method.broken = OSError(code, "", str(work / "model.safetensors"))
+
+    with pytest.raises(StorageError, match=message):
+        built(trim(keep="corpus"), source, work, digests)
+    assert finished_folders(work) == before
+
+
+@pytest.mark.parametrize("work", ["file", "file/work"])
+def test_a_work_folder_that_cannot_be_one_is_told_plainly(
+    work: str, source: Artifact, tmp_path: Path, digests: Digests, method: Method
+):
+    """
+    A file stands where the folder should be.
+    """
+    (tmp_path / "file").write_text("", "utf-8")
+
+    with pytest.raises(StorageError, match="file") as error:
+        built(trim(), source, tmp_path / work, digests)
+    assert error.value.hint == "Choose a folder you may write to, for example with --work DIR."
+
+
+def test_a_missing_library_names_the_command_that_brings_it(
+    source: Artifact, tmp_path: Path, digests: Digests, method: Method
+):
+    """
+    A board has no torch: exit code 3, and what to install.
+    """
+    method.broken = ModuleNotFoundError("No module named 'torch'", name="torch")
+    with pytest.raises(MissingPackage, match="trim needs the package 'torch', which is not installed") as error:
+        built(trim(), source, tmp_path / "work", digests)
+
+    assert error.value.exit_code == 3
+    assert "pip install 'edgeafri[build]'" in error.value.hint
+
+
+def test_a_missing_module_of_our_own_is_a_fault(source: Artifact, tmp_path: Path, digests: Digests, method: Method):
+    """
+    It cannot be installed, so it is not told as if it could.
+    """
+    method.broken = ModuleNotFoundError("No module named 'edgeafri.gone'", name="edgeafri.gone")
+
+    with pytest.raises(ModuleNotFoundError, match=r"edgeafri\.gone"):
+        built(trim(), source, tmp_path / "work", digests)
+
+
+def test_what_libraries_print_goes_to_the_log(
+    source: Artifact, tmp_path: Path, digests: Digests, method: Method, capfd, monkeypatch: pytest.MonkeyPatch
+):
+    """
+    From Python and from native code alike; the terminal stays ours.
+    """
+
+    def talk(*arguments: Any) -> Mapping[str, Any]:
+        os.write(1, b"native chatter\n")
+        os.write(2, b"native warning\n")
+        return Method.run(method, *arguments)
+
+    monkeypatch.setattr(method, "run", talk)
+    built(trim(), source, tmp_path / "work", digests)
+    os.write(1, b"ours\n")
+    printed = capfd.readouterr()
+
+    assert (tmp_path / "work" / "build.log").read_text("utf-8") == "native chatter\nnative warning\n"
+    assert (printed.out, printed.err) == ("ours\n", "")
