@@ -80,7 +80,7 @@ def adopt(path: Path, kind: Kind, task: str, languages: Iterable[str], digests: 
         raise ModelError(
             f"{path}: no such model folder", "Give a folder with config.json, model.safetensors and tokenizer."
         )
-    patterns = _MODEL_FILES if kind == "torch" else ("*",)
+    patterns = _MODEL_FILES if kind == "torch" else ("**/*",)
     found = sorted({file for pattern in patterns for file in path.glob(pattern) if file.is_file()})
     if kind == "torch":
         _check_model_folder(path, found)

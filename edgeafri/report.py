@@ -11,7 +11,7 @@ from edgeafri.errors import MissingPackage
 
 Document = Mapping[str, Any]
 SAMPLE = "Built from the embedded sample; not a real model."
-FITS, OVER, UNKNOWN = "Fits", "Does not fit", "Not known yet"
+FITS, OVER, UNKNOWN = "Fits", "Does not fit", "Nothing over its limit"
 _WORDS = {True: "passed", False: "over", None: "not known"}
 _PARTS = ("quality", "size", "host", "device")
 _LISTS = ("languages", "steps", "checks", "commands", "notes")
@@ -86,7 +86,7 @@ def verdict(checks: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     if not checks:
         return UNKNOWN, "Nothing was checked."
     if unknown:
-        return UNKNOWN, f"Nothing is over its limit. Not decided: {'; '.join(unknown)}."
+        return UNKNOWN, f"Not decided yet: {'; '.join(unknown)}."
     return FITS, f"All {len(checks)} checks passed."
 
 

@@ -147,7 +147,7 @@ def test_what_was_not_measured_is_not_known_and_fails_nothing():
     ("passed", "word", "reason"),
     [
         ((True, True), "Fits", "All 2 checks passed."),
-        ((True, None), "Not known yet", "Nothing is over its limit. Not decided: b."),
+        ((True, None), "Nothing over its limit", "Not decided yet: b."),
         ((False, None), "Does not fit", "Over the limit: a."),
         ((), "Not known yet", "Nothing was checked."),
     ],
@@ -201,7 +201,7 @@ def test_markdown_holds_the_verdict_the_checks_and_every_language(document: dict
     """
     text = to_markdown(document)
 
-    assert "**Not known yet.** Nothing is over its limit. Not decided: latency; load time." in text
+    assert "**Nothing over its limit.** Not decided yet: latency; load time." in text
     assert "| peak memory | 221.4 MB | 400 MB | passed |" in text
     assert "| hau (worst) | 90.02 | 88.54 | 1.48 | 0.71 to 1.92 |" in text
     assert "| average | 82.17 | 81.63 | 0.54 | 0.31 to 0.78 |" in text

@@ -84,7 +84,8 @@ def cut_embeddings(model: Any, kept: list[int]) -> None:
 def cut_fast(fast: Mapping[str, Any], kept: list[int]) -> dict[str, Any]:
     """tokenizer.json with only the kept pieces and every id moved to its new place."""
     new = {old: index for index, old in enumerate(kept)}
-    vocabulary = [fast["model"]["vocab"][old] for old in kept]
+    # Tokens added later have ids behind the vocabulary: they keep a row of the embedding, but stand in no list.
+    vocabulary = [fast["model"]["vocab"][old] for old in kept if old < len(fast["model"]["vocab"])]
     added = [{**token, "id": new[token["id"]]} for token in fast["added_tokens"]]
     model = {**fast["model"], "vocab": vocabulary, "unk_id": new[fast["model"]["unk_id"]]}
     changed = {**fast, "added_tokens": added, "model": model}

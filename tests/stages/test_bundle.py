@@ -1,0 +1,255 @@
+"""bundle: NFC before all else, costs counted by hand, golden sentences decided by the margin, a card that says sample."""
+
+import json
+import shutil
+import unicodedata
+
+import onnx
+import pytest
+from tokenizers import Tokenizer
+
+from edgeafri.artifact import Artifact
+from edgeafri.bundle import read_config, read_golden
+from edgeafri.errors import UsageError
+from edgeafri.predict import Encoder, Predictor
+from edgeafri.progress import silent
+from edgeafri.session import forward, open_session
+from edgeafri.stages import bundle, scratch
+from edgeafri.stages.menu import Bundle, Scratch
+from edgeafri.text import split_words
+
+SENTENCES = {
+    "swa": ("Rais Amina Juma alizuru Mombasa Jumatatu.", "Juma alizuru Mombasa", "Amina 12", "Rais Juma", "Jumatatu"),
+    "hau": ("Gwamna Bala Ɗanjuma ya je Kano.", "Bala ya je Kano ranar Litinin", "Kano 7"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _planted(monkeypatch):
+    """Golden sentences of words that the tiny model has pieces for."""
+    monkeypatch.setattr(bundle, "golden", lambda code: SENTENCES[code])
+
+
+def made(source, folder, **values):
+    """Run the stage; folder and facts."""
+    folder.mkdir(exist_ok=True)
+    return folder, bundle.run(source, Bundle(("swa", "hau"), **values), folder, silent)
+
+
+def margins(folder, text):
+    """Margins and labels that the bundle in `folder` gives a text."""
+    config = read_config(folder)
+    encoder = Encoder(Tokenizer.from_file(str(folder / "tokenizer.json")), config.frame, config.max_tokens)
+    predictor = Predictor(encoder, config.labels, forward(open_session(folder / "model.onnx", threads=1)))
+    words = [word.text for word in split_words(text)]
+    return encoder.rows([words])[0].ids, predictor.label([words])[0]
+
+
+def test_the_bundle_holds_what_a_device_needs(quantized, tmp_path):
+    """
+    Five files beside the manifest, and the graph is the source's, byte for byte.
+    """
+    folder, _ = made(quantized, tmp_path / "out")
+    names = {file.name for file in folder.iterdir()}
+
+    assert names == {"model.onnx", "tokenizer.json", "bundle.json", "golden.jsonl", "card.md"}
+    assert (folder / "model.onnx").read_bytes() == (quantized.path / "model.onnx").read_bytes()
+
+
+def test_the_bundle_file_describes_the_model(quantized, tmp_path):
+    """
+    Labels, languages and lengths are the source's, the rest are settings.
+    """
+    config = read_config(made(quantized, tmp_path, threads=2)[0])
+
+    assert (config.task, config.languages, config.max_tokens, config.threads) == ("ner", ("swa", "hau"), 64, 2)
+    assert (config.frame.start, config.frame.end, config.frame.pad) == (0, 2, 1)
+    assert len(config.labels) == 9
+    assert config.labels[0] == "O"
+
+
+def test_composed_and_decomposed_text_have_equal_ids(tmp_path, as_artifact):
+    """
+    The models' own normalizer loses marks of decomposed text; NFC goes before it.
+    """
+    text = "Ọ̀jọ́ Adé ṣẹ̀gùn ẹ̀kọ́"
+    root, folder = tmp_path / "corpus", tmp_path / "model"
+    (root / "yor").mkdir(parents=True)
+    folder.mkdir()
+    words = "".join(f"{word} O\n" for word in unicodedata.normalize("NFC", text).split())
+    (root / "yor" / "train.txt").write_text("\n".join([words] * 6), "utf-8")
+    scratch.run(as_artifact(root, "corpus"), Scratch(vocabulary=200, layers=1, hidden=16, heads=2), folder, silent)
+    own, ours = Tokenizer.from_file(str(folder / "tokenizer.json")), bundle.normalized_tokenizer(folder)
+    composed, decomposed = (unicodedata.normalize(form, text).split() for form in ("NFC", "NFD"))
+
+    def ids(tokenizer, words):
+        return tokenizer.encode(words, is_pretokenized=True).ids
+
+    assert ids(own, composed) != ids(own, decomposed)
+    assert ids(ours, composed) == ids(ours, decomposed) == ids(own, composed)
+
+
+def test_the_tokenizer_cuts_and_pads_nothing(quantized, tmp_path):
+    """
+    Windows and padding are the runtime's; a tokenizer that truncates would lose words in silence.
+    """
+    source = copied(quantized, tmp_path / "source")
+    tokenizer = Tokenizer.from_file(str(source.path / "tokenizer.json"))
+    tokenizer.enable_truncation(8)
+    tokenizer.enable_padding(length=16)
+    tokenizer.save(str(source.path / "tokenizer.json"))
+
+    assert bundle.normalized_tokenizer(source.path).truncation is None
+    assert len(bundle.normalized_tokenizer(source.path).encode("Amina " * 40).ids) > 40
+
+
+def test_costs_are_those_counted_by_hand(optimized, quantized):
+    """
+    Two layers, 16 wide, FFN 32, 9 labels: per layer 4 x 16 x 16 + 2 x 16 x 32, and 16 x 9 for the head.
+
+    Attention multiplies twice, 16 wide, in two layers. Tables have 51 + 66 + 1 rows: codes and a 4-byte scale in int8.
+    """
+    config = json.loads((quantized.path / "config.json").read_text("utf-8"))
+    rows = config["vocab_size"] + 66 + 1
+    shared = {"linear_macs_per_token": 2 * (1024 + 1024) + 144, "attention_macs_per_token_pair": 2 * 16 * 2}
+
+    assert bundle.costs(onnx.load(optimized.path / "model.onnx"), config) == {
+        **shared,
+        "weight_bits": 32,
+        "weight_bytes": 4 * 4240,
+        "embedding_bytes": rows * 16 * 4,
+        "embedding_row_bytes": 3 * 16 * 4,
+    }
+    assert bundle.costs(onnx.load(quantized.path / "model.onnx"), config) == {
+        **shared,
+        "weight_bits": 8,
+        "weight_bytes": 4240,
+        "embedding_bytes": rows * (16 + 4),
+        "embedding_row_bytes": 3 * (16 + 4),
+    }
+
+
+def test_a_fused_graph_costs_the_same(fused, optimized):
+    """
+    One matrix for query, key and value has the elements of three.
+    """
+    config = json.loads((fused.path / "config.json").read_text("utf-8"))
+    costs = [bundle.costs(onnx.load(item.path / "model.onnx"), config) for item in (fused, optimized)]
+
+    assert costs[0] == costs[1]
+
+
+@pytest.mark.parametrize("margin", [0.0, 1.0, 3.0])
+def test_golden_sentences_obey_the_margin(quantized, tmp_path, margin):
+    """
+    Every word of every chosen sentence is decided by it, and ids and labels are the bundle's own.
+    """
+    folder, facts = made(quantized, tmp_path, margin=margin, golden=12)
+    chosen = read_golden(folder)
+
+    for item in chosen:
+        ids, labelled = margins(folder, item.text)
+        assert min(labelled.margins) >= margin
+        assert (item.ids, item.labels) == (ids, labelled.labels)
+    clear = [text for code in SENTENCES for text in SENTENCES[code] if min(margins(folder, text)[1].margins) >= margin]
+    assert sorted(item.text for item in chosen) == sorted(clear)
+    assert facts["golden"] == {code: sum(item.language == code for item in chosen) for code in SENTENCES}
+    assert facts["golden_offered"] == {"swa": 5, "hau": 3}
+
+
+def test_no_sentence_may_be_clear_enough(quantized, tmp_path):
+    """
+    The facts say so; a bundle without golden sentences is still a bundle.
+    """
+    folder, facts = made(quantized, tmp_path, margin=1e6)
+
+    assert read_golden(folder) == []
+    assert facts["golden"] == {"swa": 0, "hau": 0}
+
+
+def test_sentences_with_entities_go_first(quantized, tmp_path, monkeypatch):
+    """
+    A sentence of O alone verifies less; the order is otherwise kept, and the number is a setting.
+    """
+
+    def found(predictor, code, text, margin):
+        return bundle.Golden(code, text, (0, 2), ("O",) if "12" in text or "Kano." in text else ("B-PER",))
+
+    monkeypatch.setattr(bundle, "_golden", found)
+    swahili, hausa = SENTENCES["swa"], SENTENCES["hau"]
+    chosen = [item.text for item in read_golden(made(quantized, tmp_path, golden=2)[0])]
+
+    assert chosen == [swahili[0], swahili[1], hausa[1], hausa[2]]
+
+
+def test_a_sentence_of_several_windows_is_not_golden(quantized, tmp_path, monkeypatch):
+    """
+    A golden sentence is one input, so that its ids can be compared as they are.
+    """
+    monkeypatch.setattr(bundle, "golden", lambda code: ("Amina Juma alizuru Mombasa " * 20,))
+
+    assert read_golden(made(quantized, tmp_path, margin=0.0)[0]) == []
+
+
+def test_the_card_says_sample(quantized, tmp_path):
+    """
+    A toy is never taken for a real model, and a real one never for a toy.
+    """
+    toy, real = made(quantized, tmp_path / "a", sample=True)[0], made(quantized, tmp_path / "b")[0]
+
+    assert "Built from the embedded sample" in (toy / "card.md").read_text("utf-8")
+    assert read_config(toy).sample
+    assert "sample:" not in (real / "card.md").read_text("utf-8")
+    assert not read_config(real).sample
+
+
+def test_the_card_names_languages_needs_and_origin(quantized, tmp_path):
+    """
+    Names as people say them, the oldest onnxruntime, the artifact it came from.
+    """
+    card = (made(quantized, tmp_path)[0] / "card.md").read_text("utf-8")
+
+    assert "# ner for Swahili, Hausa" in card
+    assert "onnxruntime 1.14 or newer" in card
+    assert quantized.id in card
+    assert "linear weights 8 bit" in card
+
+
+def test_contributed_operators_are_named(fused, tmp_path):
+    """
+    Other runtimes than onnxruntime cannot read them.
+    """
+    folder, facts = made(fused, tmp_path)
+
+    assert "com.microsoft.Attention" in facts["contrib_operators"]
+    assert "com.microsoft.Attention" in (folder / "card.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("opset", "ir_version", "oldest"), [(18, 8, "1.14"), (18, 10, "1.18"), (13, 7, "1.6"), (17, 9, "1.16")]
+)
+def test_the_oldest_onnxruntime_reads_both_versions(quantized, tmp_path, opset, ir_version, oldest):
+    """
+    The later of the two counts, and 1.6 is older than 1.14.
+    """
+    graph = onnx.load(quantized.path / "model.onnx")
+    graph.ir_version = ir_version
+    for entry in graph.opset_import:
+        entry.version = opset
+
+    assert bundle._oldest(graph) == oldest
+
+
+def test_an_unknown_language_is_refused(quantized, tmp_path):
+    """
+    The hint knows what people type instead.
+    """
+    with pytest.raises(UsageError, match="unknown language 'sw'") as caught:
+        bundle.run(quantized, Bundle(("sw",)), tmp_path, silent)
+    assert "swa" in caught.value.hint
+
+
+def copied(source, folder):
+    """The same artifact in a folder that a test may change."""
+    shutil.copytree(source.path, folder)
+    return Artifact(folder, source.manifest)

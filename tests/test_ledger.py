@@ -1,0 +1,200 @@
+"""The ledger: a measurement is made once for its artifact, data, code and machine, and again when asked."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeafri import ledger
+from edgeafri.artifact import Artifact, Manifest
+from edgeafri.errors import DataError
+from edgeafri.files import Digests
+from edgeafri.ledger import Ledger, data_notes
+from edgeafri.pipeline import Event, Noted, Started, Ticked
+from edgeafri.runners.local import RUNTIME
+
+BENCH = {"do": "bench", "threads": 2}
+
+
+class Counter:
+    """A measurement that says how often it was made."""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    def __call__(self, tick: Any) -> dict[str, int]:
+        self.made += 1
+        tick(1, 2)
+        return {"made": self.made}
+
+
+@pytest.fixture
+def digests(tmp_path: Path) -> Digests:
+    return Digests(tmp_path / "digests.json")
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """
+    One language; a sentence that stands in train and test, and a tag to repair in dev.
+    """
+    folder = tmp_path / "corpus" / "swa"
+    folder.mkdir(parents=True)
+    (folder / "train.txt").write_text("Rais O\nJuma B-PER\n", "utf-8")
+    (folder / "dev.txt").write_text("Juma I-PER\n", "utf-8")
+    (folder / "test.txt").write_text("Rais O\nJuma B-PER\n\nKisumu B-LOC\n", "utf-8")
+    return folder.parent
+
+
+def artifact(name: str = "one") -> Artifact:
+    return Artifact(Path("/nowhere") / name, Manifest("bundle", "ner", ("swa",), name, {}, None, {}, {}))
+
+
+def opened(tmp_path: Path, digests: Digests, events: list[Event] | None = None, fresh: bool = False) -> Ledger:
+    return Ledger(tmp_path / "work", digests, ([] if events is None else events).append, fresh)
+
+
+def test_a_measurement_is_made_once(tmp_path: Path, digests: Digests):
+    """
+    A second build reads it from its file and says so; the first tells start, progress and end.
+    """
+    count, events = Counter(), []
+    results = [opened(tmp_path, digests, events).measured("bench bundle", artifact(), BENCH, count) for _ in range(2)]
+
+    assert results == [{"made": 1}, {"made": 1}]
+    assert events[:2] == [Started("bench bundle"), Ticked("bench bundle", 1, 2)]
+    assert [(event.stage, event.reused) for event in events[2:] if isinstance(event, Noted)] == [
+        ("bench bundle", False),
+        ("bench bundle", True),
+    ]
+
+
+def test_fresh_measures_again_and_keeps_the_new_result(tmp_path: Path, digests: Digests):
+    """
+    After `--fresh`, the next build without it reads the newer number.
+    """
+    count = Counter()
+    made = [
+        opened(tmp_path, digests, fresh=fresh).measured("bench", artifact(), BENCH, count)["made"]
+        for fresh in (False, True, False)
+    ]
+
+    assert made == [1, 2, 2]
+
+
+def test_a_measurement_belongs_to_its_artifact_request_machine_and_code(
+    tmp_path: Path, digests: Digests, monkeypatch: pytest.MonkeyPatch
+):
+    """
+    Another model, other threads, another machine or other code measuring: each measures again.
+    """
+    count, book = Counter(), opened(tmp_path, digests)
+    book.measured("bench", artifact(), BENCH, count)
+    book.measured("bench", artifact("two"), BENCH, count)
+    book.measured("bench", artifact(), {**BENCH, "threads": 4}, count)
+    monkeypatch.setattr(ledger, "machine_id", lambda: "another machine")
+    book.measured("bench", artifact(), BENCH, count)
+    monkeypatch.setattr(ledger, "_CODE_FILES", ("text.py",))
+    book.measured("bench", artifact(), BENCH, count)
+
+    assert count.made == 5
+
+
+def test_where_model_and_data_lie_does_not_matter(tmp_path: Path, digests: Digests, corpus: Path):
+    """
+    Paths are not part of the key: a moved folder holds what it held.
+    """
+    count, book = Counter(), opened(tmp_path, digests)
+    request = {"do": "evaluate", "languages": ["swa"], "split": "test"}
+    book.measured("evaluate", artifact(), {**request, "data": str(corpus), "bundle": "/a"}, count)
+    moved = corpus.rename(tmp_path / "moved")
+    book.measured("evaluate", artifact(), {**request, "data": str(moved), "bundle": "/b"}, count)
+
+    assert count.made == 1
+
+
+@pytest.mark.parametrize(("split", "made"), [("test", 2), ("train", 1)])
+def test_data_counts_by_the_content_of_the_split(split: str, made: int, tmp_path: Path, digests: Digests, corpus: Path):
+    """
+    A corrected test sentence is evaluated again; a corrected training sentence changes no result on test.
+    """
+    count, book = Counter(), opened(tmp_path, digests)
+    request = {"do": "evaluate", "languages": ["swa"], "split": "test", "data": str(corpus)}
+    book.measured("evaluate", artifact(), request, count)
+    with (corpus / "swa" / f"{split}.txt").open("a", encoding="utf-8") as file:
+        file.write("\nMombasa B-LOC\n")
+    book.measured("evaluate", artifact(), request, count)
+
+    assert count.made == made
+
+
+def test_a_measurement_that_fails_is_not_kept(tmp_path: Path, digests: Digests):
+    """
+    What broke off is measured again by the next build.
+    """
+
+    def fail(tick: Any) -> None:
+        raise DataError("no", "no")
+
+    with pytest.raises(DataError):
+        opened(tmp_path, digests).measured("bench", artifact(), BENCH, fail)
+
+    assert opened(tmp_path, digests).measured("bench", artifact(), BENCH, Counter()) == {"made": 1}
+
+
+def test_quality_compares_teacher_and_bundle_language_by_language(
+    tmp_path: Path, digests: Digests, corpus: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """
+    Both are asked for the same split, the worst language is named, the average counts languages alike.
+    """
+    counts = {"swa": [[2, 2, 2]] * 4, "hau": [[1, 1, 1]] * 4}
+    scores = {RUNTIME: {"swa": 90.0, "hau": 60.0}}
+
+    def ask(module: str, request: Mapping[str, Any], *_: Any) -> dict[str, Any]:
+        f1 = scores.get(module, {"swa": 100.0, "hau": 100.0})
+        return {"quality": {code: {"f1": f1[code], "counts": counts[code]} for code in request["languages"]}}
+
+    (corpus / "swa").rename(corpus / "hau")
+    (corpus / "swa").mkdir()
+    (corpus / "swa" / "test.txt").write_bytes((corpus / "hau" / "test.txt").read_bytes())
+    monkeypatch.setattr(ledger, "ask", ask)
+    found = opened(tmp_path, digests).quality(artifact("teacher"), artifact(), corpus, ("swa", "hau"))
+
+    assert found is not None
+    assert (found["metric"], found["split"]) == ("entity F1", "test")
+    assert found["teacher"] == {"swa": 100.0, "hau": 100.0, "avg": 100.0}
+    assert found["bundle"] == {"swa": 90.0, "hau": 60.0, "avg": 75.0}
+    assert set(found["drop"]) == {"swa", "hau", "avg"}
+    assert found["worst"]["lang"] in ("swa", "hau")
+
+
+def test_without_data_there_is_no_quality(tmp_path: Path, digests: Digests):
+    """
+    Nothing is guessed.
+    """
+    assert opened(tmp_path, digests).quality(artifact("teacher"), artifact(), None, ("swa",)) is None
+
+
+def test_what_is_odd_about_the_data_is_counted(tmp_path: Path, digests: Digests, corpus: Path):
+    """
+    Repairs and leaked sentences are said, never silent; a second look reads them from the file.
+    """
+    notes = data_notes(corpus, ("swa",), ("O", "B-PER", "I-PER", "B-LOC"), tmp_path / "work", digests)
+
+    assert notes == ["swa dev: 1 repaired tags", "swa: 1 test sentences also stand in train"]
+    assert data_notes(corpus, ("swa",), ("O", "B-PER", "I-PER", "B-LOC"), tmp_path / "work", digests) == notes
+    (kept,) = (tmp_path / "work" / "measurements").iterdir()
+    kept.write_text('["from the file"]', "utf-8")
+    assert data_notes(corpus, ("swa",), ("O", "B-PER", "I-PER", "B-LOC"), tmp_path / "work", digests) != notes
+
+
+def test_labels_that_the_teacher_lacks_are_an_error_before_any_work(tmp_path: Path, digests: Digests, corpus: Path):
+    """
+    A teacher without LOC would be scored as if it had missed every place. Nothing is kept of the failed look.
+    """
+    with pytest.raises(DataError, match="the model does not know the tag B-LOC"):
+        data_notes(corpus, ("swa",), ("O", "B-PER", "I-PER"), tmp_path / "work", digests)
+
+    assert not (tmp_path / "work").exists()
