@@ -84,7 +84,7 @@ def verdict(checks: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     if over:
         return OVER, f"Over the limit: {'; '.join(over)}."
     if not checks:
-        return UNKNOWN, "Nothing was checked."
+        return "Not judged", "Nothing was checked."
     if unknown:
         return UNKNOWN, f"Not decided yet: {'; '.join(unknown)}."
     return FITS, f"All {len(checks)} checks passed."

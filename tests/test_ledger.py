@@ -149,12 +149,12 @@ def test_quality_compares_teacher_and_bundle_language_by_language(
     """
     Both are asked for the same split, the worst language is named, the average counts languages alike.
     """
-    counts = {"swa": [[2, 2, 2]] * 4, "hau": [[1, 1, 1]] * 4}
-    scores = {RUNTIME: {"swa": 90.0, "hau": 60.0}}
+    right, wrong = [[1, 1, 1]] * 4, [[0, 1, 1]] * 4
+    lost = {RUNTIME: {"swa": (100.0, right), "hau": (0.0, wrong)}}
 
     def ask(module: str, request: Mapping[str, Any], *_: Any) -> dict[str, Any]:
-        f1 = scores.get(module, {"swa": 100.0, "hau": 100.0})
-        return {"quality": {code: {"f1": f1[code], "counts": counts[code]} for code in request["languages"]}}
+        found = lost.get(module, dict.fromkeys(("swa", "hau"), (100.0, right)))
+        return {"quality": {code: dict(zip(("f1", "counts"), found[code], strict=True)) for code in found}}
 
     (corpus / "swa").rename(corpus / "hau")
     (corpus / "swa").mkdir()
@@ -165,9 +165,9 @@ def test_quality_compares_teacher_and_bundle_language_by_language(
     assert found is not None
     assert (found["metric"], found["split"]) == ("entity F1", "test")
     assert found["teacher"] == {"swa": 100.0, "hau": 100.0, "avg": 100.0}
-    assert found["bundle"] == {"swa": 90.0, "hau": 60.0, "avg": 75.0}
-    assert set(found["drop"]) == {"swa", "hau", "avg"}
-    assert found["worst"]["lang"] in ("swa", "hau")
+    assert found["bundle"] == {"swa": 100.0, "hau": 0.0, "avg": 50.0}
+    assert {code: lost["value"] for code, lost in found["drop"].items()} == {"swa": 0, "hau": 100, "avg": 50}
+    assert found["worst"] == {"lang": "hau", "drop": 100}
 
 
 def test_without_data_there_is_no_quality(tmp_path: Path, digests: Digests):

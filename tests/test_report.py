@@ -149,7 +149,7 @@ def test_what_was_not_measured_is_not_known_and_fails_nothing():
         ((True, True), "Fits", "All 2 checks passed."),
         ((True, None), "Nothing over its limit", "Not decided yet: b."),
         ((False, None), "Does not fit", "Over the limit: a."),
-        ((), "Not known yet", "Nothing was checked."),
+        ((), "Not judged", "Nothing was checked."),
     ],
 )
 def test_the_verdict_is_in_words_with_its_reason(passed: tuple[bool | None, ...], word: str, reason: str):
@@ -237,7 +237,7 @@ def test_the_page_says_the_verdict_in_words_and_marks_the_worst_language(documen
     """
     page = to_html(document)
 
-    assert re.search(r"<strong>\? Not known yet</strong>", page)
+    assert re.search(r"<strong>\? Nothing over its limit</strong>", page)
     assert page.count("✓ passed") == 4
     assert page.count("? not known") == 2
     assert 'hau <span class="soft">worst</span>' in page

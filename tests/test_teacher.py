@@ -70,7 +70,6 @@ def test_a_path_that_is_not_there_is_never_looked_up_on_the_hub(name: str, tmp_p
     assert error.value.hint == "Give a folder, a hub id such as org/name, or 'sample'."
 
 
-@pytest.mark.slow  # starts a worker that imports the hub's library
 def test_offline_a_hub_model_fails_at_once_with_both_ways_out(tmp_path: Path, digests: Digests):
     """
     `--offline` never asks the hub: go online, or copy the model's folder here.
@@ -86,7 +85,6 @@ def test_offline_a_hub_model_fails_at_once_with_both_ways_out(tmp_path: Path, di
     assert events == [Started("download no-such-org/no-such-model")]
 
 
-@pytest.mark.slow  # starts a worker that imports the hub's library
 def test_without_network_a_hub_model_fails_in_seconds(
     tmp_path: Path, digests: Digests, monkeypatch: pytest.MonkeyPatch
 ):
@@ -94,6 +92,7 @@ def test_without_network_a_hub_model_fails_in_seconds(
     A hub that nobody answers for is told with the same two ways out. Nothing listens on port 9 of this machine.
     """
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
     with pytest.raises(HubError, match="the hub could not be reached") as error:
         found("no-such-org/no-such-model", tmp_path, digests, offline=False)

@@ -1,8 +1,7 @@
 """The embedded sample's corpus: sentences for named entities, drawn from templates and name lists with fixed seeds.
 
 Every list of names is dealt out to train, dev and test, so no name of one split is found in another. Templates are
-shared, but some stand in test only. In a template, {PER}, {ORG}, {LOC} and {DATE} become
-entities and {lower} ones plain words.
+shared, but some stand in test only. {PER}, {ORG}, {LOC} and {DATE} in them become entities, {lower} ones plain words.
 """
 
 import hashlib

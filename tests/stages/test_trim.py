@@ -177,12 +177,12 @@ def test_special_tokens_keep_their_meaning(tokenizers):
     ("before", "after"),
     [
         (
-            {"type": "RobertaProcessing", "sep": ["</s>", 5], "cls": ["<s>", 0], "trim_offsets": True},
-            {"type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0], "trim_offsets": True},
+            {"type": "RobertaProcessing", "sep": ["[end]", 5], "cls": ["<s>", 0], "trim_offsets": True},
+            {"type": "RobertaProcessing", "sep": ["[end]", 4], "cls": ["<s>", 0], "trim_offsets": True},
         ),
         (
-            {"type": "TemplateProcessing", "special_tokens": {"</s>": {"id": "</s>", "ids": [5], "tokens": ["</s>"]}}},
-            {"type": "TemplateProcessing", "special_tokens": {"</s>": {"id": "</s>", "ids": [2], "tokens": ["</s>"]}}},
+            {"type": "TemplateProcessing", "special_tokens": {"[end]": {"id": "[end]", "ids": [5]}}},
+            {"type": "TemplateProcessing", "special_tokens": {"[end]": {"id": "[end]", "ids": [4]}}},
         ),
     ],
 )
@@ -190,9 +190,9 @@ def test_the_post_processor_moves_with_its_tokens(before, after):
     """
     Both of the forms that tokenizer.json writes.
     """
-    fast = {**fast_of(("a", -1), ("</s>", 0)), "post_processor": before}
+    fast = {**fast_of(("a", -1), ("[end]", 0)), "post_processor": before}
 
-    assert cut_fast(fast, [0, 3, 5])["post_processor"] == after
+    assert cut_fast(fast, [0, 1, 2, 3, 5])["post_processor"] == after
 
 
 def test_a_tied_head_is_cut_with_the_embedding():
@@ -218,13 +218,12 @@ def test_raw_text_counts_and_test_does_not(wide, labelled, tmp_path):
     """
     A piece used only in raw text stays. The test split is not decodable, so reading it would have failed.
     """
-    (tmp_path / "swa.txt").write_text("Qoxy blerth\n", "utf-8")
+    (tmp_path / "swa.txt").write_text("ƙofar\n", "utf-8")
     trim.run(wide, Trim(("swa",), data=labelled, text=tmp_path), tmp_path, silent)
-    before, after = door.read_tokenizer(wide.path), door.read_tokenizer(tmp_path)
-    pieces = before.tokenize("Qoxy blerth")
+    before, after = door.read_tokenizer(wide.path).get_vocab(), door.read_tokenizer(tmp_path).get_vocab()
 
-    assert set(pieces) <= set(after.get_vocab())
-    assert set(before.tokenize("vujik zumqa wexil")) - set(after.get_vocab())
+    assert {"ƙ", "Ɗ", "ጎ"} <= {letter for piece in before for letter in piece}
+    assert {"ƙ", "Ɗ", "ጎ"} & {letter for piece in after for letter in piece} == {"ƙ"}
 
 
 def test_progress_is_told(wide, labelled, tmp_path):
@@ -264,7 +263,6 @@ def test_wordpiece_is_refused(as_artifact, labelled, tmp_path):
     assert "recipe without the trim step" in caught.value.hint
 
 
-@pytest.mark.xfail(strict=True, reason="an added token's id lies behind the model's own vocabulary", raises=IndexError)
 def test_tokens_that_a_user_added_stay(wide, labelled, as_artifact, tmp_path):
     """
     add_tokens() numbers them behind the last piece; they have a row in the embedding like any other.

@@ -1,0 +1,108 @@
+"""`stages`, `recipes`, `devices`: what there is, from the definitions that the engine uses."""
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeafri.cli import run
+from edgeafri.device import profile_names
+from edgeafri.recipe import recipe_names
+from edgeafri.stages.menu import MENU
+
+
+def printed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    assert run(arguments) == 0
+    return capsys.readouterr().out
+
+
+def document(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
+    return json.loads(printed([*arguments, "--json"], capsys))
+
+
+def test_stages_are_those_of_the_menu(capsys: pytest.CaptureFixture[str]):
+    """
+    Name, what it takes and gives, and every setting with its default and its sentence.
+    """
+    listed = document(["stages"], capsys)
+
+    assert [(entry["name"], entry["takes"], entry["gives"]) for entry in listed] == [
+        (line.name, line.takes, line.gives) for line in MENU
+    ]
+    for entry, line in zip(listed, MENU, strict=True):
+        named = [field.name.replace("_", "-") for field in fields(line.settings)]
+        assert [setting["name"] for setting in entry["settings"]] == named
+        assert all(setting["about"] for setting in entry["settings"])
+
+
+def test_stages_in_words(capsys: pytest.CaptureFixture[str]):
+    """
+    A person sees the same, one setting a line.
+    """
+    text = printed(["stages"], capsys)
+
+    assert "quantize       onnx -> onnx\n    Int8 weights" in text
+    assert "    opset           ONNX opset of the graph  [default: 18]\n" in text
+
+
+def test_recipes_are_those_of_the_package(capsys: pytest.CaptureFixture[str]):
+    """
+    All of them, or one with its steps.
+    """
+    assert [entry["name"] for entry in document(["recipes"], capsys)] == list(recipe_names())
+    (faithful,) = document(["recipes", "faithful"], capsys)
+    assert faithful["steps"][0] == {"stage": "trim", "settings": {}}
+    assert "\n    export-onnx\n" in printed(["recipes", "faithful"], capsys)
+
+
+def test_a_recipe_of_the_users_is_shown_with_its_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """
+    A file can be looked at before it is built with.
+    """
+    (tmp_path / "mine.yaml").write_text("steps:\n- quantize: {weights: float32}\n", "utf-8")
+
+    assert "    quantize {'weights': 'float32'}\n" in printed(["recipes", str(tmp_path / "mine.yaml")], capsys)
+
+
+def test_devices_are_those_with_a_profile(capsys: pytest.CaptureFixture[str]):
+    """
+    All with their budgets; numbers carry units.
+    """
+    text = printed(["devices"], capsys)
+
+    assert [entry["name"] for entry in document(["devices"], capsys)] == list(profile_names())
+    assert "rpi4" in text
+    assert " MB, p95 " in text
+
+
+def test_one_device_shows_every_number_with_its_source(capsys: pytest.CaptureFixture[str]):
+    """
+    What no source gives is marked as assumed.
+    """
+    text = printed(["devices", "rpi4"], capsys)
+    numbers = [line for line in text.splitlines() if line.startswith("    .")]
+
+    assert numbers
+    assert all("source: " in line or "assumed: " in line for line in numbers)
+    assert "cores[0].ghz" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["recipes", "faithfull"], "no recipe 'faithfull'\n  next: Did you mean 'faithful'?"),
+        (["devices", "rpi-4"], "no device 'rpi-4'\n  next: Did you mean 'rpi4'?"),
+        (["devices", "--profiles", "/no/such"], "no folder '/no/such' of device profiles\n  next: "),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_nearest(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+):
+    """
+    Exit code 2, and nothing on stdout.
+    """
+    assert run(arguments) == 2
+    out, err = capsys.readouterr()
+    assert (out, said in err) == ("", True)

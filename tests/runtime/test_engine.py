@@ -1,0 +1,175 @@
+"""The engine: offsets are the user's own code points, whatever was typed; long text is read whole; bad folders."""
+
+import dataclasses
+import shutil
+import unicodedata
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from edgeafri.errors import ArtifactError
+from edgeafri.predict import Labelled
+from edgeafri.runtime.engine import find_entities, open_engine
+from edgeafri.text import nfc, split_words
+
+
+@pytest.fixture
+def engine(bundle):
+    return open_engine(bundle, threads=1)
+
+
+def labelling(engine, *labels, scores=None):
+    """The engine with a predictor that gives every text these labels, whatever its words."""
+    given = Labelled(labels, scores or (0.5,) * len(labels), (1.0,) * len(labels))
+    seen = []
+
+    def label(sentences):
+        seen.extend(sentences)
+        assert all(len(words) == len(labels) for words in sentences)
+        return [given for _ in sentences]
+
+    return dataclasses.replace(engine, predictor=SimpleNamespace(label=label)), seen
+
+
+@pytest.mark.parametrize(
+    ("text", "labels", "expected"),
+    [
+        ("Rais Amina Juma alizuru Mombasa.", "O B-PER I-PER O B-LOC O", [("Amina Juma", 5), ("Mombasa", 24)]),
+        ("😀👍🏾 Amina", "O O B-PER", [("Amina", 4)]),
+        ("Ami\u200bna\ufeff alifika", "B-PER O", [("Ami\u200bna", 0)]),
+        ("\ufeffAmina", "B-PER", [("Amina", 1)]),
+        ("  Amina \t\n Juma ", "B-PER I-PER", [("Amina \t\n Juma", 2)]),
+        ("አበበ፡ወደ ጎንደር፡ሄደ።", "B-PER O B-LOC O O", [("አበበ", 0), ("ጎንደር", 7)]),
+        (unicodedata.normalize("NFD", "Ọ̀ṣun àti Adé"), "B-LOC O B-PER", [("O\u0323\u0300s\u0323un", 0), ("Ade\u0301", 13)]),
+    ],
+)
+def test_offsets_are_code_points_of_the_users_text(engine, text, labels, expected):
+    """
+    Emoji count one a code point, what nobody sees counts too, and nothing is composed before it is counted.
+    """
+    planted, _ = labelling(engine, *labels.split())
+    found = find_entities(planted, [text])[0]
+
+    assert [(item["text"], item["start"]) for item in found] == expected
+    assert all(text[item["start"] : item["end"]] == item["text"] for item in found)
+
+
+def test_the_model_reads_composed_words(engine):
+    """
+    What the user typed in pieces reaches the model in NFC, without what nobody sees.
+    """
+    planted, seen = labelling(engine, "O", "O")
+    find_entities(planted, [unicodedata.normalize("NFD", "Ọ̀ṣun A\u200bdé")])
+
+    assert seen == [[nfc("Ọ̀ṣun"), nfc("Adé")]]
+
+
+def test_entities_stand_in_reading_order_with_their_scores(engine):
+    """
+    A score is the mean over the entity's words, to four places.
+    """
+    planted, _ = labelling(engine, "B-LOC", "B-PER", "I-PER", scores=(0.9, 0.8, 0.70005))
+    found = find_entities(planted, ["Kano Bala Ɗanjuma"])[0]
+
+    assert [(item["label"], item["score"]) for item in found] == [("LOC", 0.9), ("PER", 0.75)]
+
+
+def test_composed_and_decomposed_text_have_the_same_entities(engine):
+    """
+    Through the real model: same words, same labels; only the offsets differ.
+    """
+    text = "Gwamna Bala Ɗanjumá ya jé Kano ranar Litinín"
+    found = [find_entities(engine, [unicodedata.normalize(form, text)])[0] for form in ("NFC", "NFD")]
+    seen = [[(item["label"], nfc(item["text"]), item["score"]) for item in items] for items in found]
+
+    assert seen[0] == seen[1]
+    assert len(seen[0]) > 0
+    assert [item["end"] for item in found[0]] != [item["end"] for item in found[1]]
+
+
+def test_texts_do_not_change_each_other(engine):
+    """
+    Int8 activations are scaled by the input; a neighbour in a batch would shift them.
+    """
+    texts = ["Juma alizuru Mombasa", "Rais Amina Juma alizuru Mombasa Jumatatu . 12 13 14", "Bala"]
+
+    assert find_entities(engine, texts) == [find_entities(engine, [text])[0] for text in texts]
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\n", "\u200b\ufeff"])
+def test_a_text_without_words_has_no_entities(engine, text):
+    """
+    It is not an error: a line of a file may be empty.
+    """
+    assert find_entities(engine, [text, "Juma"])[0] == []
+
+
+def test_a_very_long_text_is_read_in_windows(engine):
+    """
+    10,000 characters: no input is longer than the model, every word is read once, and none is unread.
+    """
+    text = ("Gwamna Bala Ɗanjuma ya je Kano ranar Litinin . " * 300)[:10_000]
+    words = [word.text for word in split_words(text)]
+    rows = engine.predictor.encoder.rows([words])
+    labelled = engine.predictor.label([words])[0]
+
+    assert max(len(row.ids) for row in rows) <= engine.config.max_tokens
+    assert [word for row in rows for word in row.words] == list(range(len(words)))
+    assert len(labelled.labels) == len(words) > 1500
+    assert min(labelled.margins) > 0
+
+
+def test_entities_reach_to_the_end_of_a_very_long_text(engine):
+    """
+    Offsets stay right to the last word.
+    """
+    text = "Juma alizuru Mombasa . " * 450
+    found = find_entities(engine, [text])[0]
+
+    assert found[-1]["end"] > len(text) - 30
+    assert all(text[item["start"] : item["end"]] == item["text"] for item in found)
+
+
+def test_an_engine_says_what_it_opened(bundle):
+    """
+    The bundle's own threads unless fewer cores are there; a number given is taken as it is.
+    """
+    engine = open_engine(bundle, threads=3)
+
+    assert (engine.threads, engine.artifact.path, engine.config.languages) == (3, bundle, ("swa", "hau"))
+    assert engine.load_ms > 0
+    assert 1 <= open_engine(bundle).threads <= engine.config.threads
+    assert np.isfinite(engine.load_ms)
+
+
+def test_a_folder_that_is_no_artifact_is_refused(tmp_path):
+    """
+    The next step names where the right folder is printed.
+    """
+    with pytest.raises(ArtifactError) as caught:
+        open_engine(tmp_path)
+    assert caught.value.message == f"{tmp_path}: not an EdgeAfri artifact (no manifest.json)"
+
+
+def test_an_artifact_of_another_kind_is_refused(bundle):
+    """
+    A step before the bundle has a manifest too.
+    """
+    onnx = next(folder for folder in bundle.parent.iterdir() if folder.name.startswith("quantize-"))
+
+    with pytest.raises(ArtifactError) as caught:
+        open_engine(onnx)
+    assert caught.value.message == f"{onnx}: holds a onnx model, not a bundle"
+    assert caught.value.hint == "Give the folder that `edgeafri build` printed."
+
+
+def test_a_bundle_works_where_it_is_moved(bundle, tmp_path, engine):
+    """
+    Nothing in it names the place it was built in.
+    """
+    moved = shutil.copytree(bundle, tmp_path / "ʼyan hankali 1")
+
+    assert find_entities(open_engine(moved, 1), ["Juma alizuru Mombasa"]) == find_entities(
+        engine, ["Juma alizuru Mombasa"]
+    )
