@@ -138,14 +138,14 @@ def _read_manifest(path: Path) -> Manifest:
         raise ArtifactError(f"{path}: not an EdgeAfri artifact (no {MANIFEST})", hint)
     try:
         values = json.loads(file.read_text("utf-8"))
+        schema = values["schema"]
+        if schema != SCHEMA:
+            raise ArtifactError(f"{file}: made for schema {schema}, this version reads {SCHEMA}", "Update edgeafri.")
         claimed = values.pop("id")
         manifest = Manifest(**{**values, "languages": tuple(values["languages"])})
+        _ = [(entry["sha256"], int(entry["bytes"])) for entry in manifest.files.values()]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ArtifactError(f"{file}: not readable as a manifest ({error})", _AGAIN) from None
-    if manifest.schema != SCHEMA:
-        raise ArtifactError(
-            f"{file}: made for schema {manifest.schema}, this version reads {SCHEMA}", "Update edgeafri."
-        )
     if manifest.id != claimed:
         raise ArtifactError(f"{file}: changed after it was sealed", _AGAIN)
     return manifest

@@ -108,11 +108,12 @@ def refused(error: OSError, folder: Path) -> StorageError | None:
     """What a disk refused, with a next step; None when it is something else that went wrong."""
     place = error.filename or folder
     if isinstance(error, PermissionError):
-        return StorageError(f"{place}: not allowed to write there", _ELSEWHERE)
+        return StorageError(f"{place}: not allowed to read or write there", _ELSEWHERE)
     hint = _HINTS.get(error.errno or 0)
     return StorageError(f"{place}: {os.strerror(error.errno or 0)}", hint) if hint else None
 
 
 _ELSEWHERE = "Choose a folder you may write to, for example with --work DIR."
 _FREE = "Free some space, or choose another disk with --work DIR; finished steps are kept and will be reused."
-_HINTS = {28: _FREE, 122: _FREE, 30: _ELSEWHERE, 20: _ELSEWHERE}  # no space, quota, read-only disk, not a folder
+_HINTS = {28: _FREE, 122: _FREE, 30: _ELSEWHERE, 20: _ELSEWHERE, 17: _ELSEWHERE}
+# no space, quota, read-only disk, not a folder, a file in the place of a folder

@@ -11,7 +11,7 @@ from typing import Any
 from edgeafri.artifact import Artifact
 from edgeafri.files import Digests, json_text, write_whole
 from edgeafri.measurement import machine_id
-from edgeafri.pipeline import Noted, Started, Tell, Ticked
+from edgeafri.pipeline import Noted, Started, Tell, Ticked, versions
 from edgeafri.progress import Tick
 from edgeafri.runners.local import RUNTIME, TORCH, ask
 
@@ -63,7 +63,7 @@ class Ledger:
     def _key(self, artifact: Artifact, request: Mapping[str, Any]) -> str:
         plain = {name: value for name, value in request.items() if name not in ("data", "model", "bundle")}
         code = [self._digests.of(_ROOT / name) for name in _CODE_FILES]
-        parts = [artifact.id, plain, self._data(request), code, machine_id()]
+        parts = [artifact.id, plain, self._data(request), code, machine_id(), versions()]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     def _data(self, request: Mapping[str, Any]) -> list[str]:

@@ -40,10 +40,9 @@ class Measurement:
 
 def device_name() -> str:
     """The board's own name where it has one, else the processor's."""
-    for file in ("/proc/device-tree/model", "/sys/devices/virtual/dmi/id/product_name"):
-        name = _read(file).strip("\0 \n")
-        if name and file.startswith("/proc"):
-            return name
+    board = _read("/proc/device-tree/model").strip("\0 \n")
+    if board:
+        return board
     lines = [
         line.split(":", 1)[1].strip() for line in _read("/proc/cpuinfo").splitlines() if line.startswith("model name")
     ]

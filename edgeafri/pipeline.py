@@ -18,7 +18,7 @@ from typing import Any
 from edgeafri import __version__
 from edgeafri.artifact import Artifact, Kind, Manifest, adopt, is_artifact, load, seal
 from edgeafri.chatter import chatter_to
-from edgeafri.errors import ArtifactError, ConfigError, StorageError
+from edgeafri.errors import ArtifactError, ConfigError, DataError, StorageError
 from edgeafri.files import Digests, cache_folder, storage
 from edgeafri.packages import needed_by, version_of
 from edgeafri.recipe import Step
@@ -28,7 +28,8 @@ from edgeafri.stages import menu
 LIBRARIES = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "onnxruntime", "tokenizers", "sentencepiece")
 _ROOT = Path(__file__).parent
 # A change in one of these changes what stages make.
-_SHARED_CODE = ("text.py", "dataset.py", "languages.py", "predict.py", "session.py", "stages/model.py")
+_SHARED_CODE = ("text.py", "dataset.py", "languages.py", "predict.py", "evaluate.py", "metrics.py", "session.py")
+_STAGE_CODE = ("bundle.py", "golden", "templates/card.md.j2", "stages/model.py")
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def plan(steps: Sequence[Step], kind: Kind, given: Mapping[str, Any]) -> tuple[J
             )
         wanted = {field.name for field in fields(line.settings) if field.metadata.get("given")}
         filled = {name: value for name, value in given.items() if name in wanted}
-        jobs.append(Job(line, read(line.settings, {**filled, **step.settings}, line.name)))
+        jobs.append(Job(line, _read_settings(line, {**filled, **step.settings})))
         kind = line.gives
     return tuple(jobs)
 
@@ -124,7 +125,7 @@ def build(jobs: Sequence[Job], source: Artifact, work: Path, digests: Digests, t
 def run(job: Job, source: Artifact, target: Path, log: Path, digests: Digests, tell: Tell) -> Finished:
     """Make or reuse one artifact at `target`; what libraries print goes to `log`."""
     if is_artifact(target):
-        return Finished(job.stage.name, load(target, digests), reused=True, seconds=0.0)
+        return Finished(job.stage.name, _reused(target, digests), reused=True, seconds=0.0)
     began = time.monotonic()
     partial = _partial_folder(target, keep=job.stage.resumable)
     with chatter_to(log), needed_by(job.stage.name):
@@ -151,7 +152,11 @@ def make(job: Job, source: Artifact, out: Path, digests: Digests, tell: Tell) ->
 def opened(path: Path, line: menu.Stage, digests: Digests) -> Artifact:
     """A folder as the source of one stage: one of our artifacts, or a user's own, described where it is."""
     if is_artifact(path):
-        return load(path, digests)
+        found = load(path, digests)
+        if found.kind == line.takes:
+            return found
+        hint = f"Give a folder made by: {_givers(line.takes)}."
+        raise ArtifactError(f"{path}: holds a {found.kind} model; {line.name} takes {line.takes}", hint)
     if line.takes in ("corpus", "torch"):
         return adopt(path, line.takes, "ner", (), digests)
     hint = f"Give a folder made by: {_givers(line.takes)}."
@@ -202,9 +207,27 @@ def _partial_folder(target: Path, keep: bool) -> Path:
     return partial
 
 
+def _reused(target: Path, digests: Digests) -> Artifact:
+    try:
+        return load(target, digests)
+    except ArtifactError as error:
+        hint = f"Remove {target} and build again: only this step and those after it are repeated."
+        raise ArtifactError(error.message, hint) from None
+
+
+def _read_settings(line: menu.Stage, values: Mapping[str, Any]) -> Any:
+    """A stage's settings, checked; a path that does not exist is found here and not when its step begins."""
+    settings: Any = read(line.settings, values, line.name)
+    for field in fields(line.settings):
+        path = getattr(settings, field.name)
+        if isinstance(path, Path) and not path.exists():
+            raise DataError(f"{path}: no such data folder", f"Check the path given for {line.name}.{field.name}.")
+    return settings
+
+
 def _code(stage: str, digests: Digests) -> list[str]:
     own = f"stages/{stage.replace('-', '_')}.py"
-    return [digests.of(_ROOT / name) for name in (own, *_SHARED_CODE)]
+    return [digests.of(_ROOT / name) for name in (own, *_SHARED_CODE, *_STAGE_CODE)]
 
 
 def _givers(kind: str) -> str:

@@ -3,10 +3,12 @@
 import platform
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgeafri.errors import ArtifactError
-from edgeafri.predict import Forward, Ids, Logits
+
+if TYPE_CHECKING:  # `edgeafri doctor` asks about the processor where numpy may be what is missing
+    from edgeafri.predict import Forward, Ids, Logits
 
 # The newest ONNX opset and file version that the oldest supported onnxruntime (1.20) reads.
 OPSET, IR_VERSION = 21, 10
@@ -32,11 +34,11 @@ def open_session(model: Path, threads: int) -> Any:
         raise ArtifactError(f"{model}: onnxruntime cannot read it ({reason})", "Build the bundle again.") from None
 
 
-def forward(session: Any) -> Forward:
+def forward(session: Any) -> "Forward":
     """The session as a forward function. Feeds the mask only when the graph asks for one."""
     names = {item.name for item in session.get_inputs()}
 
-    def run(ids: Ids, mask: Ids) -> Logits:
+    def run(ids: "Ids", mask: "Ids") -> "Logits":
         feed = {"input_ids": ids, "attention_mask": mask}
         logits: Logits = session.run(["logits"], {name: feed[name] for name in names})[0]
         return logits

@@ -7,6 +7,7 @@ another dataclass, and `X | None`.
 
 import dataclasses
 import difflib
+import math
 import types
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -122,7 +123,7 @@ def _coerce_plain(value: Any, kind: Any, where: str) -> Any:
         return value
     try:
         converted = _CONVERT[kind](value)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise ConfigError(f"{where}: expected {_KINDS[kind]}, got {value!r}", f"Give {_KINDS[kind]}.") from None
     return converted
 
@@ -140,9 +141,10 @@ def _to_int(value: Any) -> int:
 
 
 def _to_float(value: Any) -> float:
-    if isinstance(value, bool):
-        raise TypeError(value)
-    return float(value)
+    number = float(value)
+    if isinstance(value, bool) or not math.isfinite(number):
+        raise ValueError(value)
+    return number
 
 
 def _to_text(value: Any) -> str:

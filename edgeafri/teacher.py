@@ -19,8 +19,8 @@ from edgeafri.tasks import task_of
 SAMPLE = "sample"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 _SAMPLE_STEPS = (
-    Step("scratch"),
-    Step("finetune", {"epochs": 10, "learning_rate": 1e-3, "batch": 16, "max_length": 128}),
+    Step("scratch", {"vocabulary": 600, "layers": 2, "hidden": 96, "ffn": 192}),
+    Step("finetune", {"epochs": 16, "learning_rate": 1.5e-3, "batch": 8, "max_length": 128, "dropout": 0.1}),
 )
 
 
@@ -82,7 +82,7 @@ def config_of(teacher: Artifact) -> dict[str, Any]:
     """config.json of a torch folder. ModelError when it is not readable."""
     try:
         return dict(json.loads((teacher.path / "config.json").read_text("utf-8")))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"{teacher.path}/config.json: cannot be read ({error})", "Copy the model again.") from None
 
 

@@ -8,9 +8,11 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from edgeafri.errors import INTERRUPTED, EdgeAfriError
+from edgeafri.files import refused
 from edgeafri.packages import needed_by
 from edgeafri.progress import Tick
 
@@ -28,6 +30,11 @@ def serve(name: str, handlers: Mapping[str, Handler]) -> None:
             answer: dict[str, Any] = {"answer": handlers[request["do"]](request, _tick)}
     except EdgeAfriError as error:
         answer = {"error": {"kind": type(error).__name__, "message": error.message, "hint": error.hint}}
+    except OSError as error:
+        known = refused(error, Path.cwd())
+        if known is None:
+            raise
+        answer = {"error": {"kind": "StorageError", "message": known.message, "hint": known.hint}}
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     with answer_here:

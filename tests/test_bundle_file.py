@@ -78,7 +78,7 @@ def test_a_bundle_file_that_is_not_json_is_refused(folder, content):
     """
     (folder / "bundle.json").write_text(content, "utf-8")
 
-    with pytest.raises(ArtifactError, match="bundle.json: cannot be read"):
+    with pytest.raises(ArtifactError, match=r"bundle\.json: cannot be read"):
         read_config(folder)
 
 
@@ -96,7 +96,7 @@ def test_a_missing_bundle_file_is_refused(tmp_path):
     """
     The next step is to build again.
     """
-    with pytest.raises(ArtifactError, match="bundle.json: cannot be read") as caught:
+    with pytest.raises(ArtifactError, match=r"bundle\.json: cannot be read") as caught:
         read_config(tmp_path)
     assert caught.value.hint == "Build the bundle again."
 

@@ -26,7 +26,9 @@ class Answers:
 
 
 def split(language, *sentences):
-    return Split(language, "test", tuple(Sentence(tuple(words.split()), tuple(tags.split())) for words, tags in sentences), {})
+    return Split(
+        language, "test", tuple(Sentence(tuple(words.split()), tuple(tags.split())) for words, tags in sentences), {}
+    )
 
 
 def test_quality_is_keyed_by_language():
@@ -53,7 +55,7 @@ def test_quality_equals_seqeval():
     """
     Precision, recall and F1 on random tags, also on I- that continues nothing.
     """
-    draw = random.Random(3)  # noqa: S311  # tags of a test, not a secret
+    draw = random.Random(3)  # tags of a test, not a secret
     gold = [[draw.choice(TAGS) for _ in range(draw.randint(1, 12))] for _ in range(60)]
     found = [[tag if draw.random() < 0.7 else draw.choice(TAGS) for tag in tags] for tags in gold]
     words = [tuple(f"w{number}" for _ in tags) for number, tags in enumerate(gold)]

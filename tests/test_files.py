@@ -168,8 +168,8 @@ def test_json_keeps_letters_and_the_order_of_keys():
         (errno.EROFS, "Read-only file system", "Choose a folder you may write to, for example with --work DIR."),
         (errno.ENOTDIR, "Not a directory", "Choose a folder you may write to"),
         (errno.EEXIST, "File exists", "Choose a folder you may write to"),
-        (errno.EACCES, "not allowed to write there", "Choose a folder you may write to"),
-        (errno.EPERM, "not allowed to write there", "Choose a folder you may write to"),
+        (errno.EACCES, "not allowed to read or write there", "Choose a folder you may write to"),
+        (errno.EPERM, "not allowed to read or write there", "Choose a folder you may write to"),
     ],
 )
 def test_what_a_disk_refuses_is_said_with_a_next_step(code: int, reason: str, hint: str):

@@ -28,9 +28,10 @@ def built(lab, tmp_path_factory):
     """Exit code and document of the build, made once, with a cache of its own."""
     folder = tmp_path_factory.mktemp("lab")
     command = ["build", "--target", "rpi4", "--task", "ner", "--lang", ",".join(LANGUAGES), "--work", folder / "work"]
+    given = ["--data", lab / "data" / "masakhaner", "--text", lab / "data" / "text"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGEAFRI_CACHE", str(folder / "cache"))
-        return answer_of(*command, "--teacher", lab / "models" / "lab-ner", "--data", lab / "data" / "masakhaner")
+        return answer_of(*command, "--teacher", lab / "models" / "lab-ner", *given)
 
 
 def test_the_build_passes_its_checks(built):

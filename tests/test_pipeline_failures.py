@@ -183,7 +183,7 @@ def test_a_second_build_in_the_same_folder_is_refused(source: Artifact, tmp_path
     [
         (errno.ENOSPC, "No space left on device"),
         (errno.EROFS, "Read-only file system"),
-        (errno.EACCES, "not allowed to write there"),
+        (errno.EACCES, "not allowed to read or write there"),
     ],
 )
 def test_a_disk_that_says_no_is_told_plainly(

@@ -57,7 +57,7 @@ def test_a_missing_graph_is_an_artifact_error(tmp_path):
     """
     A path without a file is told apart from no error at all.
     """
-    with pytest.raises(ArtifactError, match="nothing.onnx: onnxruntime cannot read it"):
+    with pytest.raises(ArtifactError, match=r"nothing\.onnx: onnxruntime cannot read it"):
         session.open_session(tmp_path / "nothing.onnx", threads=1)
 
 

@@ -63,7 +63,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; a failure is told on stderr with its next step."""
     try:
-        code = cli.main(arguments, prog_name="edgeafri", standalone_mode=False)
+        code = cli.main(arguments, prog_name="edgeafri", standalone_mode=False, obj=arguments)
         sys.stdout.flush()
     except EdgeAfriError as error:
         return _told(error)
@@ -73,7 +73,7 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; finished steps are kept and will be reused", err=True)
         return INTERRUPTED
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # click turns a closed pipe into an exit of its own
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever read us has gone, which is no failure
         return OK
     except OSError as error:

@@ -1,7 +1,6 @@
 """`edgeafri build`: the main job, start to end."""
 
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +52,8 @@ Examples:
 @click.option("--fresh", is_flag=True, help="Measure again what was measured before.")
 @click.option("--dry-run", is_flag=True, help="Print the plan, and what of it would be reused, and stop.")
 @json_option
-def build_command(as_json: bool, dry_run: bool, **options: Any) -> int:
+@click.pass_obj
+def build_command(arguments: list[str], /, as_json: bool, dry_run: bool, **options: Any) -> int:
     """Turn a fine-tuned model into a bundle for a device, measured per language and judged.
 
     Exit code 5 says that a check failed: the bundle is kept, and the report says which.
@@ -62,7 +62,7 @@ def build_command(as_json: bool, dry_run: bool, **options: Any) -> int:
     from edgeafri.cli.console import telling
     from edgeafri.files import Digests
 
-    order = _order(options)
+    order = _order(options, arguments)
     with Digests() as digests, telling(lambda event: _say(event, as_json)) as tell:
         checked = delivery.check(order, digests, tell)
         if dry_run:
@@ -73,14 +73,14 @@ def build_command(as_json: bool, dry_run: bool, **options: Any) -> int:
     return OK if delivery.passed(document) else GATE_FAILED
 
 
-def _order(options: dict[str, Any]) -> Any:
+def _order(options: dict[str, Any], arguments: list[str]) -> Any:
     from edgeafri.delivery import Order
 
     languages = codes(options.pop("lang"))
     if not languages:
         raise UsageError("--lang names no language", "Example: --lang swa,hau,yor or --lang all")
     data = options.pop("data") or ("sample" if options["teacher"] == "sample" else None)
-    command = shlex.join(["edgeafri", *sys.argv[1:]])
+    command = shlex.join(["edgeafri", *arguments])
     return Order(**options, data=data, languages=languages, command=command)
 
 

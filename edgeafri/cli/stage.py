@@ -11,6 +11,11 @@ from edgeafri.cli.options import json_option, print_json
 from edgeafri.settings import types_of
 from edgeafri.stages.menu import MENU, Stage, stage
 
+_EXAMPLES = {
+    "trim": " --languages swa,hau --text ./raw",
+    "finetune": " --languages swa,hau --data ./masakhaner",
+    "bundle": " --languages swa,hau",
+}
 _SOURCES = {"corpus": "a folder of labelled data", "torch": "a model folder", "onnx": "an ONNX artifact"}
 
 
@@ -26,7 +31,7 @@ def stage_command(name: str) -> click.Command | None:
         callback=_callback(line),
         params=[source, out, *_options(line)],
         help=f"{line.about}\n\nSOURCE is {_SOURCES[line.takes]}; gives {line.gives}.",
-        epilog=f"Example: edgeafri {name} SOURCE --out DIR",
+        epilog=f"Example: edgeafri {name} SOURCE --out DIR{_EXAMPLES.get(name, '')}",
     )
     return json_option(command)
 

@@ -118,6 +118,8 @@ class _Ticks(TrainerCallback):
 def _splits(settings: Finetune, name: str) -> list[Split]:
     if settings.data is None:
         raise DataError("finetune: no labelled data", "Add --data DIR with LANG/train.txt and LANG/dev.txt.")
+    if not settings.languages:
+        raise DataError("finetune: no language named", "Add --languages swa,hau: the folders of --data to learn from.")
     return [read_split(settings.data, language, name) for language in settings.languages]
 
 
@@ -128,7 +130,8 @@ def _with_head(source: Artifact, settings: Finetune, labels: tuple[str, ...]) ->
             torch.manual_seed(settings.seed)
             names = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
             config = {"num_labels": len(labels), **names, **_dropout(settings)}
-            return door.read_model(source.path, base.removesuffix(suffix) + task(settings.task).head, **config)
+            head = base.removesuffix(suffix) + task(settings.task).head
+            return door.read_model(source.path, head, new_head=True, **config)
     raise ModelError(f"{source.path}: '{base}' is not an encoder that can take a head", "Use an XLM-R or BERT encoder.")
 
 

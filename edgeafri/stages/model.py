@@ -17,11 +17,11 @@ _OFFSET_TYPES = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "xmod"
 _BROKEN = "The file may be cut off or damaged: copy or download it again."
 
 
-def read_model(path: Path, architecture: str | None = None, **config: Any) -> Any:
+def read_model(path: Path, architecture: str | None = None, new_head: bool = False, **config: Any) -> Any:
     """The model in a folder, in float32 and in evaluation mode, as `architecture` or as its own config says.
 
-    Reads safetensors only and runs no code from the folder. A head that the weights lack is made new; any other missing
-    or misfitting weight is a ModelError.
+    Reads safetensors only and runs no code from the folder. A head that the weights lack is made new, with `new_head` also
+    one of another shape; any other missing or misfitting weight is a ModelError.
     """
     model_class = _model_class(path, architecture or own_architecture(path))
     try:
@@ -33,6 +33,7 @@ def read_model(path: Path, architecture: str | None = None, **config: Any) -> An
             dtype=torch.float32,
             attn_implementation="eager",  # the exporter traces plain matrix products, which every device runs
             output_loading_info=True,
+            ignore_mismatched_sizes=new_head,
             **config,
         )
     except (SafetensorError, OSError, RuntimeError, ValueError) as error:
@@ -137,6 +138,9 @@ def _check_complete(path: Path, model: Any, report: Mapping[str, Any]) -> None:
     missing = [name for name in report["missing_keys"] if name.startswith(body) and "position_ids" not in name]
     if missing:
         raise ModelError(f"{path}: {len(missing)} weights are missing, such as {sorted(missing)[0]}", _BROKEN)
+    misfits = [name for name, *_ in report["mismatched_keys"] if name.startswith(body)]
+    if misfits:
+        raise ModelError(f"{path}: weight of another shape than config.json says: {sorted(misfits)[0]}", _BROKEN)
 
 
 def _first_line(error: BaseException) -> str:

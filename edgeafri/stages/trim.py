@@ -32,6 +32,8 @@ _SPACE = "▁"
 
 def run(source: Artifact, settings: Trim, out: Path, tick: Tick) -> Mapping[str, Any]:
     """Count pieces on the corpora, cut the vocabulary in both tokenizer files and the embedding in the model."""
+    if not settings.languages:
+        raise DataError("trim: no language named", "Add --languages swa,hau: what they use is what is kept.")
     model, tokenizer = door.read_model(source.path), door.read_tokenizer(source.path)
     fast = json.loads(tokenizer.backend_tokenizer.to_str())
     _check_unigram(fast, source.path)

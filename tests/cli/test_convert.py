@@ -90,21 +90,3 @@ def test_a_pickle_that_holds_more_than_tensors_is_refused(
     assert "pytorch_model.bin: refused, it cannot be read as plain weights" in capfd.readouterr().err
     assert not (tmp_path / "it ran").exists()
     assert not list(tmp_path.glob("safe*"))
-
-
-@pytest.mark.slow  # a worker that imports torch
-def test_what_cannot_be_converted_says_why(
-    checkpoint: Path, teacher_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-):
-    """
-    A folder that needs no conversion, a folder that is not there, a place that is taken.
-    """
-    said = []
-    for source, out in ((teacher_folder, "a"), (tmp_path / "nowhere", "b"), (checkpoint, "published")):
-        assert run(["convert", str(source), "--out", str(tmp_path / out)]) == 4
-        said.append(capfd.readouterr().err)
-
-    assert "no pytorch_model.bin there" in said[0]
-    assert "A folder with safetensors needs no conversion." in said[0]
-    assert "nowhere/config.json: cannot be read" in said[1]
-    assert "published: already there\n  next: Choose another --out, or remove it first." in said[2]

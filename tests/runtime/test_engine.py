@@ -41,7 +41,11 @@ def labelling(engine, *labels, scores=None):
         ("\ufeffAmina", "B-PER", [("Amina", 1)]),
         ("  Amina \t\n Juma ", "B-PER I-PER", [("Amina \t\n Juma", 2)]),
         ("አበበ፡ወደ ጎንደር፡ሄደ።", "B-PER O B-LOC O O", [("አበበ", 0), ("ጎንደር", 7)]),
-        (unicodedata.normalize("NFD", "Ọ̀ṣun àti Adé"), "B-LOC O B-PER", [("O\u0323\u0300s\u0323un", 0), ("Ade\u0301", 13)]),
+        (
+            unicodedata.normalize("NFD", "Ọ̀ṣun àti Adé"),
+            "B-LOC O B-PER",
+            [("O\u0323\u0300s\u0323un", 0), ("Ade\u0301", 13)],
+        ),
     ],
 )
 def test_offsets_are_code_points_of_the_users_text(engine, text, labels, expected):

@@ -1,11 +1,8 @@
-"""`python -m edgeafri.runtime`: run, verify, evaluate and bench of one bundle; and all four without torch."""
+"""`python -m edgeafri.runtime`: run, verify, evaluate and bench of one bundle."""
 
-import json
 import os
 import subprocess
 import sys
-import venv
-from pathlib import Path
 
 import pytest
 from seqeval.metrics import f1_score, precision_score, recall_score
@@ -236,35 +233,6 @@ def test_an_error_crosses_the_process_as_itself(copy):
     with pytest.raises(ArtifactError, match=r"model\.onnx: missing") as caught:
         ask(RUNTIME, {"do": "verify", "bundle": str(copy)})
     assert caught.value.hint == "Copy the folder again from where it was made, or build it again."
-
-
-@pytest.mark.slow
-def test_a_plain_install_is_enough(bundle, data, tmp_path):
-    """
-    `pip install .` without extras in a clean environment: run, verify, eval and bench work, and torch is not there.
-    """
-    venv.create(tmp_path / "venv", with_pip=True)
-    python = tmp_path / "venv" / "bin" / "python"
-    clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-
-    def call(*arguments):
-        done = subprocess.run(
-            [*map(str, arguments)], cwd=tmp_path, env=clean, capture_output=True, text=True, timeout=600, check=False
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        return done.stdout
-
-    call(python, "-m", "pip", "install", "--quiet", Path(__file__).parents[2])
-    edgeafri = tmp_path / "venv" / "bin" / "edgeafri"
-    absent = "import importlib.util as u; print([n for n in ('torch', 'transformers', 'onnx') if u.find_spec(n)])"
-    found = json.loads(call(edgeafri, "run", bundle, "Juma alizuru Mombasa", "--json"))["results"][0]
-    benchmark = call(edgeafri, "bench", bundle, "--seq-len", 16, "--runs", 3, "--threads", 1, "--json")
-
-    assert call(python, "-c", absent).strip() == "[]"
-    assert found == ask(RUNTIME, {"do": "run", "bundle": str(bundle), "texts": ["Juma alizuru Mombasa"]})["results"][0]
-    assert json.loads(call(edgeafri, "verify", bundle, "--json"))["passed"]
-    assert list(json.loads(call(edgeafri, "eval", bundle, "--data", data, "--json"))["quality"]) == ["swa", "hau"]
-    assert list(json.loads(benchmark)) == BENCH_KEYS
 
 
 def test_the_runtime_never_sees_torch():

@@ -1,4 +1,4 @@
-"""bundle: NFC before all else, costs counted by hand, golden sentences decided by the margin, a card that says sample."""
+"""bundle: NFC before all else, costs counted by hand, golden sentences decided by the margin, an honest card."""
 
 import json
 import shutil

@@ -115,7 +115,7 @@ def test_the_trap_works(tmp_path):
     """
     Loaded without care it makes its file; otherwise the test above would prove nothing.
     """
-    pickle.loads(pickle.dumps(Trap(tmp_path / "caught")))  # noqa: S301  # our own harmless one
+    pickle.loads(pickle.dumps(Trap(tmp_path / "caught")))  # our own harmless one
 
     assert (tmp_path / "caught").exists()
 

@@ -17,7 +17,7 @@ from edgeafri.stages.menu import Finetune
 LANGUAGES = ("swa", "hau")
 
 
-class Killed(Exception):  # noqa: N818  # not an error, a kill
+class Killed(Exception):  # not an error, a kill
     """What ends a run in the middle."""
 
 

@@ -24,7 +24,11 @@ def fast_of(*pieces):
     special = ["<s>", "<pad>", "</s>", "<unk>"]
     added = [{"id": number, "content": token} for number, token in enumerate(special)]
     vocabulary = [[token, 0.0] for token in special] + [list(piece) for piece in pieces]
-    return {"model": {"type": "Unigram", "unk_id": 3, "vocab": vocabulary}, "added_tokens": added, "post_processor": None}
+    return {
+        "model": {"type": "Unigram", "unk_id": 3, "vocab": vocabulary},
+        "added_tokens": added,
+        "post_processor": None,
+    }
 
 
 def write_split(root, language, name, sentences):

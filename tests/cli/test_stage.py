@@ -1,0 +1,217 @@
+"""The stages' own commands, generated from their settings: `edgeafri trim SOURCE --out DIR`."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from edgeafri.artifact import adopt
+from edgeafri.cli import run
+from edgeafri.cli.stage import stage_command
+from edgeafri.files import Digests
+from edgeafri.pipeline import plan
+from edgeafri.recipe import Step
+from edgeafri.stages import menu
+from edgeafri.stages.menu import MENU, Stage
+
+
+class Method:
+    """A stage that keeps the settings it was run with."""
+
+    settings: Any = None
+
+    def run(self, source: Any, settings: Any, out: Path, tick: Any) -> Mapping[str, Any]:
+        self.settings = settings
+        (out / "model.safetensors").write_bytes(b"weights")
+        return {"vocabulary_before": 9, "vocabulary": 3, "parameters_before": 9_000_000, "parameters": 3_000_000}
+
+
+@pytest.fixture
+def method(monkeypatch: pytest.MonkeyPatch) -> Method:
+    fake = Method()
+    monkeypatch.setattr(menu, "load", lambda name: fake)
+    return fake
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "teacher"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}", "utf-8")
+    (folder / "model.safetensors").write_bytes(b"weights")
+    return folder
+
+
+def options_of(line: Stage) -> dict[str, click.Option]:
+    command = stage_command(line.name)
+    assert command is not None
+    return {item.name: item for item in command.params if isinstance(item, click.Option) and item.name}
+
+
+@pytest.mark.parametrize("line", MENU, ids=lambda line: line.name)
+def test_options_are_the_settings(line: Stage):
+    """
+    Name, sentence and default come from the settings class; only --out and --json are the command's own.
+    """
+    options = options_of(line)
+    out, as_json = options.pop("out"), options.pop("as_json")
+
+    assert (out.required, as_json.is_flag) == (True, True)
+    assert list(options) == [field.name for field in fields(line.settings)]
+    for field in fields(line.settings):
+        option = options[field.name]
+        assert option.opts == [f"--{field.name.replace('_', '-')}"]
+        assert str(option.help).startswith(field.metadata["about"])
+        assert field.default in (None, ()) or f"[default: {field.default}]" in str(option.help)
+
+
+def test_the_kind_of_a_value_is_shown():
+    """
+    A choice shows its choices, a number that it is one, a list how it is written.
+    """
+    quantize, trim = (options_of(menu.stage(name)) for name in ("quantize", "trim"))
+    finetune, bundle = (options_of(menu.stage(name)) for name in ("finetune", "bundle"))
+    shown = [quantize["weights"], trim["languages"], trim["text"], finetune["epochs"], finetune["dropout"]]
+
+    assert [option.metavar for option in shown] == ["int8|float32", "A,B", "DIR", "N", "X"]
+    assert bundle["sample"].metavar == "true|false"
+
+
+def test_what_is_no_stage_has_no_command():
+    """
+    The group then says that there is no such command.
+    """
+    assert stage_command("trimm") is None
+
+
+def test_text_becomes_the_settings_that_the_stage_sees(source: Path, tmp_path: Path, method: Method, data: Path):
+    """
+    Typed and complete, as from a recipe.
+    """
+    arguments = ["trim", str(source), "--out", str(tmp_path / "out"), "--languages", "swa,hau", "--data", str(data)]
+
+    assert run(arguments) == 0
+    assert method.settings == menu.Trim(languages=("swa", "hau"), data=data)
+    (job,) = plan([Step("trim", {"languages": ["swa", "hau"], "data": data})], "torch", {})
+    assert job.settings == method.settings
+
+
+def test_a_stage_prints_one_line_or_one_document(
+    source: Path, tmp_path: Path, method: Method, data: Path, capfd: pytest.CaptureFixture[str]
+):
+    """
+    Numbers with units for a person; out, id, stage and facts for a program.
+    """
+    given = ["trim", str(source), "--languages", "swa", "--data", str(data)]
+    assert run([*given, "--out", str(tmp_path / "a")]) == 0
+    text = capfd.readouterr().out
+    assert run([*given, "--out", str(tmp_path / "b"), "--json"]) == 0
+    document = json.loads(capfd.readouterr().out)
+
+    assert text.startswith("trim               9 -> 3 tokens, 9.0 -> 3.0 million parameters ")
+    assert text.endswith(" s\n")
+    assert text.count("\n") == 1
+    assert (document["out"], document["stage"]) == (str(tmp_path / "b"), "trim")
+    assert document["facts"]["vocabulary"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--languages", "swa", "--keep", "corpuss"], 2, "trim.keep: 'corpuss' is not one of its values\n  next: Did"),
+        (["--out", "{teacher}"], 4, "teacher: already there\n  next: Choose another --out, or remove it first."),
+    ],
+)
+def test_a_wrong_command_is_told_before_any_work(
+    arguments: list[str], code: int, said: str, source: Path, tmp_path: Path, method: Method, capfd
+):
+    """
+    A value that is none, and a place that is taken.
+    """
+    words = [word.format(teacher=source) for word in arguments]
+
+    assert run(["trim", str(source), "--out", str(tmp_path / "out"), *words]) == code
+    assert said in capfd.readouterr().err
+    assert method.settings is None
+
+
+def test_a_source_of_another_kind_is_refused(source: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    """
+    `edgeafri quantize` of a torch folder: what to give instead.
+    """
+    assert run(["quantize", str(source), "--out", str(tmp_path / "out")]) == 4
+    assert "not an EdgeAfri artifact of kind onnx\n  next: Give a folder made by: " in capfd.readouterr().err
+
+
+def test_without_torch_a_stage_says_what_to_install(
+    source: Path, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    """
+    Exit code 3 on a board, and nothing that looks finished.
+    """
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "edgeafri.stages.trim", raising=False)
+    out = tmp_path / "out"
+
+    assert run(["trim", str(source), "--out", str(out), "--languages", "swa", "--data", str(data)]) == 3
+    assert "trim needs the package 'torch', which is not installed\n  next: Install what" in capfd.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.slow
+def test_the_chain_by_hand_makes_what_a_build_makes(
+    teacher_folder: Path, data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    """
+    Trim, export, optimize, quantize, bundle: each takes what the one before gave, and the user's folder stays as it is.
+    """
+    with Digests() as digests:
+        before = adopt(teacher_folder, "torch", "ner", (), digests).id
+    steps = {
+        "trim": ["--languages", "swa,hau", "--data", str(data)],
+        "export-onnx": [],
+        "optimize": [],
+        "quantize": [],
+        "bundle": ["--languages", "swa,hau", "--margin", "0"],
+    }
+    source, documents = teacher_folder, []
+    for name, options in steps.items():
+        assert run([name, str(source), "--out", str(tmp_path / name), *options, "--json"]) == 0
+        documents.append(json.loads(capfd.readouterr().out))
+        source = tmp_path / name
+
+    assert documents[0]["facts"]["vocabulary"] <= documents[0]["facts"]["vocabulary_before"]
+    assert run(["verify", str(source)]) == 0
+    with Digests() as digests:
+        assert adopt(teacher_folder, "torch", "ner", (), digests).id == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["trim", "finetune"])
+def test_a_stage_that_needs_languages_says_so(
+    name: str, teacher_folder: Path, data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    """
+    Without them trim would keep hardly a piece and finetune would learn from nothing.
+    """
+    arguments = [name, str(teacher_folder), "--out", str(tmp_path / "out"), "--data", str(data)]
+
+    assert run(arguments) in (2, 4)
+    assert "--languages" in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_teacher_with_other_labels_can_be_fine_tuned(teacher_folder: Path, data: Path, tmp_path: Path):
+    """
+    That is the way out that a build names when labels do not match: the old head of nine makes room for one of seven.
+    """
+    given = ["--data", str(data), "--languages", "swa,hau", "--epochs", "1"]
+
+    assert run(["finetune", str(teacher_folder), "--out", str(tmp_path / "out"), *given]) == 0
+    assert len(json.loads((tmp_path / "out" / "config.json").read_text("utf-8"))["id2label"]) == 7
