@@ -20,8 +20,8 @@ _BROKEN = "The file may be cut off or damaged: copy or download it again."
 def read_model(path: Path, architecture: str | None = None, new_head: bool = False, **config: Any) -> Any:
     """The model in a folder, in float32 and in evaluation mode, as `architecture` or as its own config says.
 
-    Reads safetensors only and runs no code from the folder. A head that the weights lack is made new, with `new_head` also
-    one of another shape; any other missing or misfitting weight is a ModelError.
+    Reads safetensors only and runs no code from the folder. A head that the weights lack is made new, as is one of another
+    shape with `new_head`; any other missing or misfitting weight is a ModelError.
     """
     model_class = _model_class(path, architecture or own_architecture(path))
     try:
