@@ -14,7 +14,7 @@ from edgeafri.files import Digests, json_text, write_whole
 Kind = Literal["corpus", "torch", "onnx", "torchscript", "bundle"]
 MANIFEST = "manifest.json"
 SCHEMA = 1
-_MODEL_FILES = (
+MODEL_FILES = (
     "config.json",
     "*.safetensors",
     "*.safetensors.index.json",
@@ -80,7 +80,7 @@ def adopt(path: Path, kind: Kind, task: str, languages: Iterable[str], digests: 
         raise ModelError(
             f"{path}: no such model folder", "Give a folder with config.json, model.safetensors and tokenizer."
         )
-    patterns = _MODEL_FILES if kind == "torch" else ("**/*",)
+    patterns = MODEL_FILES if kind == "torch" else ("**/*",)
     found = sorted({file for pattern in patterns for file in path.glob(pattern) if file.is_file()})
     if kind == "torch":
         _check_model_folder(path, found)

@@ -67,8 +67,8 @@ def write_golden(sentences: list[Golden], folder: Path) -> None:
 
 def read_golden(folder: Path) -> list[Golden]:
     """The golden sentences of a bundle, in order."""
-    lines = (folder / GOLDEN).read_text("utf-8").splitlines()
-    return [read(Golden, json.loads(line), GOLDEN) for line in lines]
+    lines = (folder / GOLDEN).read_text("utf-8").removesuffix("\n").split("\n")
+    return [read(Golden, json.loads(line), GOLDEN) for line in lines if line]
 
 
 def _json(file: Path) -> Any:

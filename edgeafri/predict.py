@@ -135,8 +135,8 @@ def _labelled(logits: Logits, read: NDArray[np.bool_], labels: tuple[str, ...]) 
     best = logits.argmax(axis=1)
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
     scores = shifted.max(axis=1) / shifted.sum(axis=1)
-    top = np.sort(logits, axis=1)[:, -2:]
-    margins = top[:, 1] - top[:, 0]
+    top = np.sort(logits, axis=1)
+    margins = top[:, -1] - top[:, -2] if logits.shape[1] > 1 else np.full(len(logits), np.inf)
     return Labelled(
         tuple(labels[index] if seen else "O" for index, seen in zip(best, read, strict=True)),
         tuple(float(score) for score in scores),

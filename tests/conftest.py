@@ -1,9 +1,15 @@
 """What tests share: tiny models and data of their own, an empty cache, no network, the lab data where there is any."""
 
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from edgeafri.artifact import Artifact, adopt
+from edgeafri.files import Digests
+from edgeafri.stages import menu
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -19,6 +25,45 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "cache"
     monkeypatch.setenv("EDGEAFRI_CACHE", str(folder))
     return folder
+
+
+class Method:
+    """A stage that writes what it was given, counts its runs, and raises `broken` if that is set."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+        self.broken: BaseException | None = None
+
+    def run(self, source: Artifact, settings: Any, out: Path, tick: Callable[[int, int], None]) -> Mapping[str, Any]:
+        self.runs += 1
+        (out / "model.safetensors").write_text(f"{source.id} {settings}", "utf-8")
+        if self.broken is not None:
+            raise self.broken
+        tick(1, 1)
+        return {"runs": self.runs}
+
+
+@pytest.fixture
+def method(monkeypatch: pytest.MonkeyPatch) -> Method:
+    """One fake method behind every line of the menu."""
+    fake = Method()
+    monkeypatch.setattr(menu, "load", lambda name: fake)
+    return fake
+
+
+@pytest.fixture
+def digests(tmp_path: Path) -> Digests:
+    return Digests(tmp_path / "digests.json")
+
+
+@pytest.fixture
+def source(tmp_path: Path, digests: Digests) -> Artifact:
+    """A torch folder that only the engine looks at: its weights are a word."""
+    folder = tmp_path / "teacher"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}", "utf-8")
+    (folder / "model.safetensors").write_bytes(b"weights")
+    return adopt(folder, "torch", "ner", ("swa",), digests)
 
 
 @pytest.fixture(scope="session")
@@ -45,8 +90,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def encoder_folder(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained two-layer XLM-R encoder, 16 wide, with a vocabulary learnt from `data`."""
-    from edgeafri.artifact import adopt
-    from edgeafri.files import Digests
     from edgeafri.progress import silent
     from edgeafri.stages import scratch
     from edgeafri.stages.menu import Scratch
@@ -68,7 +111,9 @@ def teacher_folder(encoder_folder: Path, tmp_path_factory: pytest.TempPathFactor
     labels = ["O", *(f"{place}-{kind}" for kind in ("DATE", "PER", "ORG", "LOC") for place in "BI")]
     names = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
     torch.manual_seed(0)
-    model = door.read_model(encoder_folder, "XLMRobertaForTokenClassification", num_labels=len(labels), **names)
+    model = door.read_model(
+        encoder_folder, "XLMRobertaForTokenClassification", new_head=True, num_labels=len(labels), **names
+    )
     model.classifier.weight.data.mul_(200)
     folder = tmp_path_factory.mktemp("teacher")
     door.write_model(model, door.read_tokenizer(encoder_folder), folder)

@@ -127,7 +127,6 @@ def test_no_golden_sentences_are_an_empty_file(tmp_path):
     assert read_golden(tmp_path) == []
 
 
-@pytest.mark.xfail(strict=True, reason="read_golden splits at every Unicode line end, golden.jsonl only at newlines")
 @pytest.mark.parametrize("character", ["\u2028", "\u2029", "\x85"])
 def test_a_line_separator_inside_a_golden_sentence_stays_inside(tmp_path, character):
     """

@@ -174,7 +174,7 @@ def changed(values: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         ("cores.0.ghz", 1.6, "ghz: expected key: value lines, got 1.6", "Known keys: value, unit, source, assumed."),
         ("cores.0.ghz.value", "fast", "ghz.value: expected a number, got 'fast'", "Give a number."),
         ("cores.0.ghz.value", -1.6, "ghz: -1.6 GHz is not a possible value", "Write null where it is unknown."),
-        ("cores.0.ghz.value", float("nan"), "ghz: nan GHz is not a possible value", "Write null"),
+        ("cores.0.ghz.value", float("nan"), "ghz.value: expected a number, got nan", "Give a number"),
         ("isa", "neo", "isa: 'neo' is not one of its values", "Did you mean 'neon'?"),
         ("bugdet", {}, "unknown setting 'bugdet'", "Did you mean 'budget'?"),
         ("name", "fone", "the name is 'fone'", "Name it 'phone', as the file."),

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,43 +14,6 @@ from edgeafri.files import Digests
 from edgeafri.pipeline import Finished, Job, Started, build, folders, make, opened, plan
 from edgeafri.recipe import Step
 from edgeafri.stages import menu
-
-
-class Method:
-    """A stage that writes one file with its settings in it, and counts its runs."""
-
-    def __init__(self) -> None:
-        self.runs = 0
-
-    def run(self, source: Artifact, settings: Any, out: Path, tick: Callable[[int, int], None]) -> Mapping[str, Any]:
-        self.runs += 1
-        (out / "model.safetensors").write_text(f"{source.id} {settings}", "utf-8")
-        tick(1, 1)
-        return {"runs": self.runs}
-
-
-@pytest.fixture
-def method(monkeypatch: pytest.MonkeyPatch) -> Method:
-    """
-    One fake method behind every line of the menu.
-    """
-    fake = Method()
-    monkeypatch.setattr(menu, "load", lambda name: fake)
-    return fake
-
-
-@pytest.fixture
-def digests(tmp_path: Path) -> Digests:
-    return Digests(tmp_path / "digests.json")
-
-
-@pytest.fixture
-def source(tmp_path: Path, digests: Digests) -> Artifact:
-    folder = tmp_path / "teacher"
-    folder.mkdir()
-    (folder / "config.json").write_text("{}", "utf-8")
-    (folder / "model.safetensors").write_bytes(b"weights")
-    return adopt(folder, "torch", "ner", ("swa",), digests)
 
 
 def trim(**settings: Any) -> tuple[Job, ...]:
@@ -94,7 +56,7 @@ def test_a_plan_checks_the_last_step_before_the_first_works(steps: list[Step], e
     assert method.runs == 0
 
 
-def test_keys_are_known_before_any_work(source: Artifact, tmp_path: Path, digests: Digests, method: Method):
+def test_keys_are_known_before_any_work(source: Artifact, tmp_path: Path, digests: Digests, method: Any):
     """
     A dry run names the very folders that the build then makes.
     """
@@ -163,7 +125,7 @@ def test_a_side_input_that_is_not_there_is_named(source: Artifact, tmp_path: Pat
         folders(trim(text=tmp_path / "nowhere"), source, digests)
 
 
-def test_a_finished_step_is_never_repeated(source: Artifact, tmp_path: Path, digests: Digests, method: Method):
+def test_a_finished_step_is_never_repeated(source: Artifact, tmp_path: Path, digests: Digests, method: Any):
     """
     A second build takes what is there; a change in the last step repeats the last step alone.
     """
@@ -177,7 +139,7 @@ def test_a_finished_step_is_never_repeated(source: Artifact, tmp_path: Path, dig
     assert method.runs == 3
 
 
-def test_a_manifest_tells_the_history(source: Artifact, tmp_path: Path, digests: Digests, method: Method):
+def test_a_manifest_tells_the_history(source: Artifact, tmp_path: Path, digests: Digests, method: Any):
     """
     Settings, parent, versions and facts of a step stand in what it made.
     """
@@ -189,9 +151,7 @@ def test_a_manifest_tells_the_history(source: Artifact, tmp_path: Path, digests:
     assert manifest.versions["edgeafri"]
 
 
-def test_a_stage_of_its_own_makes_the_folder_asked_for(
-    source: Artifact, tmp_path: Path, digests: Digests, method: Method
-):
+def test_a_stage_of_its_own_makes_the_folder_asked_for(source: Artifact, tmp_path: Path, digests: Digests, method: Any):
     """
     `edgeafri trim SOURCE --out DIR`: the events of a build, and a folder that is never overwritten.
     """
@@ -206,7 +166,7 @@ def test_a_stage_of_its_own_makes_the_folder_asked_for(
     assert error.value.hint == "Choose another --out, or remove it first."
 
 
-def test_a_source_must_be_what_the_stage_takes(source: Artifact, tmp_path: Path, digests: Digests, method: Method):
+def test_a_source_must_be_what_the_stage_takes(source: Artifact, tmp_path: Path, digests: Digests, method: Any):
     """
     A model folder is not a graph, and a graph is not a model folder, whoever made them.
     """

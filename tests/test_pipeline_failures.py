@@ -4,18 +4,17 @@ import errno
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edgeafri.artifact import Artifact, adopt, is_artifact
+from edgeafri.artifact import Artifact, is_artifact
 from edgeafri.errors import ArtifactError, MissingPackage, StorageError
 from edgeafri.files import Digests
 from edgeafri.pipeline import Finished, Job, build, folders, plan, workplace
 from edgeafri.recipe import Step
-from edgeafri.stages import menu
 
 ROOT = Path(__file__).parent.parent
 DYING = """
@@ -48,43 +47,6 @@ pipeline.build(pipeline.plan([Step("trim")], "torch", {}), source, Path(sys.argv
 """
 
 
-class Method:
-    """A stage that writes one file and breaks when told to."""
-
-    def __init__(self) -> None:
-        self.broken: BaseException | None = None
-
-    def run(self, source: Artifact, settings: Any, out: Path, tick: Callable[[int, int], None]) -> Mapping[str, Any]:
-        (out / "model.safetensors").write_text(f"{source.id} {settings}", "utf-8")
-        if self.broken is not None:
-            raise self.broken
-        return {}
-
-
-@pytest.fixture
-def method(monkeypatch: pytest.MonkeyPatch) -> Method:
-    """
-    One fake method behind every line of the menu.
-    """
-    fake = Method()
-    monkeypatch.setattr(menu, "load", lambda name: fake)
-    return fake
-
-
-@pytest.fixture
-def digests(tmp_path: Path) -> Digests:
-    return Digests(tmp_path / "digests.json")
-
-
-@pytest.fixture
-def source(tmp_path: Path, digests: Digests) -> Artifact:
-    folder = tmp_path / "teacher"
-    folder.mkdir()
-    (folder / "config.json").write_text("{}", "utf-8")
-    (folder / "model.safetensors").write_bytes(b"weights")
-    return adopt(folder, "torch", "ner", ("swa",), digests)
-
-
 def trim(**settings: Any) -> tuple[Job, ...]:
     return plan([Step("trim", settings)], "torch", {})
 
@@ -98,7 +60,7 @@ def finished_folders(work: Path) -> list[str]:
 
 
 def test_a_stage_that_raises_leaves_nothing_that_looks_finished(
-    source: Artifact, tmp_path: Path, digests: Digests, method: Method
+    source: Artifact, tmp_path: Path, digests: Digests, method: Any
 ):
     """
     The next build starts the step again, from an empty folder.
@@ -118,7 +80,7 @@ def test_a_stage_that_raises_leaves_nothing_that_looks_finished(
 
 @pytest.mark.parametrize("moment", ["in the middle of the stage", "before the manifest", "before the rename"])
 def test_a_killed_build_costs_the_running_stage_and_no_more(
-    moment: str, source: Artifact, tmp_path: Path, digests: Digests, method: Method
+    moment: str, source: Artifact, tmp_path: Path, digests: Digests, method: Any
 ):
     """
     `kill -9` at any moment: no folder looks finished, the lock is free, and the next build makes the step whole.
@@ -136,7 +98,7 @@ def test_a_killed_build_costs_the_running_stage_and_no_more(
 
 
 def test_a_resumable_stage_finds_its_own_unfinished_work(
-    source: Artifact, tmp_path: Path, digests: Digests, method: Method
+    source: Artifact, tmp_path: Path, digests: Digests, method: Any
 ):
     """
     Training goes on from its checkpoint; every other stage starts from an empty folder.
@@ -154,7 +116,7 @@ def test_a_resumable_stage_finds_its_own_unfinished_work(
     assert found == [True, False]
 
 
-def test_a_damaged_step_is_told_with_what_helps(source: Artifact, tmp_path: Path, digests: Digests, method: Method):
+def test_a_damaged_step_is_told_with_what_helps(source: Artifact, tmp_path: Path, digests: Digests, method: Any):
     """
     Building again alone would meet the same damage: the hint names the folder to remove.
     """
@@ -187,7 +149,7 @@ def test_a_second_build_in_the_same_folder_is_refused(source: Artifact, tmp_path
     ],
 )
 def test_a_disk_that_says_no_is_told_plainly(
-    code: int, message: str, source: Artifact, tmp_path: Path, digests: Digests, method: Method
+    code: int, message: str, source: Artifact, tmp_path: Path, digests: Digests, method: Any
 ):
     """
     Full or read-only: one message, nothing that looks finished, and what was finished before is kept.
@@ -204,7 +166,7 @@ def test_a_disk_that_says_no_is_told_plainly(
 
 @pytest.mark.parametrize("work", ["file", "file/work"])
 def test_a_work_folder_that_cannot_be_one_is_told_plainly(
-    work: str, source: Artifact, tmp_path: Path, digests: Digests, method: Method
+    work: str, source: Artifact, tmp_path: Path, digests: Digests, method: Any
 ):
     """
     A file stands where the folder should be.
@@ -217,7 +179,7 @@ def test_a_work_folder_that_cannot_be_one_is_told_plainly(
 
 
 def test_a_missing_library_names_the_command_that_brings_it(
-    source: Artifact, tmp_path: Path, digests: Digests, method: Method
+    source: Artifact, tmp_path: Path, digests: Digests, method: Any
 ):
     """
     A board has no torch: exit code 3, and what to install.
@@ -230,7 +192,7 @@ def test_a_missing_library_names_the_command_that_brings_it(
     assert "pip install 'edgeafri[build]'" in error.value.hint
 
 
-def test_a_missing_module_of_our_own_is_a_fault(source: Artifact, tmp_path: Path, digests: Digests, method: Method):
+def test_a_missing_module_of_our_own_is_a_fault(source: Artifact, tmp_path: Path, digests: Digests, method: Any):
     """
     It cannot be installed, so it is not told as if it could.
     """
@@ -241,16 +203,18 @@ def test_a_missing_module_of_our_own_is_a_fault(source: Artifact, tmp_path: Path
 
 
 def test_what_libraries_print_goes_to_the_log(
-    source: Artifact, tmp_path: Path, digests: Digests, method: Method, capfd, monkeypatch: pytest.MonkeyPatch
+    source: Artifact, tmp_path: Path, digests: Digests, method: Any, capfd, monkeypatch: pytest.MonkeyPatch
 ):
     """
     From Python and from native code alike; the terminal stays ours.
     """
 
+    original = method.run
+
     def talk(*arguments: Any) -> Mapping[str, Any]:
         os.write(1, b"native chatter\n")
         os.write(2, b"native warning\n")
-        return Method.run(method, *arguments)
+        return original(*arguments)
 
     monkeypatch.setattr(method, "run", talk)
     built(trim(), source, tmp_path / "work", digests)

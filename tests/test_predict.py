@@ -156,6 +156,15 @@ def test_scores_are_probabilities_and_margins_are_distances():
     assert labelled.scores == pytest.approx((np.exp(3) / (np.exp(0.5) + np.exp(3) + np.exp(1)),))
 
 
+def test_a_model_of_one_label_labels():
+    """
+    Data without entities trains a model that knows O alone; there is no second label to be close to.
+    """
+    predictor = Predictor(encoder(), ("O",), lambda ids, mask: np.zeros((*ids.shape, 1), dtype=np.float32))
+
+    assert predictor.label([["a"]])[0].labels == ("O",)
+
+
 def test_large_logits_do_not_overflow():
     """
     The softmax is taken of differences, so a logit of 1000 is a probability of 1, not of nan.

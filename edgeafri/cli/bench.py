@@ -18,7 +18,8 @@ from edgeafri.cli.options import bundle_argument, json_option, print_json, threa
 @json_option
 def bench_command(bundle: Path, threads: int | None, seq_len: int, runs: int, warmup: int, as_json: bool) -> None:
     """Time one sentence after another. Hashing is not in the load time; peak memory is that of a fresh process."""
-    from edgeafri.runners.local import RUNTIME, ask
+    from edgeafri.cli.console import asked
+    from edgeafri.runners.local import RUNTIME
 
     request = {
         "do": "bench",
@@ -28,7 +29,7 @@ def bench_command(bundle: Path, threads: int | None, seq_len: int, runs: int, wa
         "runs": runs,
         "warmup": warmup,
     }
-    answer = ask(RUNTIME, request)
+    answer = asked("bench", RUNTIME, request)
     if as_json:
         print_json(answer)
         return

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,6 +25,15 @@ def telling(say: Callable[[Finished | Noted], None]) -> Iterator[Tell]:
     finally:
         if bars is not None:
             bars.close()
+
+
+def asked(what: str, module: str, request: Mapping[str, Any]) -> Any:
+    """The answer of a worker process, with a bar while it works."""
+    from edgeafri.runners.local import ask
+
+    with telling(lambda event: None) as tell:
+        tell(Started(what))
+        return ask(module, request, lambda done, total: tell(Ticked(what, done, total)))
 
 
 class _Bars:

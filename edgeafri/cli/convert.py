@@ -16,9 +16,10 @@ def convert_command(checkpoint: Path, out: Path, as_json: bool) -> None:
 
     A pickle can run code when it is loaded. Here torch reads tensors and nothing else from it, in a process of its own.
     """
-    from edgeafri.runners.local import TORCH, ask
+    from edgeafri.cli.console import asked
+    from edgeafri.runners.local import TORCH
 
-    answer = ask(TORCH, {"do": "convert", "source": str(checkpoint), "out": str(out)})
+    answer = asked("convert", TORCH, {"do": "convert", "source": str(checkpoint), "out": str(out)})
     answer["out"] = str(out)
     if as_json:
         print_json(answer)

@@ -21,9 +21,8 @@ from edgeafri.cli.options import bundle_argument, codes, json_option, print_json
 @json_option
 def eval_command(bundle: Path, data: Path, lang: str, split: str, threads: int | None, as_json: bool) -> None:
     """Entity F1 of a bundle per language, on the bundle itself."""
-    from edgeafri.cli.console import telling
-    from edgeafri.pipeline import Started, Ticked
-    from edgeafri.runners.local import RUNTIME, ask
+    from edgeafri.cli.console import asked
+    from edgeafri.runners.local import RUNTIME
 
     request: dict[str, Any] = {
         "do": "evaluate",
@@ -33,9 +32,7 @@ def eval_command(bundle: Path, data: Path, lang: str, split: str, threads: int |
         "threads": threads,
     }
     request["languages"] = list(_languages(bundle, data, lang))
-    with telling(lambda event: None) as tell:
-        tell(Started("evaluate"))
-        answer = ask(RUNTIME, request, lambda done, total: tell(Ticked("evaluate", done, total)))
+    answer = asked("evaluate", RUNTIME, request)
     for entry in answer["quality"].values():
         del entry["counts"]
     answer["average_f1"] = sum(entry["f1"] for entry in answer["quality"].values()) / len(answer["quality"])

@@ -26,12 +26,13 @@ def run_command(bundle: Path, text: str, threads: int | None, as_json: bool) -> 
 
     Offsets are code points of your own text, start included and end excluded.
     """
-    from edgeafri.runners.local import RUNTIME, ask
+    from edgeafri.cli.console import asked
+    from edgeafri.runners.local import RUNTIME
 
     texts = _lines() if text == "-" else [text]
     if not any(line.strip() for line in texts):
         raise UsageError("there is no text to label", 'Example: edgeafri run BUNDLE "Rais alizuru Mombasa."')
-    answer = ask(RUNTIME, {"do": "run", "bundle": str(bundle), "texts": texts, "threads": threads})
+    answer = asked("label", RUNTIME, {"do": "run", "bundle": str(bundle), "texts": texts, "threads": threads})
     if as_json:
         print_json(answer)
         return

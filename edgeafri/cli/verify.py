@@ -14,9 +14,10 @@ from edgeafri.errors import GATE_FAILED, OK
 @json_option
 def verify_command(bundle: Path, threads: int | None, as_json: bool) -> int:
     """Hash every file of a bundle, then replay its golden sentences: ids and labels must be equal."""
-    from edgeafri.runners.local import RUNTIME, ask
+    from edgeafri.cli.console import asked
+    from edgeafri.runners.local import RUNTIME
 
-    answer = ask(RUNTIME, {"do": "verify", "bundle": str(bundle), "threads": threads})
+    answer = asked("verify", RUNTIME, {"do": "verify", "bundle": str(bundle), "threads": threads})
     if as_json:
         print_json(answer)
     else:

@@ -79,8 +79,8 @@ def _engine(request: Mapping[str, Any]) -> Engine:
 
 def _differences(engine: Engine, golden: Golden) -> list[str]:
     words = [word.text for word in split_words(golden.text)]
-    ids = engine.predictor.encoder.rows([words])[0].ids
-    if ids != golden.ids:
+    ids = [row.ids for row in engine.predictor.encoder.rows([words])]
+    if ids != [golden.ids]:
         return [f"{golden.language}: other sub-word ids for '{golden.text}'"]
     labels = engine.predictor.label([words])[0].labels
     return [] if labels == golden.labels else [f"{golden.language}: other labels for '{golden.text}'"]

@@ -12,27 +12,19 @@ from huggingface_hub.errors import (
 )
 from requests.exceptions import RequestException
 
+from edgeafri.artifact import MODEL_FILES
 from edgeafri.errors import HubError
 
-_SAFE = [
-    "config.json",
-    "*.safetensors",
-    "*.safetensors.index.json",
-    "tokenizer*",
-    "*.model",
-    "special_tokens_map.json",
-    "vocab*",
-]
 _PICKLED = ["pytorch_model*.bin", "pytorch_model*.bin.index.json"]
 _SECONDS = 5
 
 
 def download(name: str, offline: bool) -> dict[str, Any]:
     """The snapshot folder of a hub model, its revision, and whether its weights came only as a pickle."""
-    folder = _snapshot(name, _SAFE, offline)
+    folder = _snapshot(name, list(MODEL_FILES), offline)
     pickled = not any(folder.glob("*.safetensors"))
     if pickled:
-        folder = _snapshot(name, [*_SAFE, *_PICKLED], offline)
+        folder = _snapshot(name, [*list(MODEL_FILES), *_PICKLED], offline)
     return {"folder": str(folder), "revision": folder.name, "pickled": pickled}
 
 

@@ -42,14 +42,15 @@ def run(source: Artifact, settings: ExportOnnx, out: Path, tick: Tick) -> Mappin
         no_dynamic_axes=False,
     )
     tick(1, 3)
-    write_graph(onnx.load(out / GRAPH), out / GRAPH)
+    graph = onnx.load(out / GRAPH)
+    write_graph(graph, out / GRAPH)
     carry(source.path, out)
     tick(2, 3)
     difference = largest_difference(model, out / GRAPH)
     if not difference <= settings.tolerance:
         message = f"export-onnx: logits differ from torch by {difference:.2g}, allowed are {settings.tolerance:g}"
         raise ModelError(message, "Report the model's architecture; --set export-onnx.tolerance=... lets it pass.")
-    return {"opset": settings.opset, "ir_version": IR_VERSION, "max_logit_difference": float(f"{difference:.1e}")}
+    return {"opset": settings.opset, "ir_version": graph.ir_version, "max_logit_difference": float(f"{difference:.1e}")}
 
 
 def largest_difference(model: Any, graph: Path) -> float:

@@ -20,8 +20,8 @@ _BROKEN = "The file may be cut off or damaged: copy or download it again."
 def read_model(path: Path, architecture: str | None = None, new_head: bool = False, **config: Any) -> Any:
     """The model in a folder, in float32 and in evaluation mode, as `architecture` or as its own config says.
 
-    Reads safetensors only and runs no code from the folder. A head that the weights lack is made new, as is one of another
-    shape with `new_head`; any other missing or misfitting weight is a ModelError.
+    Reads safetensors only and runs no code from the folder. With `new_head`, a head that the weights lack or have in
+    another shape is made new; any other missing or misfitting weight is a ModelError.
     """
     model_class = _model_class(path, architecture or own_architecture(path))
     try:
@@ -38,7 +38,7 @@ def read_model(path: Path, architecture: str | None = None, new_head: bool = Fal
         )
     except (SafetensorError, OSError, RuntimeError, ValueError) as error:
         raise ModelError(f"{path}: the weights cannot be read ({_first_line(error)})", _BROKEN) from None
-    _check_complete(path, model, report)
+    _check_complete(path, model, report, new_head)
     return model.eval()
 
 
@@ -48,7 +48,7 @@ def read_tokenizer(path: Path) -> Any:
         return transformers.AutoTokenizer.from_pretrained(
             path, local_files_only=True, trust_remote_code=False, use_fast=True
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         hint = "The folder needs tokenizer.json or sentencepiece.bpe.model, as save_pretrained() writes them."
         raise ModelError(f"{path}: no usable tokenizer there ({_first_line(error)})", hint) from None
 
@@ -133,8 +133,8 @@ def _model_class(path: Path, architecture: str) -> Any:
     return found
 
 
-def _check_complete(path: Path, model: Any, report: Mapping[str, Any]) -> None:
-    body = f"{model.base_model_prefix}."
+def _check_complete(path: Path, model: Any, report: Mapping[str, Any], new_head: bool) -> None:
+    body = f"{model.base_model_prefix}." if new_head else ""
     missing = [name for name in report["missing_keys"] if name.startswith(body) and "position_ids" not in name]
     if missing:
         raise ModelError(f"{path}: {len(missing)} weights are missing, such as {sorted(missing)[0]}", _BROKEN)
@@ -144,4 +144,5 @@ def _check_complete(path: Path, model: Any, report: Mapping[str, Any]) -> None:
 
 
 def _first_line(error: BaseException) -> str:
+    """The first line of what a library said; its kind when it said nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

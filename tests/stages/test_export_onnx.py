@@ -42,7 +42,6 @@ def test_the_opset_is_a_setting(teacher, tmp_path):
     assert onnx.load(tmp_path / "model.onnx").opset_import[0].version == facts["opset"] == 15
 
 
-@pytest.mark.xfail(strict=True, reason="the fact is the pin, the file has the exporter's own, lower version")
 def test_the_facts_name_the_file_version_that_was_written(teacher, tmp_path):
     """
     The pin is the highest version allowed, not the one that is there.

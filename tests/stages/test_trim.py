@@ -46,7 +46,7 @@ def wide(tmp_path_factory, as_artifact):
     settings = Scratch(vocabulary=400, layers=1, hidden=16, heads=2, ffn=32, positions=64)
     scratch.run(as_artifact(root, "corpus"), settings, folder, silent)
     torch.manual_seed(0)
-    model = door.read_model(folder, "XLMRobertaForTokenClassification", num_labels=5)
+    model = door.read_model(folder, "XLMRobertaForTokenClassification", new_head=True, num_labels=5)
     door.write_model(model, door.read_tokenizer(folder), folder)
     return as_artifact(folder, "torch")
 
