@@ -156,7 +156,7 @@ def opened(path: Path, line: menu.Stage, digests: Digests) -> Artifact:
         if found.kind == line.takes:
             return found
         hint = f"Give a folder made by: {_givers(line.takes)}."
-        raise ArtifactError(f"{path}: holds a {found.kind} model; {line.name} takes {line.takes}", hint)
+        raise ArtifactError(f"{path}: holds {found.kind}; {line.name} takes {line.takes}", hint)
     if line.takes in ("corpus", "torch"):
         return adopt(path, line.takes, "ner", (), digests)
     hint = f"Give a folder made by: {_givers(line.takes)}."

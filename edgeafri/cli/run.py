@@ -44,10 +44,12 @@ def run_command(bundle: Path, text: str, threads: int | None, as_json: bool) -> 
 
 def _lines() -> list[str]:
     try:
-        return sys.stdin.buffer.read().decode("utf-8").removeprefix("\ufeff").splitlines()
+        text = sys.stdin.buffer.read().decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         hint = "Convert it first, for example: iconv -f WINDOWS-1252 -t UTF-8 lines.txt"
         raise DataError(f"stdin: not UTF-8 at byte {error.start}", hint) from None
+    # Only a newline ends a line: str.splitlines would also cut at separators inside a person's text.
+    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
 
 
 def _print(result: dict[str, Any], several: bool) -> None:

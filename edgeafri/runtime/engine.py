@@ -33,7 +33,7 @@ def open_engine(path: Path, threads: int | None = None, fresh: bool = False) -> 
         artifact = load(path, digests, fresh)
     if artifact.kind != "bundle":
         hint = "Give the folder that `edgeafri build` printed."
-        raise ArtifactError(f"{path}: holds a {artifact.kind} model, not a bundle", hint)
+        raise ArtifactError(f"{path}: holds {artifact.kind}, not a bundle", hint)
     config = read_config(path)
     count = threads or min(config.threads, os.cpu_count() or 1)
     return _opened(artifact, config, count)

@@ -14,6 +14,7 @@ from edgeafri.errors import ModelError
 from edgeafri.predict import Encoder, Forward, Ids, Logits
 
 _OFFSET_TYPES = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "xmod")
+_LONGEST = 160
 _BROKEN = "The file may be cut off or damaged: copy or download it again."
 
 
@@ -36,21 +37,22 @@ def read_model(path: Path, architecture: str | None = None, new_head: bool = Fal
             ignore_mismatched_sizes=new_head,
             **config,
         )
-    except (SafetensorError, OSError, RuntimeError, ValueError) as error:
-        raise ModelError(f"{path}: the weights cannot be read ({_first_line(error)})", _BROKEN) from None
+    except (SafetensorError, OSError, RuntimeError, ValueError, TypeError) as error:
+        raise ModelError(f"{path}: the weights cannot be read ({_short(error)})", _BROKEN) from None
     _check_complete(path, model, report, new_head)
     return model.eval()
 
 
 def read_tokenizer(path: Path) -> Any:
     """The fast tokenizer of a folder; one that exists only as a SentencePiece model is converted."""
+    options = {"local_files_only": True, "trust_remote_code": False, "use_fast": True}
     try:
-        return transformers.AutoTokenizer.from_pretrained(
-            path, local_files_only=True, trust_remote_code=False, use_fast=True
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if (path / "tokenizer.json").is_file():
+            json.loads((path / "tokenizer.json").read_text("utf-8"))  # transformers raises a bare Exception for this
+        return transformers.AutoTokenizer.from_pretrained(path, **options)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         hint = "The folder needs tokenizer.json or sentencepiece.bpe.model, as save_pretrained() writes them."
-        raise ModelError(f"{path}: no usable tokenizer there ({_first_line(error)})", hint) from None
+        raise ModelError(f"{path}: no usable tokenizer there ({_short(error)})", hint) from None
 
 
 def write_model(model: Any, tokenizer: Any, out: Path) -> None:
@@ -79,8 +81,12 @@ def frame(tokenizer: Any) -> Frame:
 
 def max_tokens(config: Mapping[str, Any]) -> int:
     """The longest input the positions in a config.json allow. RoBERTa's position table starts behind the padding."""
-    positions = int(config["max_position_embeddings"])
-    return positions - (int(config["pad_token_id"]) + 1 if config["model_type"] in _OFFSET_TYPES else 0)
+    try:
+        positions, pad = int(config["max_position_embeddings"]), int(config.get("pad_token_id") or 0)
+    except (KeyError, TypeError, ValueError):
+        hint = "Use an encoder with learnt positions, such as XLM-R or BERT."
+        raise ModelError("config.json names no 'max_position_embeddings'", hint) from None
+    return positions - (pad + 1 if config.get("model_type") in _OFFSET_TYPES else 0)
 
 
 def labels_of(config: Mapping[str, Any]) -> tuple[str, ...]:
@@ -119,7 +125,7 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         values = json.loads((path / "config.json").read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path}/config.json: cannot be read ({_first_line(error)})", _BROKEN) from None
+        raise ModelError(f"{path}/config.json: cannot be read ({_short(error)})", _BROKEN) from None
     if not isinstance(values, dict):
         raise ModelError(f"{path}/config.json: not a mapping", _BROKEN)
     return values
@@ -143,6 +149,7 @@ def _check_complete(path: Path, model: Any, report: Mapping[str, Any], new_head:
         raise ModelError(f"{path}: weight of another shape than config.json says: {sorted(misfits)[0]}", _BROKEN)
 
 
-def _first_line(error: BaseException) -> str:
-    """The first line of what a library said; its kind when it said nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _short(error: BaseException) -> str:
+    """What a library said, in one line of at most 160 characters; its kind when it said nothing."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -75,6 +75,9 @@ def cut_embeddings(model: Any, kept: list[int]) -> None:
     smaller = torch.nn.Embedding.from_pretrained(table.weight.data[rows].clone(), freeze=False, padding_idx=pad)
     model.set_input_embeddings(smaller)
     model.config.vocab_size = len(kept)
+    for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
+        if getattr(model.config, name, None) in kept:
+            setattr(model.config, name, kept.index(getattr(model.config, name)))
     head = model.get_output_embeddings()
     if head is not None:
         head.weight, head.out_features = smaller.weight, len(kept)

@@ -42,7 +42,7 @@ def test_the_answer_is_printed_with_the_new_folder(
     """
     The folder stands on a line of its own, for the next command.
     """
-    monkeypatch.setattr(local, "ask", lambda module, request: {"tensors": 3, "parameters": 126_000_000})
+    monkeypatch.setattr(local, "ask", lambda module, request, tick: {"tensors": 3, "parameters": 126_000_000})
     arguments = ["convert", "checkpoint", "--out", str(tmp_path / "safe")]
 
     assert run(arguments) == 0

@@ -164,7 +164,7 @@ def test_an_artifact_of_another_kind_is_refused(bundle):
 
     with pytest.raises(ArtifactError) as caught:
         open_engine(onnx)
-    assert caught.value.message == f"{onnx}: holds a onnx model, not a bundle"
+    assert caught.value.message == f"{onnx}: holds onnx, not a bundle"
     assert caught.value.hint == "Give the folder that `edgeafri build` printed."
 
 

@@ -188,7 +188,6 @@ def test_a_folder_without_tokenizer_is_refused(folder):
     assert "tokenizer.json or sentencepiece.bpe.model" in error.hint
 
 
-@pytest.mark.xfail(strict=True, reason="tokenizers raises a plain Exception, which read_tokenizer does not expect")
 def test_a_damaged_tokenizer_is_refused(folder):
     """
     A tokenizer.json that was cut off is named, like weights that were.
