@@ -15,9 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from transformers import TrainerCallback
-
 from edgeafri.dataset import labels_of, read_split
 from edgeafri.measurement import device_name, machine_conditions
 from edgeafri.stages import finetune
@@ -25,7 +22,7 @@ from edgeafri.stages import model as door
 from edgeafri.stages.menu import Finetune
 
 
-class Clock(TrainerCallback):
+class Clock(finetune.TrainerCallback):
     """Adds up what each part of a step takes."""
 
     def __init__(self, steps: int) -> None:
@@ -87,7 +84,11 @@ def summary(rows: list[Any], order: list[int], batch: int, steps: int, parts: di
         "seconds": round(seconds, 2),
         "share": {part: round(value / seconds, 3) for part, value in parts.items()},
         "padding": {"grouped": padding(lengths, order, batch), "random": padding(lengths, shuffled, batch)},
-        "conditions": {"device": device_name(), "torch_threads": torch.get_num_threads(), **machine_conditions()},
+        "conditions": {
+            "device": device_name(),
+            "torch_threads": finetune.torch.get_num_threads(),
+            **machine_conditions(),
+        },
     }
 
 
