@@ -176,10 +176,10 @@ def test_what_a_disk_refuses_is_said_with_a_next_step(code: int, reason: str, hi
     """
     Full, over quota, read-only, not a folder, not allowed: each is a StorageError that names the place.
     """
-    with pytest.raises(StorageError) as error, storage(Path("/work")):
-        raise OSError(code, "", "/work/model.onnx")
+    with pytest.raises(StorageError) as error, storage(Path("/disk")):
+        raise OSError(code, "", "/disk/model.onnx")
 
-    assert error.value.message == f"/work/model.onnx: {reason}"
+    assert error.value.message == f"/disk/model.onnx: {reason}"
     assert error.value.hint.startswith(hint)
     assert error.value.exit_code == 4
 
@@ -188,7 +188,7 @@ def test_a_refusal_without_a_file_names_the_folder():
     """
     Some libraries lose the file name; the folder is known all the same.
     """
-    with pytest.raises(StorageError, match=r"^/work: No space left on device"), storage(Path("/work")):
+    with pytest.raises(StorageError, match=r"^/disk: No space left on device"), storage(Path("/disk")):
         raise OSError(errno.ENOSPC, "")
 
 
@@ -196,5 +196,5 @@ def test_other_failures_pass_through_as_they_are():
     """
     A missing file is no matter of storage; it must not be told as one.
     """
-    with pytest.raises(FileNotFoundError), storage(Path("/work")):
-        raise FileNotFoundError(errno.ENOENT, "", "/work/x")
+    with pytest.raises(FileNotFoundError), storage(Path("/disk")):
+        raise FileNotFoundError(errno.ENOENT, "", "/disk/x")

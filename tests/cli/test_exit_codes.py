@@ -44,10 +44,10 @@ def test_a_full_disk_anywhere_is_told(monkeypatch: pytest.MonkeyPatch, capsys: p
     """
     Also where no stage was at work.
     """
-    code = failing(OSError(errno.ENOSPC, "", "/work/report.html"), monkeypatch)
+    code = failing(OSError(errno.ENOSPC, "", "/disk/report.html"), monkeypatch)
 
     assert code == 4
-    assert "error: /work/report.html: No space left on device\n  next: Free some space" in capsys.readouterr().err
+    assert "error: /disk/report.html: No space left on device\n  next: Free some space" in capsys.readouterr().err
 
 
 def test_a_fault_of_ours_is_not_told_as_an_answer(monkeypatch: pytest.MonkeyPatch):
