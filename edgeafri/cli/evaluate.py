@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from edgeafri.cli.options import bundle_argument, codes, json_option, print_json, threads_option
+from edgeafri.cli.options import bundle_argument, codes, json_option, print_json, tell_sample, threads_option
 
 
 @click.command("eval", epilog="Example: edgeafri eval BUNDLE --data ./masakhaner --lang swa,hau --split test")
@@ -36,7 +36,11 @@ def eval_command(bundle: Path, data: Path, lang: str, split: str, threads: int |
     for entry in answer["quality"].values():
         del entry["counts"]
     answer["average_f1"] = sum(entry["f1"] for entry in answer["quality"].values()) / len(answer["quality"])
-    print_json(answer) if as_json else _print(answer, split)
+    if as_json:
+        print_json(answer)
+        return
+    _print(answer, split)
+    tell_sample(answer)
 
 
 def _languages(bundle: Path, data: Path, lang: str) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,12 @@ threads_option = click.option(
 def codes(text: str) -> tuple[str, ...]:
     """`swa,hau` as codes, without spaces and repeats, in the order given."""
     return tuple(dict.fromkeys(code.strip() for code in text.split(",") if code.strip()))
+
+
+def tell_sample(answer: Mapping[str, Any]) -> None:
+    """Say on stderr that an answer comes from the embedded sample, if it does."""
+    if answer["sample"]:
+        click.echo("this bundle was built from the embedded sample; it is not a real model", err=True)
 
 
 def print_json(document: Any) -> None:

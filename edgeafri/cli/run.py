@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from edgeafri.cli.options import bundle_argument, json_option, print_json, threads_option
+from edgeafri.cli.options import bundle_argument, json_option, print_json, tell_sample, threads_option
 from edgeafri.errors import DataError, UsageError
 
 _EPILOG = """\b
@@ -38,8 +38,7 @@ def run_command(bundle: Path, text: str, threads: int | None, as_json: bool) -> 
         return
     for result in answer["results"]:
         _print(result, several=len(texts) > 1)
-    if answer["sample"]:
-        click.echo("this bundle was built from the embedded sample; it is not a real model", err=True)
+    tell_sample(answer)
 
 
 def _lines() -> list[str]:

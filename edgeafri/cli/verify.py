@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from edgeafri.cli.options import bundle_argument, json_option, print_json, threads_option
+from edgeafri.cli.options import bundle_argument, json_option, print_json, tell_sample, threads_option
 from edgeafri.errors import GATE_FAILED, OK
 
 
@@ -25,5 +25,6 @@ def verify_command(bundle: Path, threads: int | None, as_json: bool) -> int:
         click.echo(f"{answer['files']} files unchanged; golden sentences: {counted}")
         for difference in answer["differences"]:
             click.echo(f"  {difference}")
+        tell_sample(answer)
         click.echo("verified" if answer["passed"] else "this device does not compute what the workstation computed")
     return OK if answer["passed"] else GATE_FAILED

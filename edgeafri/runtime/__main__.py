@@ -38,6 +38,7 @@ def verify(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
     per_language = {code: sum(item.language == code for item in golden) for code in engine.config.languages}
     return {
         "bundle_id": engine.artifact.id,
+        "sample": engine.config.sample,
         "files": len(engine.artifact.manifest.files),
         "golden": per_language,
         "differences": differences,
@@ -53,7 +54,8 @@ def measure_quality(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
     for split in splits:
         check_labels(split, engine.config.labels)
     quality = evaluate(engine.predictor, splits, tick)
-    return {"bundle_id": engine.artifact.id, "quality": quality, "int8_arithmetic": int8_arithmetic()}
+    said = {"bundle_id": engine.artifact.id, "sample": engine.config.sample, "int8_arithmetic": int8_arithmetic()}
+    return {**said, "quality": quality}
 
 
 def measure_speed(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
