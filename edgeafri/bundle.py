@@ -68,7 +68,10 @@ def write_golden(sentences: list[Golden], folder: Path) -> None:
 def read_golden(folder: Path) -> list[Golden]:
     """The golden sentences of a bundle, in order."""
     lines = (folder / GOLDEN).read_text("utf-8").removesuffix("\n").split("\n")
-    return [read(Golden, json.loads(line), GOLDEN) for line in lines if line]
+    try:
+        return [read(Golden, json.loads(line), GOLDEN) for line in lines if line]
+    except (ValueError, ConfigError) as error:
+        raise ArtifactError(f"{folder / GOLDEN}: cannot be read ({error})", "Build the bundle again.") from None
 
 
 def _json(file: Path) -> Any:

@@ -55,7 +55,7 @@ def read_split(root: Path, language: str, split: str) -> Split:
 def languages_in(root: Path) -> tuple[str, ...]:
     """The languages with labelled data below `root`, sorted. DataError when there is none."""
     _check_folder(root)
-    found = {file.parent.name for name in ("train", "test") for file in root.glob(f"*/{name}.txt")}
+    found = {file.parent.name for name in ("train", "test") for file in root.glob(f"[!.]*/{name}.txt")}
     if not found:
         raise DataError(f"{root}: no folder with a train.txt or test.txt there", _LAYOUT)
     return tuple(sorted(found))
@@ -142,6 +142,11 @@ def _decoded(path: Path, notes: Counter[str] | None = None) -> Iterator[tuple[in
             offset += len(raw)
             notes["bom"] += number == 1 and line.startswith(_BOM)
             notes["crlf"] += line.endswith("\r\n")
+            if "\r" in line.rstrip("\r\n"):
+                hint = (
+                    f"Old Macintosh line ends? Convert them: tr '\\r' '\\n' < {path} > {path.stem}-lines{path.suffix}"
+                )
+                raise DataError(f"{path}:{number}: a carriage return inside the line", hint)
             yield number, line.removeprefix(_BOM if number == 1 else "").rstrip("\r\n")
 
 

@@ -11,11 +11,11 @@ from edgeafri import pipeline, report
 from edgeafri.artifact import Artifact, is_artifact
 from edgeafri.bundle import GRAPH
 from edgeafri.device import DeviceProfile, read_profile
-from edgeafri.errors import UsageError
+from edgeafri.errors import ConfigError, UsageError
 from edgeafri.estimate import estimate
 from edgeafri.files import Digests, json_text, storage, write_whole
 from edgeafri.languages import language
-from edgeafri.ledger import Ledger, data_notes
+from edgeafri.ledger import SPLITS, Findings, Ledger, few_notes, find_oddities
 from edgeafri.pipeline import Finished, Job, Tell
 from edgeafri.recipe import Recipe, Step, override, read_recipe
 from edgeafri.runners.local import RUNTIME, ask
@@ -69,20 +69,25 @@ class Checked:
 
 def check(order: Order, digests: Digests, tell: Tell) -> Checked:
     """Check everything that can be known before work starts. The sample's teacher is made here if it is not yet."""
+    _check_gates(order)
     profile = read_profile(order.target, order.profiles)
     recipe = read_recipe(order.recipe or profile.recipe)
     task(order.task)
-    steps = override(recipe.steps, order.assignments)
-    pipeline.plan(steps, "torch", {})
+    named = {step.stage for step in recipe.steps}
+    learning = recipe.steps if "finetune" in named else (Step("finetune"), *recipe.steps)
+    _check_ends(pipeline.plan(override(learning, order.assignments), "torch", {}))
     data, languages = _data_and_languages(order)
     source = find_teacher(order.teacher, order.task, languages, order.work, order.offline, digests, tell)
-    notes = []
-    if not head_of(source, order.task):
-        steps = (Step("finetune"), *steps)
-        notes.append(f"the teacher has no head for {order.task}: finetune goes first")
+    headless = not head_of(source, order.task)
+    steps = override(learning if headless else recipe.steps, order.assignments)
     given = {"task": order.task, "languages": languages, "data": data, "text": order.text}
     sample = SAMPLE in (order.teacher, order.data)
     jobs = pipeline.plan(steps, "torch", {**given, "sample": sample})
+    notes = [f"the teacher has no head for {order.task}: finetune goes first"] if headless else []
+    if data is None and any(job.stage.name == "finetune" for job in jobs):
+        raise UsageError(
+            "there is no labelled data to fine-tune on", "Add --data DIR with LANG/train.txt and LANG/dev.txt."
+        )
     return Checked(order, profile, recipe, steps, data, languages, source, jobs, tuple(notes))
 
 
@@ -107,25 +112,8 @@ def deliver(checked: Checked, digests: Digests, tell: Tell) -> Document:
     with storage(order.work):
         found = _found_in(checked, digests)
         done = pipeline.build(checked.jobs, checked.teacher, order.work, digests, tell)
-        bundle = done[-1].artifact
-        reference = _reference(checked.teacher, done)
-        ledger = Ledger(order.work, digests, tell, order.fresh)
-        document: Document = {
-            "bundle": str(bundle.path),
-            "artifact_id": bundle.id,
-            "target": profile.name,
-            "task": order.task,
-            "languages": list(checked.languages),
-            "sample": checked.sample,
-            "recipe": checked.recipe.name,
-            "steps": [_step(item) for item in done],
-            "quality": ledger.quality(reference, bundle, checked.data, checked.languages),
-            "size": _sizes(reference, bundle),
-            "host": _host(ledger, bundle, profile, order.runs),
-            "device": _device(bundle, profile),
-            "notes": [*checked.notes, *found, *_golden_notes(bundle)],
-            "commands": _commands(order, bundle),
-        }
+        with pipeline.workplace(order.work):  # two measurements at once would disturb each other
+            document = _measured(checked, done, found, Ledger(order.work, digests, tell, order.fresh))
         checks = report.judge(profile.budget, document, order.max_drop, order.max_worst_drop)
         document["checks"] = [asdict(item) for item in checks]
         document["report"] = _write_report(document, order.work)
@@ -137,31 +125,86 @@ def passed(document: Document) -> bool:
     return all(item["passed"] is not False for item in document["checks"])
 
 
+def _measured(checked: Checked, done: Sequence[Finished], found: Findings, ledger: Ledger) -> Document:
+    order, profile = checked.order, checked.profile
+    bundle, reference = done[-1].artifact, _reference(checked.teacher, done)
+    quality = ledger.quality(reference, bundle, checked.data, checked.languages)
+    if quality is not None:
+        quality["test_sentences_in_train"] = found.leaked
+    return {
+        "bundle": str(bundle.path),
+        "artifact_id": bundle.id,
+        "target": profile.name,
+        "task": order.task,
+        "languages": list(checked.languages),
+        "sample": checked.sample,
+        "recipe": checked.recipe.name,
+        "steps": [_step(item) for item in done],
+        "quality": quality,
+        "size": _sizes(reference, bundle),
+        "host": _host(ledger, bundle, profile, order.runs),
+        "device": _device(bundle, profile),
+        "notes": [*checked.notes, *found.notes, *few_notes(quality), *_golden_notes(bundle)],
+        "commands": _commands(order, bundle),
+    }
+
+
+def _check_gates(order: Order) -> None:
+    for name, value in (("--max-drop", order.max_drop), ("--max-worst-drop", order.max_worst_drop)):
+        if not 0 <= value <= 100:
+            raise UsageError(f"{name}: {value} is not a number of points", "Use a number from 0 to 100.")
+
+
+def _check_ends(jobs: Sequence[Job]) -> None:
+    last = jobs[-1].stage
+    if last.gives != "bundle":
+        raise ConfigError(
+            f"the recipe ends with '{last.name}', which gives no bundle", "Add '- bundle' as its last step."
+        )
+
+
 def _data_and_languages(order: Order) -> tuple[Path | None, tuple[str, ...]]:
-    from edgeafri.dataset import languages_in
+    from edgeafri.dataset import files_of, text_files
 
     data = sample_corpus() if order.data == SAMPLE else Path(order.data) if order.data else None
     asked = order.languages
-    if asked == (ALL,):
-        if data is None:
-            raise UsageError("without labelled data, the languages must be named", "Add --lang swa,hau or --data DIR.")
-        return data, languages_in(data)
-    for code in asked:
+    if asked == (ALL,) and data is None:
+        raise UsageError("without labelled data, the languages must be named", "Add --lang swa,hau or --data DIR.")
+    languages = _all_languages(data) if asked == (ALL,) and data else asked
+    for code in languages:
         language(code)
-    return data, asked
+    if data is not None:
+        files_of(data, languages, SPLITS)
+    if order.text is not None:
+        text_files(order.text, languages)
+    return data, languages
 
 
-def _found_in(checked: Checked, digests: Digests) -> list[str]:
-    """What is odd about the labelled data, said once; labels that the teacher lacks are an error before any work."""
+def _all_languages(data: Path) -> tuple[str, ...]:
+    from edgeafri.dataset import languages_in
+
+    found = languages_in(data)
+    for name in found:
+        try:
+            language(name)
+        except UsageError as error:
+            hint = f"{error.hint} Or name the languages: --lang swa,hau."
+            raise UsageError(f"{data / name}: the folder's name is no language code", hint) from None
+    return found
+
+
+def _found_in(checked: Checked, digests: Digests) -> Findings:
+    """What is odd about the labelled data; labels that the teacher will not know are an error before any work."""
     if checked.data is None:
-        return ["no labelled data: quality was not measured"]
-    labels = labels_of(checked.teacher) if head_of(checked.teacher, checked.order.task) else None
-    return data_notes(checked.data, checked.languages, labels, checked.order.work, digests)
+        return Findings(("no labelled data: quality was not measured",), {})
+    learns = any(job.stage.name == "finetune" for job in checked.jobs)
+    labels = None if learns else labels_of(checked.teacher)
+    return find_oddities(checked.data, checked.languages, labels, checked.order.work, digests)
 
 
 def _reference(source: Artifact, done: Sequence[Finished]) -> Artifact:
     """What the bundle is compared with: the last model before anything was made smaller."""
-    return next((item.artifact for item in done if item.stage == "finetune"), source)
+    return next((item.artifact for item in reversed(done) if item.stage == "finetune"), source)
 
 
 def _sizes(reference: Artifact, bundle: Artifact) -> dict[str, int]:

@@ -1,14 +1,16 @@
 """Files, safely: content hashes remembered per machine, whole-or-nothing writes, clear words when a disk says no."""
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from edgeafri.errors import StorageError
+from edgeafri.errors import EdgeAfriError, StorageError
 
 _CHUNK = 1 << 20
 
@@ -89,7 +91,7 @@ def write_whole(path: Path, text: str) -> None:
 
 def json_text(value: Any) -> str:
     """JSON as this project writes it: readable letters, keys in the order given, one trailing newline."""
-    return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
+    return json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
 @contextmanager
@@ -106,14 +108,39 @@ def storage(folder: Path) -> Iterator[None]:
 
 def refused(error: OSError, folder: Path) -> StorageError | None:
     """What a disk refused, with a next step; None when it is something else that went wrong."""
-    place = error.filename or folder
+    place = error.filename2 or error.filename or folder
     if isinstance(error, PermissionError):
         return StorageError(f"{place}: not allowed to read or write there", _ELSEWHERE)
     hint = _HINTS.get(error.errno or 0)
     return StorageError(f"{place}: {os.strerror(error.errno or 0)}", hint) if hint else None
 
 
+class WatchedDisk:
+    """Around work that writes below `folder`: an error while the disk is full is told as a full disk.
+
+    Libraries say it in many words of their own, and some only that saving failed; the disk itself is asked here.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is None or isinstance(error, (EdgeAfriError, OSError, KeyboardInterrupt)):
+            return
+        if shutil.disk_usage(self._folder).free < _NEARLY_NOTHING:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._folder)) from error
+
+
+def partial_folder(target: Path) -> Path:
+    """Where a folder is made before it gets its name: beside it, hidden, and named so that it is nobody else's."""
+    return target.with_name(f".{target.name}.edgeafri.partial")
+
+
+_NEARLY_NOTHING = 1 << 20
 _ELSEWHERE = "Choose a folder you may write to, for example with --work DIR."
 _FREE = "Free some space, or choose another disk with --work DIR; finished steps are kept and will be reused."
-_HINTS = {28: _FREE, 122: _FREE, 30: _ELSEWHERE, 20: _ELSEWHERE, 17: _ELSEWHERE}
+_SHORTER = "Use a shorter name."
+_HINTS = {36: _SHORTER, 28: _FREE, 122: _FREE, 30: _ELSEWHERE, 20: _ELSEWHERE, 17: _ELSEWHERE}
 # no space, quota, read-only disk, not a folder, a file in the place of a folder

@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from edgeafri.progress import Tick
 from edgeafri.runners.local import RUNTIME, TORCH, ask
 
 SPLIT = "test"
+SPLITS = ("train", "dev", SPLIT)
+FEW = 10  # below so many entities in a language's test split, a bootstrap interval says nothing
 _ROOT = Path(__file__).parent
 # A change in one of these changes what a measurement would say.
 _CODE = ("text.py", "dataset.py", "predict.py", "evaluate.py", "metrics.py", "probe.py", "session.py", "ledger.py")
@@ -34,9 +36,10 @@ class Ledger:
     ) -> Any:
         """The result of `measure`, or what is on file for the same artifact and request."""
         file = self._folder / f"{what.split()[0]}-{self._key(artifact, request)}.json"
-        if file.is_file() and not self._fresh:
+        known = None if self._fresh else _on_file(file)
+        if known is not None:
             self._tell(Noted(what, "", reused=True))
-            return json.loads(file.read_text("utf-8"))
+            return known
         self._tell(Started(what))
         began = time.monotonic()
         result = measure(lambda done, total: self._tell(Ticked(what, done, total)))
@@ -77,16 +80,25 @@ class Ledger:
         ]
 
 
-def data_notes(
+@dataclass(frozen=True)
+class Findings:
+    """What is odd about labelled data: in words, and how many test sentences of a language stand in train too."""
+
+    notes: tuple[str, ...]
+    leaked: Mapping[str, int]
+
+
+def find_oddities(
     data: Path, languages: Sequence[str], labels: Sequence[str] | None, work: Path, digests: Digests
-) -> list[str]:
-    """What is odd about the data, in words: repairs by the reader, test sentences that also stand in train.
+) -> Findings:
+    """Read all splits once and say what is odd. The answer is kept below `work` for the same files and labels.
 
-    DataError, before any work, when the data has labels that the teacher does not know.
+    DataError, before any work, when test has tags that the model will not know: `labels`, or where it is still to be
+    trained, the tags of train and dev.
     """
-    from edgeafri.dataset import check_labels, files_of, leaked, read_split
+    from edgeafri.dataset import files_of
 
-    files = files_of(data, languages, ("train", "dev", SPLIT))
+    files = files_of(data, languages, SPLITS)
     parts = [
         [digests.of(file) for file in files],
         list(languages),
@@ -94,21 +106,43 @@ def data_notes(
         digests.of(_ROOT / "dataset.py"),
     ]
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-    cached = work / "measurements" / f"data-{key}.json"
-    if cached.is_file():
-        return list(json.loads(cached.read_text("utf-8")))
-    notes: list[str] = []
-    for code in languages:
-        splits = {name: read_split(data, code, name) for name in ("train", "dev", SPLIT)}
+    file = work / "measurements" / f"data-{key}.json"
+    known = _on_file(file)
+    if known is None:
+        known = _oddities(data, languages, labels)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(file, json_text(known))
+    return Findings(tuple(known["notes"]), known["leaked"])
+
+
+def few_notes(quality: Mapping[str, Any] | None) -> list[str]:
+    """A note for every language whose test split is too small to judge by."""
+    few = {code: count for code, count in (quality or {}).get("entities", {}).items() if count < FEW}
+    return [f"{code}: entities in test: {count}, too few to judge by" for code, count in few.items()]
+
+
+def _oddities(data: Path, languages: Sequence[str], labels: Sequence[str] | None) -> dict[str, Any]:
+    from edgeafri.dataset import check_labels, labels_of, leaked, read_split
+
+    read = {code: {name: read_split(data, code, name) for name in SPLITS} for code in languages}
+    if labels is None:
+        labels = labels_of(read[code][name] for code in languages for name in ("train", "dev"))
+    notes, leaks = [], {}
+    for code, splits in read.items():
+        check_labels(splits[SPLIT], labels)
         for name, split in splits.items():
-            if labels is not None and name == SPLIT:
-                check_labels(split, labels)
             notes += [f"{code} {name}: {count} {what.replace('_', ' ')}" for what, count in split.notes.items()]
-        count = leaked(splits["train"], splits[SPLIT])
-        notes += [f"{code}: {count} test sentences also stand in train"] if count else []
-    cached.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(cached, json_text(notes))
-    return notes
+        leaks[code] = leaked(splits["train"], splits[SPLIT])
+        notes += [f"{code}: {leaks[code]} test sentences also stand in train"] if leaks[code] else []
+    return {"notes": notes, "leaked": leaks}
+
+
+def _on_file(file: Path) -> Any:
+    """What was written there; None where nothing readable is, so that it is made again."""
+    try:
+        return json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def _compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,16 +153,25 @@ def _compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, 
     codes = list(before)
     teacher = {code: np.array(before[code]["counts"]) for code in codes}
     bundle = {code: np.array(after[code]["counts"]) for code in codes}
-    drops = {code: asdict(drop(teacher[code], bundle[code])) for code in codes}
+    entities = {code: int(counts[:, 2].sum()) for code, counts in teacher.items()}
+    few = [code for code in codes if entities[code] < FEW]
+    drops = {code: _widened(asdict(drop(teacher[code], bundle[code])), 100.0 * (code in few)) for code in codes}
+    everywhere = _widened(asdict(average_drop(teacher, bundle)), 100.0 * len(few) / len(codes))
     worst = max(codes, key=lambda code: drops[code]["value"])
     return {
         "metric": "entity F1",
         "split": SPLIT,
         "teacher": _with_average({code: before[code]["f1"] for code in codes}),
         "bundle": _with_average({code: after[code]["f1"] for code in codes}),
-        "drop": {**drops, "avg": asdict(average_drop(teacher, bundle))},
+        "drop": {**drops, "avg": everywhere},
+        "entities": entities,
         "worst": {"lang": worst, "drop": drops[worst]["value"]},
     }
+
+
+def _widened(drop: dict[str, float], points: float) -> dict[str, float]:
+    """A drop whose interval admits that little was measured: a language nobody could judge may have lost anything."""
+    return {**drop, "low": max(drop["low"] - points, -100.0), "high": min(drop["high"] + points, 100.0)}
 
 
 def _with_average(values: Mapping[str, float]) -> dict[str, float]:

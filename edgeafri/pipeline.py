@@ -19,7 +19,7 @@ from edgeafri import __version__
 from edgeafri.artifact import Artifact, Kind, Manifest, adopt, is_artifact, load, seal
 from edgeafri.chatter import chatter_to
 from edgeafri.errors import ArtifactError, ConfigError, DataError, StorageError
-from edgeafri.files import Digests, cache_folder, storage
+from edgeafri.files import Digests, WatchedDisk, cache_folder, partial_folder, storage
 from edgeafri.packages import needed_by, version_of
 from edgeafri.recipe import Step
 from edgeafri.settings import identity, read
@@ -128,7 +128,7 @@ def run(job: Job, source: Artifact, target: Path, log: Path, digests: Digests, t
         return Finished(job.stage.name, _reused(target, digests), reused=True, seconds=0.0)
     began = time.monotonic()
     partial = _partial_folder(target, keep=job.stage.resumable)
-    with chatter_to(log), needed_by(job.stage.name):
+    with chatter_to(log), WatchedDisk(partial), needed_by(job.stage.name):
         method = menu.load(job.stage.name)
         facts = method.run(source, job.settings, partial, lambda done, total: tell(Ticked(job.stage.name, done, total)))
     seal(partial, _manifest(job, source, facts, digests), digests)
@@ -200,7 +200,7 @@ def _manifest(job: Job, source: Artifact, facts: Mapping[str, Any], digests: Dig
 
 
 def _partial_folder(target: Path, keep: bool) -> Path:
-    partial = target.with_name(f"{target.name}.partial")
+    partial = partial_folder(target)
     if partial.exists() and not keep:
         shutil.rmtree(partial)
     partial.mkdir(parents=True, exist_ok=True)

@@ -41,7 +41,7 @@ def read_recipe(name: str) -> Recipe:
         raise ConfigError(
             f"{file}: a recipe needs a list 'steps'", "See `edgeafri recipes faithful` for one that works."
         )
-    unknown = sorted(set(values) - {"about", "steps"})
+    unknown = sorted(str(key) for key in set(values) - {"about", "steps"})
     if unknown:
         raise ConfigError(f"{file}: unknown key '{unknown[0]}'", did_you_mean(unknown[0], ("about", "steps")))
     return Recipe(file.stem, str(values.get("about", "")), tuple(_step(item, str(file)) for item in values["steps"]))
@@ -76,7 +76,7 @@ def _step(item: Any, where: str) -> Step:
     if isinstance(item, Mapping) and len(item) == 1:
         ((stage, settings),) = item.items()
         if settings is None or isinstance(settings, Mapping):
-            return Step(str(stage), dict(settings or {}))
+            return Step(str(stage), {str(key): value for key, value in (settings or {}).items()})
     raise ConfigError(f"{where}: not a step: {item!r}", "Write '- trim' or '- quantize: {weights: int8}'.")
 
 

@@ -8,6 +8,7 @@ another dataclass, and `X | None`.
 import dataclasses
 import difflib
 import math
+import os
 import types
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -158,7 +159,7 @@ _CONVERT: dict[Any, Callable[[Any], Any]] = {
     int: _to_int,
     float: _to_float,
     str: _to_text,
-    Path: lambda value: value if isinstance(value, Path) else Path(_to_text(value)).expanduser(),
+    Path: lambda value: value if isinstance(value, Path) else Path(os.path.expanduser(_to_text(value))),  # noqa: PTH111  # Path.expanduser raises for an unknown user
 }
 _KINDS: dict[Any, str] = {
     bool: "true or false",

@@ -1,6 +1,7 @@
 """The teacher: a local folder, a model on the hub, or the embedded sample, as an artifact to start from."""
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -30,8 +31,9 @@ def find_teacher(
     """The teacher of that name. Local folders are described where they are; nothing is written into them."""
     if name == SAMPLE:
         return sample_teacher(digests, tell)
-    if Path(name).expanduser().is_dir():
-        return adopt(Path(name).expanduser(), "torch", task, languages, digests)
+    folder = Path(os.path.expanduser(name))  # noqa: PTH111  # Path.expanduser raises for an unknown user
+    if folder.is_dir():
+        return adopt(folder, "torch", task, languages, digests)
     if not _HUB_ID.fullmatch(name):
         raise ModelError(f"{name}: no such model folder", "Give a folder, a hub id such as org/name, or 'sample'.")
     return adopt(_downloaded(name, work, offline, tell), "torch", task, languages, digests)
@@ -91,6 +93,7 @@ def _downloaded(name: str, work: Path, offline: bool, tell: Tell) -> Path:
     with storage(work):
         work.mkdir(parents=True, exist_ok=True)
     tell(pipeline.Started(f"download {name}"))
+    offline = offline or os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0")
     request = {"do": "download", "name": name, "offline": offline}
     answer = ask(TORCH, request, log=work / "build.log", environment={"HF_HUB_OFFLINE": "1" if offline else "0"})
     folder = Path(answer["folder"])

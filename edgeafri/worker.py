@@ -4,10 +4,13 @@ The runtime and the torch side answer requests in processes of their own, so tha
 crash cannot take the command line with it.
 """
 
+import ctypes
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from edgeafri.packages import needed_by
 from edgeafri.progress import Tick
 
 Handler = Callable[[Mapping[str, Any], Tick], Mapping[str, Any]]
+_PR_SET_PDEATHSIG = 1
 PROGRESS = "\x1eprogress "
 
 
@@ -24,6 +28,7 @@ def serve(name: str, handlers: Mapping[str, Handler]) -> None:
     """Answer the request on stdin with the handler that its `do` names."""
     answer_here = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints must not end up in the answer
+    _end_with_parent()
     try:
         request = json.load(sys.stdin)
         with needed_by(name):
@@ -39,6 +44,12 @@ def serve(name: str, handlers: Mapping[str, Handler]) -> None:
         sys.exit(INTERRUPTED)
     with answer_here:
         json.dump(answer, answer_here, ensure_ascii=False)
+
+
+def _end_with_parent() -> None:
+    """On Linux, ask to be ended when the process that asked dies: a killed build leaves no measurement running."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _tick(done: int, total: int) -> None:

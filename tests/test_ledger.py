@@ -10,7 +10,7 @@ from edgeafri import ledger
 from edgeafri.artifact import Artifact, Manifest
 from edgeafri.errors import DataError
 from edgeafri.files import Digests
-from edgeafri.ledger import Ledger, data_notes
+from edgeafri.ledger import FEW, Ledger, few_notes, find_oddities
 from edgeafri.pipeline import Event, Noted, Started, Ticked
 from edgeafri.runners.local import RUNTIME
 
@@ -181,13 +181,44 @@ def test_what_is_odd_about_the_data_is_counted(tmp_path: Path, digests: Digests,
     """
     Repairs and leaked sentences are said, never silent; a second look reads them from the file.
     """
-    notes = data_notes(corpus, ("swa",), ("O", "B-PER", "I-PER", "B-LOC"), tmp_path / "work", digests)
-
-    assert notes == ["swa dev: 1 repaired tags", "swa: 1 test sentences also stand in train"]
-    assert data_notes(corpus, ("swa",), ("O", "B-PER", "I-PER", "B-LOC"), tmp_path / "work", digests) == notes
+    labels = ("O", "B-PER", "I-PER", "B-LOC")
+    found = find_oddities(corpus, ("swa",), labels, tmp_path / "work", digests)
     (kept,) = (tmp_path / "work" / "measurements").iterdir()
-    kept.write_text('["from the file"]', "utf-8")
-    assert data_notes(corpus, ("swa",), ("O", "B-PER", "I-PER", "B-LOC"), tmp_path / "work", digests) != notes
+
+    assert found.notes == ("swa dev: 1 repaired tags", "swa: 1 test sentences also stand in train")
+    assert found.leaked == {"swa": 1}
+    assert find_oddities(corpus, ("swa",), labels, tmp_path / "work", digests) == found
+    kept.write_text('{"notes": ["from the file"], "leaked": {}}', "utf-8")
+    assert find_oddities(corpus, ("swa",), labels, tmp_path / "work", digests).notes == ("from the file",)
+    kept.write_text("{", "utf-8")
+    assert find_oddities(corpus, ("swa",), labels, tmp_path / "work", digests) == found
+
+
+def test_a_test_split_with_a_tag_that_training_never_saw_is_an_error_before_any_work(
+    tmp_path: Path, digests: Digests, corpus: Path
+):
+    """
+    A model that is still to be trained will know the tags of train and dev, and no others.
+    """
+    file = corpus / "swa" / "test.txt"
+    file.write_text(file.read_text("utf-8") + "\nKitu B-FOO\n", "utf-8")
+
+    with pytest.raises(DataError, match="B-FOO"):
+        find_oddities(corpus, ("swa",), None, tmp_path / "work", digests)
+
+
+def test_a_language_with_few_entities_is_not_judged(tmp_path: Path):
+    """
+    One sentence gives a bootstrap interval of no width; the interval given admits that nothing is known.
+    """
+    few, many = [[1, 1, 1]], [[1, 1, 1]] * FEW
+    before = {"swa": {"f1": 100.0, "counts": few}, "hau": {"f1": 100.0, "counts": many}}
+    quality = ledger._compared(before, before)
+
+    assert (quality["drop"]["swa"]["low"], quality["drop"]["swa"]["high"]) == (-100, 100)
+    assert (quality["drop"]["hau"]["low"], quality["drop"]["hau"]["high"]) == (0, 0)
+    assert (quality["drop"]["avg"]["low"], quality["drop"]["avg"]["high"]) == (-50, 50)
+    assert few_notes(quality) == ["swa: entities in test: 1, too few to judge by"]
 
 
 def test_labels_that_the_teacher_lacks_are_an_error_before_any_work(tmp_path: Path, digests: Digests, corpus: Path):
@@ -195,6 +226,6 @@ def test_labels_that_the_teacher_lacks_are_an_error_before_any_work(tmp_path: Pa
     A teacher without LOC would be scored as if it had missed every place. Nothing is kept of the failed look.
     """
     with pytest.raises(DataError, match="the model does not know the tag B-LOC"):
-        data_notes(corpus, ("swa",), ("O", "B-PER", "I-PER"), tmp_path / "work", digests)
+        find_oddities(corpus, ("swa",), ("O", "B-PER", "I-PER"), tmp_path / "work", digests)
 
     assert not (tmp_path / "work").exists()

@@ -6,14 +6,15 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from edgeafri.artifact import Artifact, is_artifact
 from edgeafri.errors import ArtifactError, MissingPackage, StorageError
-from edgeafri.files import Digests
-from edgeafri.pipeline import Finished, Job, build, folders, plan, workplace
+from edgeafri.files import Digests, partial_folder
+from edgeafri.pipeline import Finished, Job, build, folders, make, plan, workplace
 from edgeafri.recipe import Step
 
 ROOT = Path(__file__).parent.parent
@@ -92,7 +93,7 @@ def test_a_killed_build_costs_the_running_stage_and_no_more(
     (done,) = built(trim(), source, work, digests)
 
     assert process.returncode == -9
-    assert (work / f"{done.artifact.path.name}.partial").exists() is False
+    assert not partial_folder(done.artifact.path).exists()
     assert (left, done.reused) == ([], False)
     assert (done.artifact.path / "model.safetensors").read_text("utf-8") != "half"
 
@@ -107,7 +108,7 @@ def test_a_resumable_stage_finds_its_own_unfinished_work(
     for name in ("finetune", "trim"):
         jobs = plan([Step(name)], "torch", {})
         target = tmp_path / "work" / folders(jobs, source, digests)[0]
-        partial = target.with_name(f"{target.name}.partial")
+        partial = partial_folder(target)
         partial.mkdir(parents=True)
         (partial / "checkpoint").write_text("half", "utf-8")
         built(jobs, source, tmp_path / "work", digests)
@@ -223,3 +224,29 @@ def test_what_libraries_print_goes_to_the_log(
 
     assert (tmp_path / "work" / "build.log").read_text("utf-8") == "native chatter\nnative warning\n"
     assert (printed.out, printed.err) == ("ours\n", "")
+
+
+def test_a_folder_of_the_users_with_partial_in_its_name_is_left_alone(
+    source: Artifact, tmp_path: Path, digests: Digests, method: Any
+):
+    """
+    Our own unfinished folders are hidden and carry our name; anything else beside --out is the user's.
+    """
+    (tmp_path / "out.partial").mkdir()
+    (tmp_path / "out.partial" / "mine.txt").write_text("precious", "utf-8")
+    make(trim()[0], source, tmp_path / "out", digests, lambda event: None)
+
+    assert (tmp_path / "out.partial" / "mine.txt").read_text("utf-8") == "precious"
+
+
+def test_a_library_that_hides_a_full_disk_is_told_as_a_full_disk(
+    source: Artifact, tmp_path: Path, digests: Digests, method: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """
+    Some libraries say only that saving failed; the disk itself is asked.
+    """
+    method.broken = RuntimeError("Protobuf serialization failed")
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=0))
+
+    with pytest.raises(StorageError, match="No space left on device"):
+        built(trim(), source, tmp_path / "work", digests)

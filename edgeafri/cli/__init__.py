@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from edgeafri import __version__
-from edgeafri.errors import INTERRUPTED, OK, USAGE, EdgeAfriError
+from edgeafri.errors import INTERRUPTED, OK, USAGE, EdgeAfriError, UsageError
 
 # Command -> the module that holds it, imported only when it is needed. The stages' own commands follow these.
 _COMMANDS = {
@@ -40,11 +40,15 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in _COMMANDS:
             module = importlib.import_module(f"edgeafri.cli.{_COMMANDS[cmd_name]}")
-            command: click.Command = getattr(module, f"{cmd_name}_command")
-            return command
+            found: click.Command = getattr(module, f"{cmd_name}_command")
+            return found
         from edgeafri.cli.stage import stage_command
+        from edgeafri.settings import did_you_mean
 
-        return stage_command(cmd_name)
+        command = stage_command(cmd_name)
+        if command is None:
+            raise UsageError(f"there is no command '{cmd_name}'", did_you_mean(cmd_name, self.list_commands(ctx)))
+        return command
 
 
 @click.group(

@@ -1,6 +1,7 @@
 """`edgeafri build`: the main job, start to end."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def build_command(arguments: list[str], /, as_json: bool, dry_run: bool, **optio
     with Digests() as digests, telling(lambda event: _say(event, as_json)) as tell:
         checked = delivery.check(order, digests, tell)
         if dry_run:
-            _print_plan(delivery.dry_run(checked, digests), as_json)
+            _print_plan(delivery.dry_run(checked, digests), checked.notes, as_json)
             return OK
         document = delivery.deliver(checked, digests, tell)
     print_json(document) if as_json else _print_verdict(document)
@@ -91,10 +92,12 @@ def _say(event: Any, as_json: bool) -> None:
         click.echo(event_line(event))
 
 
-def _print_plan(plan: list[dict[str, Any]], as_json: bool) -> None:
+def _print_plan(plan: list[dict[str, Any]], notes: Sequence[str], as_json: bool) -> None:
     if as_json:
         print_json(plan)
         return
+    for note in notes:
+        click.echo(f"note: {note}")
     for step in plan:
         click.echo(f"{step['stage']:<14} {'reused' if step['reused'] else 'to do':<8} {step['folder']}")
         for name, value in step["settings"].items():

@@ -40,6 +40,8 @@ def eval_command(bundle: Path, data: Path, lang: str, split: str, threads: int |
         print_json(answer)
         return
     _print(answer, split)
+    for code, notes in answer["notes"].items():
+        click.echo("".join(f"note: {code} {split}: {count} {what.replace('_', ' ')}" for what, count in notes.items()))
     tell_sample(answer)
 
 

@@ -29,4 +29,4 @@ def tell_sample(answer: Mapping[str, Any]) -> None:
 
 def print_json(document: Any) -> None:
     """One JSON document on stdout."""
-    click.echo(json.dumps(document, ensure_ascii=False, indent=1))
+    click.echo(json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False))

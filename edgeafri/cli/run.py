@@ -16,7 +16,7 @@ Examples:
 """
 
 
-@click.command("run", epilog=_EPILOG)
+@click.command("run", epilog=_EPILOG, context_settings={"ignore_unknown_options": True})  # text may begin with a dash
 @bundle_argument
 @click.argument("text")
 @threads_option
@@ -29,7 +29,7 @@ def run_command(bundle: Path, text: str, threads: int | None, as_json: bool) -> 
     from edgeafri.cli.console import asked
     from edgeafri.runners.local import RUNTIME
 
-    texts = _lines() if text == "-" else [text]
+    texts = _lines() if text == "-" else [_typed(text)]
     if not any(line.strip() for line in texts):
         raise UsageError("there is no text to label", 'Example: edgeafri run BUNDLE "Rais alizuru Mombasa."')
     answer = asked("label", RUNTIME, {"do": "run", "bundle": str(bundle), "texts": texts, "threads": threads})
@@ -39,6 +39,16 @@ def run_command(bundle: Path, text: str, threads: int | None, as_json: bool) -> 
     for result in answer["results"]:
         _print(result, several=len(texts) > 1)
     tell_sample(answer)
+
+
+def _typed(text: str) -> str:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise DataError(
+            "the text is not UTF-8", "Set the terminal to UTF-8, or give the text through a file and `-`."
+        ) from None
+    return text
 
 
 def _lines() -> list[str]:

@@ -23,6 +23,10 @@ def verify_command(bundle: Path, threads: int | None, as_json: bool) -> int:
     else:
         counted = ", ".join(f"{code} {count}" for code, count in answer["golden"].items())
         click.echo(f"{answer['files']} files unchanged; golden sentences: {counted}")
+        for name in answer["not_in_manifest"]:
+            click.echo(f"  not part of the bundle: {name}")
+        if not any(answer["golden"].values()):
+            click.echo("  no golden sentence was replayed: only the files were checked")
         for difference in answer["differences"]:
             click.echo(f"  {difference}")
         tell_sample(answer)

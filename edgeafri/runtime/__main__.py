@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edgeafri.artifact import MANIFEST
 from edgeafri.bundle import Golden, read_golden
 from edgeafri.dataset import check_labels, read_split
 from edgeafri.evaluate import evaluate
@@ -35,11 +36,14 @@ def verify(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
     engine = open_engine(Path(request["bundle"]), request.get("threads"), fresh=True)
     golden = read_golden(engine.artifact.path)
     differences = [text for sentence in golden for text in _differences(engine, sentence)]
+    known = {*engine.artifact.manifest.files, MANIFEST}
+    found = (file.relative_to(engine.artifact.path).as_posix() for file in engine.artifact.path.rglob("*"))
     per_language = {code: sum(item.language == code for item in golden) for code in engine.config.languages}
     return {
         "bundle_id": engine.artifact.id,
         "sample": engine.config.sample,
         "files": len(engine.artifact.manifest.files),
+        "not_in_manifest": sorted(name for name in found if name not in known),
         "golden": per_language,
         "differences": differences,
         "int8_arithmetic": int8_arithmetic(),
@@ -55,7 +59,8 @@ def measure_quality(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
         check_labels(split, engine.config.labels)
     quality = evaluate(engine.predictor, splits, tick)
     said = {"bundle_id": engine.artifact.id, "sample": engine.config.sample, "int8_arithmetic": int8_arithmetic()}
-    return {**said, "quality": quality}
+    notes = {split.language: dict(split.notes) for split in splits if split.notes}
+    return {**said, "quality": quality, "notes": notes}
 
 
 def measure_speed(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from edgeafri.errors import ModelError, StorageError
+from edgeafri.files import WatchedDisk, partial_folder
 from edgeafri.stages.model import read_config
 
 _CARRIED = ("*.json", "*.model", "*.txt")
@@ -29,15 +30,16 @@ def convert(source: Path, out: Path) -> dict[str, int]:
     if out.exists():
         raise StorageError(f"{out}: already there", "Choose another --out, or remove it first.")
     weights = {name: tensor for shard in shards for name, tensor in _read(shard).items()}
-    partial = out.with_name(f"{out.name}.partial")
+    partial = partial_folder(out)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     # Tied tensors share memory, which safetensors refuses: each gets its own copy, and loading ties them again.
-    save_file(
-        {name: tensor.clone().contiguous() for name, tensor in weights.items()},
-        partial / "model.safetensors",
-        {"format": "pt"},
-    )
+    with WatchedDisk(partial):
+        save_file(
+            {name: tensor.clone().contiguous() for name, tensor in weights.items()},
+            partial / "model.safetensors",
+            {"format": "pt"},
+        )
     for file in (file for pattern in _CARRIED for file in source.glob(pattern)):
         if not file.name.endswith(".index.json"):
             shutil.copyfile(file, partial / file.name)

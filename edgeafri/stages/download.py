@@ -6,6 +6,7 @@ from typing import Any
 import huggingface_hub
 from huggingface_hub.errors import (
     HfHubHTTPError,
+    HFValidationError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
@@ -33,6 +34,8 @@ def _snapshot(name: str, patterns: list[str], offline: bool) -> Path:
         found = huggingface_hub.snapshot_download(
             name, allow_patterns=patterns, etag_timeout=_SECONDS, local_files_only=offline
         )
+    except HFValidationError:
+        raise HubError(f"{name}: no such folder here, and not a hub id", "A hub id reads org/name.") from None
     except RepositoryNotFoundError:
         hint = "Check the spelling on the hub; for a private model log in first with `hf auth login`."
         raise HubError(f"{name}: no such folder here and no such model on the hub", hint) from None

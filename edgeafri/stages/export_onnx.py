@@ -48,6 +48,8 @@ def run(source: Artifact, settings: ExportOnnx, out: Path, tick: Tick) -> Mappin
     tick(2, 3)
     difference = largest_difference(model, out / GRAPH)
     if not difference <= settings.tolerance:
+        if np.isnan(difference):
+            raise ModelError("export-onnx: the logits are not numbers", "The weights hold NaN: save the model again.")
         message = f"export-onnx: logits differ from torch by {difference:.2g}, allowed are {settings.tolerance:g}"
         raise ModelError(message, "Report the model's architecture; --set export-onnx.tolerance=... lets it pass.")
     return {"opset": settings.opset, "ir_version": graph.ir_version, "max_logit_difference": float(f"{difference:.1e}")}

@@ -165,5 +165,6 @@ def _arguments(settings: Finetune, out: Path) -> TrainingArguments:
 
 
 def _last_checkpoint(folder: Path) -> str | None:
-    finished = [path for path in folder.glob("checkpoint-*") if (path / "trainer_state.json").is_file()]
+    wanted = ("trainer_state.json", "model.safetensors", "optimizer.pt", "scheduler.pt")
+    finished = [path for path in folder.glob("checkpoint-*") if all((path / name).is_file() for name in wanted)]
     return str(max(finished, key=lambda path: int(path.name.split("-")[1]))) if finished else None

@@ -87,7 +87,7 @@ def test_a_reader_that_goes_away_is_no_failure():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["biuld"], "No such command 'biuld'"),
+        (["biuld"], "there is no command 'biuld'\n  next: Did you mean 'build'?"),
         (["build"], "Missing option '--target'"),
         (["build", "--target", "rpi4", "--max-drop", "-1"], "Invalid value for '--max-drop'"),
         (["stages", "--jsn"], "No such option"),

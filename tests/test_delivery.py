@@ -1,0 +1,175 @@
+"""The main job before any work: what a build will do, and what it refuses to begin."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from edgeafri.cli import run
+
+SLEEPER = """
+import time
+from pathlib import Path
+from edgeafri.worker import serve
+
+def sleep(request, tick):
+    Path(__file__).with_name("asleep").touch()
+    time.sleep(60)
+
+serve("the sleeper", {"sleep": sleep})
+"""
+ASKER = """
+from edgeafri.runners.local import ask
+ask("sleeper", {"do": "sleep"})
+"""
+
+
+@pytest.fixture
+def planned(encoder_folder: Path, data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    """A function: options of a dry run on the headless encoder to its exit code, its plan and what it said."""
+
+    def plan(*options: str, teacher: Path = encoder_folder, labelled: Path = data):
+        given = ["--teacher", str(teacher), "--data", str(labelled), "--work", str(tmp_path / "work")]
+        code = run(["build", "--target", "rpi4", *given, "--dry-run", "--json", *options])
+        said = capfd.readouterr()
+        return code, json.loads(said.out or "[]"), said.err
+
+    return plan
+
+
+def test_a_headless_teacher_is_fine_tuned_first_with_the_settings_asked_for(planned):
+    """
+    The step is not in the recipe, and can be set all the same.
+    """
+    code, plan, _ = planned("--set", "finetune.epochs=1")
+
+    assert code == 0
+    assert (plan[0]["stage"], plan[0]["settings"]["epochs"]) == ("finetune", 1)
+
+
+def test_a_recipe_that_fine_tunes_does_it_once(planned, tmp_path: Path):
+    """
+    A headless teacher adds no second training to a recipe that has one.
+    """
+    recipe = tmp_path / "own.yaml"
+    recipe.write_text("steps: [finetune: {epochs: 2}, trim, export-onnx, bundle]", "utf-8")
+    _, plan, _ = planned("--recipe", str(recipe))
+
+    assert [step["stage"] for step in plan] == ["finetune", "trim", "export-onnx", "bundle"]
+
+
+def test_a_teacher_with_a_head_has_no_fine_tuning_to_set(planned, teacher_folder: Path):
+    """
+    A setting that would do nothing is an error, not a silent wish.
+    """
+    code, _, said = planned("--set", "finetune.epochs=1", teacher=teacher_folder)
+
+    assert code == 2
+    assert "this recipe has no step 'finetune'" in said
+
+
+def test_a_plan_in_words_says_why_finetune_goes_first(encoder_folder: Path, data: Path, tmp_path: Path, capfd):
+    """
+    The note stands above the steps.
+    """
+    given = ["--teacher", str(encoder_folder), "--data", str(data), "--work", str(tmp_path / "work")]
+    run(["build", "--target", "rpi4", *given, "--dry-run"])
+
+    assert capfd.readouterr().out.startswith("note: the teacher has no head for ner: finetune goes first\nfinetune")
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "101"])
+@pytest.mark.parametrize("gate", ["--max-drop", "--max-worst-drop"])
+def test_a_gate_that_nothing_can_fail_is_refused(planned, gate: str, value: str):
+    """
+    Points of F1 go from 0 to 100.
+    """
+    code, _, said = planned(gate, value)
+
+    assert code == 2
+    assert "Use a number from 0 to 100." in said
+
+
+def test_a_recipe_without_a_bundle_is_refused(planned, tmp_path: Path):
+    """
+    A build gives a bundle; other ends are for the stages' own commands.
+    """
+    recipe = tmp_path / "own.yaml"
+    recipe.write_text("steps: [trim]", "utf-8")
+    code, _, said = planned("--recipe", str(recipe))
+
+    assert code == 2
+    assert "the recipe ends with 'trim', which gives no bundle" in said
+
+
+def test_raw_text_that_lacks_a_language_is_found_before_any_work(planned, tmp_path: Path):
+    """
+    The file that is missing is named.
+    """
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "swa.txt").write_text("Habari .\n", "utf-8")
+    code, _, said = planned("--text", str(tmp_path / "raw"))
+
+    assert code == 4
+    assert "hau.txt: no such file" in said
+
+
+def test_a_folder_that_is_no_language_is_named(planned, data: Path, tmp_path: Path):
+    """
+    `all` means every folder; a backup among them is said with its path, a hidden one is passed over.
+    """
+    for name in ("swa", "backup", ".old"):
+        (tmp_path / "own" / name).mkdir(parents=True)
+        for split in ("train", "dev", "test"):
+            (tmp_path / "own" / name / f"{split}.txt").write_bytes((data / "swa" / f"{split}.txt").read_bytes())
+    code, _, said = planned(labelled=tmp_path / "own")
+
+    assert code == 2
+    assert f"{tmp_path / 'own' / 'backup'}: the folder's name is no language code" in said
+    assert "--lang" in said
+
+
+def test_a_missing_split_is_found_before_any_work(planned, data: Path, tmp_path: Path):
+    """
+    Trim needs train and dev, the verdict needs test.
+    """
+    (tmp_path / "own" / "swa").mkdir(parents=True)
+    (tmp_path / "own" / "swa" / "train.txt").write_bytes((data / "swa" / "train.txt").read_bytes())
+    code, _, said = planned(labelled=tmp_path / "own")
+
+    assert code == 4
+    assert "dev.txt" in said
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends workers with their parent on Linux only")
+def test_a_killed_build_leaves_no_worker_running(tmp_path: Path):
+    """
+    `kill -9` of the command line ends the measurement too.
+    """
+    (tmp_path / "sleeper.py").write_text(SLEEPER, "utf-8")
+    paths = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    asker = subprocess.Popen([sys.executable, "-c", ASKER], env={**os.environ, "PYTHONPATH": paths})
+    worker = waited(lambda: next(iter(psutil.Process(asker.pid).children()), None))
+    waited(lambda: (tmp_path / "asleep").exists())
+    os.kill(asker.pid, signal.SIGKILL)
+    asker.wait()
+
+    assert waited(lambda: not worker.is_running() or worker.status() == "zombie")
+
+
+def waited(found):
+    """What `found` gives as soon as it gives something; fails after ten seconds."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        value = found()
+        if value:
+            return value
+        time.sleep(0.05)
+    pytest.fail("it did not happen within ten seconds")
