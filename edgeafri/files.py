@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -116,9 +117,9 @@ def refused(error: OSError, folder: Path) -> StorageError | None:
 
 
 class WatchedDisk:
-    """Around work that writes below `folder`: an error while the disk is full is told as a full disk.
+    """Around work that writes below `folder`: what a disk refused is told as that, whatever a library makes of it.
 
-    Libraries say it in many words of their own, and some only that saving failed; the disk itself is asked here.
+    Some put the system's number into a text of their own, some say only that saving failed; then the disk is asked.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -129,8 +130,11 @@ class WatchedDisk:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if error is None or isinstance(error, (EdgeAfriError, OSError, KeyboardInterrupt)):
             return
-        if shutil.disk_usage(self._folder).free < _NEARLY_NOTHING:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._folder)) from error
+        named = _NUMBERED.search(str(error))
+        full = shutil.disk_usage(self._folder).free < _NEARLY_NOTHING
+        if named or full:
+            number = int(named[1]) if named else errno.ENOSPC
+            raise OSError(number, os.strerror(number), str(self._folder)) from error
 
 
 def partial_folder(target: Path) -> Path:
@@ -139,6 +143,7 @@ def partial_folder(target: Path) -> Path:
 
 
 _NEARLY_NOTHING = 1 << 20
+_NUMBERED = re.compile(r"\(os error (\d+)\)")  # how libraries written in Rust end such a message
 _ELSEWHERE = "Choose a folder you may write to, for example with --work DIR."
 _FREE = "Free some space, or choose another disk with --work DIR; finished steps are kept and will be reused."
 _SHORTER = "Use a shorter name."

@@ -239,6 +239,18 @@ def test_a_folder_of_the_users_with_partial_in_its_name_is_left_alone(
     assert (tmp_path / "out.partial" / "mine.txt").read_text("utf-8") == "precious"
 
 
+def test_a_library_that_words_a_refusal_itself_is_told_as_a_refusal(
+    source: Artifact, tmp_path: Path, digests: Digests, method: Any
+):
+    """
+    safetensors raises an error of its own that ends in the system's number.
+    """
+    method.broken = RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    with pytest.raises(StorageError, match="No space left on device"):
+        built(trim(), source, tmp_path / "work", digests)
+
+
 def test_a_library_that_hides_a_full_disk_is_told_as_a_full_disk(
     source: Artifact, tmp_path: Path, digests: Digests, method: Any, monkeypatch: pytest.MonkeyPatch
 ):
