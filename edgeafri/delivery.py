@@ -116,13 +116,9 @@ def deliver(checked: Checked, digests: Digests, tell: Tell) -> Document:
             document = _measured(checked, done, found, Ledger(order.work, digests, tell, order.fresh))
         checks = report.judge(profile.budget, document, order.max_drop, order.max_worst_drop)
         document["checks"] = [asdict(item) for item in checks]
+        document["passed"] = not report.failed(checks)
         document["report"] = _write_report(document, order.work)
     return document
-
-
-def passed(document: Document) -> bool:
-    """Whether no check failed. A check that could not be decided does not fail."""
-    return all(item["passed"] is not False for item in document["checks"])
 
 
 def _measured(checked: Checked, done: Sequence[Finished], found: Findings, ledger: Ledger) -> Document:

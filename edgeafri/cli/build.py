@@ -71,7 +71,7 @@ def build_command(arguments: list[str], /, as_json: bool, dry_run: bool, **optio
             return OK
         document = delivery.deliver(checked, digests, tell)
     print_json(document) if as_json else _print_verdict(document)
-    return OK if delivery.passed(document) else GATE_FAILED
+    return OK if document["passed"] else GATE_FAILED
 
 
 def _order(options: dict[str, Any], arguments: list[str]) -> Any:
