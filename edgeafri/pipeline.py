@@ -90,7 +90,7 @@ def plan(steps: Sequence[Step], kind: Kind, given: Mapping[str, Any]) -> tuple[J
         line = menu.stage(step.stage)
         if line.takes != kind:
             raise ConfigError(
-                f"step '{line.name}' takes a {line.takes} model, but gets a {kind} one at this place",
+                f"step '{line.name}' takes {line.takes}, but gets {kind} at this place",
                 f"Put a step before it that gives {line.takes}: {_givers(line.takes)}.",
             )
         wanted = {field.name for field in fields(line.settings) if field.metadata.get("given")}

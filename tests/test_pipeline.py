@@ -41,8 +41,8 @@ def test_a_plan_fills_in_what_belongs_to_the_whole_build():
     [
         ([Step("trim"), Step("bundel")], UsageError, "unknown stage 'bundel'"),
         ([Step("trim"), Step("export-onnx", {"opst": 18})], ConfigError, "export-onnx: unknown setting 'opst'"),
-        ([Step("trim"), Step("quantize")], ConfigError, "step 'quantize' takes a onnx model, but gets a torch one"),
-        ([Step("export-onnx"), Step("trim")], ConfigError, "step 'trim' takes a torch model, but gets a onnx one"),
+        ([Step("trim"), Step("quantize")], ConfigError, "step 'quantize' takes onnx, but gets torch"),
+        ([Step("export-onnx"), Step("trim")], ConfigError, "step 'trim' takes torch, but gets onnx"),
     ],
 )
 def test_a_plan_checks_the_last_step_before_the_first_works(steps: list[Step], error: type, message: str, method):

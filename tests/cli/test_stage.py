@@ -10,7 +10,7 @@ from typing import Any
 import click
 import pytest
 
-from edgeafri.artifact import adopt
+from edgeafri.artifact import Artifact, adopt
 from edgeafri.cli import run
 from edgeafri.cli.stage import stage_command
 from edgeafri.files import Digests
@@ -39,12 +39,9 @@ def method(monkeypatch: pytest.MonkeyPatch) -> Method:
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
-    folder = tmp_path / "teacher"
-    folder.mkdir()
-    (folder / "config.json").write_text("{}", "utf-8")
-    (folder / "model.safetensors").write_bytes(b"weights")
-    return folder
+def source(source: Artifact) -> Path:
+    """The folder alone, as a user names it."""
+    return source.path
 
 
 def options_of(line: Stage) -> dict[str, click.Option]:

@@ -7,6 +7,7 @@ import pytest
 from edgeafri.artifact import Artifact, adopt
 from edgeafri.files import Digests
 from edgeafri.progress import silent
+from edgeafri.stages import menu
 
 LANGUAGES = ("swa", "hau")
 
@@ -31,44 +32,31 @@ def teacher(teacher_folder) -> Artifact:
 @pytest.fixture(scope="session")
 def exported(teacher, tmp_path_factory) -> Artifact:
     """The teacher as a graph."""
-    from edgeafri.stages import export_onnx
-    from edgeafri.stages.menu import ExportOnnx
-
-    folder = tmp_path_factory.mktemp("exported")
-    export_onnx.run(teacher, ExportOnnx(), folder, silent)
-    return artifact_of(folder, "onnx")
+    return made("export-onnx", teacher, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def optimized(exported, tmp_path_factory) -> Artifact:
     """The graph, folded."""
-    from edgeafri.stages import optimize
-    from edgeafri.stages.menu import Optimize
-
-    folder = tmp_path_factory.mktemp("optimized")
-    optimize.run(exported, Optimize(), folder, silent)
-    return artifact_of(folder, "onnx")
+    return made("optimize", exported, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def fused(exported, tmp_path_factory) -> Artifact:
     """The graph with onnxruntime's attention nodes."""
-    from edgeafri.stages import optimize
-    from edgeafri.stages.menu import Optimize
-
-    folder = tmp_path_factory.mktemp("fused")
-    optimize.run(exported, Optimize(fuse="attention"), folder, silent)
-    return artifact_of(folder, "onnx")
+    return made("optimize", exported, tmp_path_factory, fuse="attention")
 
 
 @pytest.fixture(scope="session")
 def quantized(optimized, tmp_path_factory) -> Artifact:
     """The folded graph in int8."""
-    from edgeafri.stages import quantize
-    from edgeafri.stages.menu import Quantize
+    return made("quantize", optimized, tmp_path_factory)
 
-    folder = tmp_path_factory.mktemp("quantized")
-    quantize.run(optimized, Quantize(), folder, silent)
+
+def made(stage: str, source: Artifact, folders: pytest.TempPathFactory, **settings: str) -> Artifact:
+    """What a stage makes of a source, in a folder of its own."""
+    folder = folders.mktemp(stage)
+    menu.load(stage).run(source, menu.stage(stage).settings(**settings), folder, silent)
     return artifact_of(folder, "onnx")
 
 
