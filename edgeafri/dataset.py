@@ -1,27 +1,32 @@
-"""Labelled and raw text from disk: CoNLL files and plain lines, checked, with every repair counted.
+"""Labelled and raw text from disk, by language, checked, with every repair counted.
 
-Labelled data: ROOT/<ISO 639-3 code>/{train,dev,test}.txt, a line "token TAG" a word, a blank line between sentences.
+Words with labels: ROOT/<ISO 639-3 code>/{train,dev,test}.txt, CoNLL. Texts with labels: the same with .tsv.
 Raw text: ROOT/<ISO 639-3 code>.txt, a sentence a line.
 """
 
 import difflib
-import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from edgeafri import conll, tsv
 from edgeafri.errors import DataError
-from edgeafri.text import clean, nfc
+from edgeafri.text import clean
+from edgeafri.textfile import decoded
 
-_TAG = re.compile(r"O|[BI]-\S+")
-_BOM = "\ufeff"
-_LAYOUT = "Labelled data is laid out as ROOT/swa/train.txt, dev.txt and test.txt, with ISO 639-3 codes as folder names."
+Unit = Literal["word", "text"]
+"""What a label stands for: every word of a sentence, or the whole text."""
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """Words and their IOB2 tags, one tag a word. A word of nothing but zero-width characters is "" and stays."""
+    """Words and their labels.
+
+    Of a sentence: IOB2 tags, one a word; a word of nothing but zero-width characters is "" and stays. Of a text: what
+    stands between its spaces, and a single label.
+    """
 
     words: tuple[str, ...]
     tags: tuple[str, ...]
@@ -29,69 +34,128 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Split:
-    """One file. `notes` counts repairs: words of repaired_tags, zero_width and not_nfc, lines of crlf, one bom."""
+    """One file.
+
+    `notes` counts repairs: words of repaired_tags, zero_width and not_nfc, lines of crlf, one bom, and empty texts,
+    which are left out.
+    """
 
     language: str
     name: str
     sentences: tuple[Sentence, ...]
     notes: Mapping[str, int]
+    unit: Unit = "word"
 
 
-def read_split(root: Path, language: str, split: str) -> Split:
-    """ROOT/<language>/<split>.txt. DataError names the line of anything that is not "token TAG" in IOB2 and UTF-8.
+@dataclass(frozen=True)
+class _Format:
+    """How the data of one unit is written, and what messages call it."""
 
-    Of more than two columns the first and the last count. I- that continues nothing of its type becomes B-.
+    suffix: str
+    read: Callable[[Path, Counter[str]], Iterator[tuple[tuple[str, ...], tuple[str, ...]]]]
+    item: str
+    labelled: str
+    label: str
+    tasks: str
+    example: str
+
+
+_FORMATS: Mapping[Unit, _Format] = {
+    "word": _Format(
+        suffix=".txt",
+        read=conll.sentences,
+        item="sentence",
+        labelled="words",
+        label="tag",
+        tasks="--task ner",
+        example='Write a line "token TAG" a word, a blank line between sentences.',
+    ),
+    "text": _Format(
+        suffix=".tsv",
+        read=tsv.texts,
+        item="text",
+        labelled="texts",
+        label="label",
+        tasks="--task sentiment or topic",
+        example='Write a line that names the columns, "tweet<TAB>label", then a line a text.',
+    ),
+}
+_LAYOUT = (
+    "Data with labelled words is laid out as ROOT/swa/train.txt, dev.txt and test.txt, with labelled texts as "
+    "ROOT/swa/train.tsv, dev.tsv and test.tsv, with ISO 639-3 codes as folder names."
+)
+
+
+def read_split(root: Path, language: str, split: str, unit: Unit = "word") -> Split:
+    """ROOT/<language>/<split>.txt, or .tsv where texts are labelled.
+
+    DataError names the line of what cannot be read; conll.py and tsv.py say what can.
     """
-    path = _labelled_file(root, language, split)
+    form = _FORMATS[unit]
+    path = _labelled_file(root, language, split, unit)
     notes: Counter[str] = Counter()
-    sentences = tuple(_sentences(path, notes))
+    sentences = tuple(Sentence(words, tags) for words, tags in form.read(path, notes))
     if not sentences:
-        raise DataError(
-            f"{path}: no sentence in it", 'Write a line "token TAG" a word, a blank line between sentences.'
-        )
-    return Split(language, split, sentences, dict(+notes))
+        raise DataError(f"{path}: no {form.item} in it", form.example)
+    return Split(language, split, sentences, dict(+notes), unit)
 
 
-def languages_in(root: Path) -> tuple[str, ...]:
+def languages_in(root: Path, unit: Unit = "word") -> tuple[str, ...]:
     """The languages with labelled data below `root`, sorted. DataError when there is none."""
     _check_folder(root)
-    found = {file.parent.name for name in ("train", "test") for file in root.glob(f"[!.]*/{name}.txt")}
+    form, other = _FORMATS[unit], _other(unit)
+    found = _folders(root, form)
     if not found:
-        raise DataError(f"{root}: no folder with a train.txt or test.txt there", _LAYOUT)
+        message = f"{root}: no folder with a train{form.suffix} or test{form.suffix} there"
+        raise DataError(message, _hint_for(other) if _folders(root, other) else _LAYOUT)
     return tuple(sorted(found))
 
 
-def files_of(root: Path, languages: Iterable[str], splits: Iterable[str]) -> list[Path]:
+def files_of(root: Path, languages: Iterable[str], splits: Iterable[str], unit: Unit = "word") -> list[Path]:
     """The files that these languages and splits are read from. DataError for the first that is missing."""
     names = tuple(splits)
-    return [_labelled_file(root, language, name) for language in languages for name in names]
+    return [_labelled_file(root, language, name, unit) for language in languages for name in names]
 
 
 def labels_of(splits: Iterable[Split]) -> tuple[str, ...]:
-    """The tags a model of this data needs: O, then B- and I- of every entity type, types in alphabetical order."""
-    tags = {tag for split in splits for sentence in split.sentences for tag in sentence.tags}
+    """The labels a model of this data needs, the same whatever the order of the data.
+
+    Of words: O, then B- and I- of every entity type, types in alphabetical order. Of texts: those found, sorted.
+    """
+    chosen = tuple(splits)
+    tags = {tag for split in chosen for sentence in split.sentences for tag in sentence.tags}
+    if any(split.unit == "text" for split in chosen):
+        return tuple(sorted(tags))
     types = sorted({tag[2:] for tag in tags if tag != "O"})
     return ("O", *(f"{prefix}-{kind}" for kind in types for prefix in "BI"))
 
 
 def check_labels(split: Split, labels: Sequence[str]) -> None:
-    """DataError when the data has a tag that is not among the model's labels."""
+    """DataError when the data has a label that is not among the model's."""
     counts = Counter(tag for sentence in split.sentences for tag in sentence.tags)
     unknown = sorted(counts.keys() - set(labels))
     if not unknown:
         return
-    tag = unknown[0]
+    tag, form = unknown[0], _FORMATS[split.unit]
     message = (
-        f"{split.language}/{split.name}.txt: the model does not know the tag {tag} ({counts[tag]} words); "
-        f"its labels are {', '.join(labels)}"
+        f"{split.language}/{split.name}{form.suffix}: the model does not know the {form.label} {tag} "
+        f"({counts[tag]} {form.labelled}); its labels are {', '.join(labels)}"
     )
-    raise DataError(message, _label_hint(labels))
+    raise DataError(message, _label_hint(labels, form))
 
 
 def leaked(train: Split, test: Split) -> int:
     """How many test sentences have a word sequence that also stands in train."""
     known = {sentence.words for sentence in train.sentences}
     return sum(sentence.words in known for sentence in test.sentences)
+
+
+def contradicting(train: Split, test: Split) -> int:
+    """How many test sentences also stand in train with other tags."""
+    known: defaultdict[tuple[str, ...], set[tuple[str, ...]]] = defaultdict(set)
+    for sentence in train.sentences:
+        known[sentence.words].add(sentence.tags)
+    return sum(not known[sentence.words] <= {sentence.tags} for sentence in test.sentences)
 
 
 def text_files(root: Path, languages: Iterable[str]) -> dict[str, Path]:
@@ -107,101 +171,37 @@ def text_files(root: Path, languages: Iterable[str]) -> dict[str, Path]:
 
 def read_lines(path: Path) -> Iterator[str]:
     """The lines of a raw text file that are not empty: NFC, single spaces, nothing invisible."""
-    for _, line in _decoded(path):
+    for _, line in decoded(path):
         visible = " ".join(clean(" ".join(line.split())).split())
         if visible:
             yield visible
 
 
-def _sentences(path: Path, notes: Counter[str]) -> Iterator[Sentence]:
-    words: list[str] = []
-    tags: list[str] = []
-    for number, line in _decoded(path, notes):
-        if line.startswith("-DOCSTART-"):
-            continue
-        if line.strip():
-            word, tag = _columns(line, f"{path}:{number}")
-            words.append(_cleaned(word, notes))
-            tags.append(_repaired(tag, tags[-1] if tags else "O", notes))
-        elif words:
-            yield Sentence(tuple(words), tuple(tags))
-            words, tags = [], []
-    if words:
-        yield Sentence(tuple(words), tuple(tags))
+def _folders(root: Path, form: _Format) -> set[str]:
+    return {file.parent.name for name in ("train", "test") for file in root.glob(f"[!.]*/{name}{form.suffix}")}
 
 
-def _decoded(path: Path, notes: Counter[str] | None = None) -> Iterator[tuple[int, str]]:
-    """Line numbers from 1 and lines without their ends; counts a byte order mark and Windows line ends."""
-    notes = Counter() if notes is None else notes
-    if not path.is_file():
-        raise DataError(f"{path}: no such file", "Check the path.")
-    offset = 0
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
-            line = _decode(raw, path, number, offset)
-            offset += len(raw)
-            notes["bom"] += number == 1 and line.startswith(_BOM)
-            notes["crlf"] += line.endswith("\r\n")
-            if "\r" in line.rstrip("\r\n"):
-                hint = (
-                    f"Old Macintosh line ends? Convert them: tr '\\r' '\\n' < {path} > {path.stem}-lines{path.suffix}"
-                )
-                raise DataError(f"{path}:{number}: a carriage return inside the line", hint)
-            yield number, line.removeprefix(_BOM if number == 1 else "").rstrip("\r\n")
-
-
-def _decode(raw: bytes, path: Path, number: int, offset: int) -> str:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        value = raw[error.start]
-        message = f"{path}:{number}: not UTF-8: byte 0x{value:02X} at offset {offset + error.start} of the file"
-        likely = "UTF-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "WINDOWS-1252"
-        command = f"iconv -f {likely} -t UTF-8 {path} > {path.stem}-utf8{path.suffix}"
-        raise DataError(message, f"Convert it, if it is {likely}: {command}") from None
-
-
-def _columns(line: str, where: str) -> tuple[str, str]:
-    """First and last column; a file with tabs may have spaces inside its tokens."""
-    columns = re.split(r"\t+" if "\t" in line else " +", line.strip(" \t"))
-    if len(columns) < 2:
-        hint = 'A line is one word, a space or a tab, and its tag: "Nairobi B-LOC".'
-        raise DataError(f"{where}: expected 'token TAG', found {_short(line)}", hint)
-    tag = columns[-1].strip()
-    if not _TAG.fullmatch(tag):
-        hint = "Tags are IOB2: B-PER starts a person, I-PER continues it. Convert other schemes (BIOES, IO) first."
-        raise DataError(f"{where}: expected a tag O, B-TYPE or I-TYPE, found {_short(tag)}", hint)
-    return columns[0].strip(), tag
-
-
-def _cleaned(word: str, notes: Counter[str]) -> str:
-    result = clean(word)
-    if result != word:
-        composed = nfc(word)
-        notes["not_nfc"] += composed != word
-        notes["zero_width"] += result != composed
-    return result
-
-
-def _repaired(tag: str, before: str, notes: Counter[str]) -> str:
-    """The tag as IOB2 says it; `before` is the tag of the word before."""
-    if tag.startswith("I-") and before[2:] != tag[2:]:
-        notes["repaired_tags"] += 1
-        return f"B-{tag[2:]}"
-    return tag
-
-
-def _labelled_file(root: Path, language: str, split: str) -> Path:
+def _labelled_file(root: Path, language: str, split: str, unit: Unit) -> Path:
     _check_folder(root)
     folder = root / language
     if not folder.is_dir():
         there = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
         raise DataError(f"{folder}: no such language folder", f"{_near(language, there)} {_LAYOUT}")
-    path = folder / f"{split}.txt"
+    path, other = folder / f"{split}{_FORMATS[unit].suffix}", _other(unit)
     if not path.is_file():
-        there = sorted(entry.stem for entry in folder.glob("*.txt"))
-        raise DataError(f"{path}: no such file", f"{_near(split, there)} {_LAYOUT}")
+        there = sorted(entry.stem for entry in folder.glob(f"*{path.suffix}"))
+        meant = path.with_suffix(other.suffix).is_file()
+        raise DataError(f"{path}: no such file", _hint_for(other) if meant else f"{_near(split, there)} {_LAYOUT}")
     return path
+
+
+def _other(unit: Unit) -> _Format:
+    return _FORMATS["text" if unit == "word" else "word"]
+
+
+def _hint_for(form: _Format) -> str:
+    """What to say where the data is for another task than the one that was asked for."""
+    return f"There are {form.suffix} files: data whose {form.labelled} are labelled, for {form.tasks}. {_LAYOUT}"
 
 
 def _check_folder(root: Path) -> None:
@@ -215,11 +215,7 @@ def _near(name: str, there: Sequence[str]) -> str:
     return f"Did you mean '{near[0]}'? {listed}" if near else listed
 
 
-def _label_hint(labels: Sequence[str]) -> str:
+def _label_hint(labels: Sequence[str], form: _Format) -> str:
     if all(label.startswith("LABEL_") for label in labels):
         return "The model does not name its labels: write their names into id2label and label2id of its config.json."
-    return "Give data with the model's tags, or fine-tune the model on this data first: edgeafri finetune."
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 40 else text[:40] + "...")
+    return f"Give data with the model's {form.label}s, or fine-tune the model on this data first: edgeafri finetune."

@@ -1,5 +1,8 @@
 """Labelled and raw text: what is read, what is repaired and counted, and every message for what is refused."""
 
+import re
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,7 @@ from edgeafri.dataset import (
     Sentence,
     Split,
     check_labels,
+    contradicting,
     files_of,
     labels_of,
     languages_in,
@@ -29,11 +33,15 @@ def root(tmp_path):
     return tmp_path
 
 
-def read(root, content):
-    """The split of a file with these bytes or this text."""
-    data = content if isinstance(content, bytes) else content.encode()
-    (root / "swa" / "train.txt").write_bytes(data)
-    return read_split(root, "swa", "train")
+@pytest.fixture
+def texts(tmp_path):
+    """Two languages, one labelled text a file."""
+    root = tmp_path / "texts"
+    for language in ("hau", "kin"):
+        (root / language).mkdir(parents=True)
+        for name in ("train", "dev", "test"):
+            (root / language / f"{name}.tsv").write_text("tweet\tlabel\nIna murna!\tpositive\n", "utf-8")
+    return root
 
 
 def refusal(action, *arguments):
@@ -43,115 +51,60 @@ def refusal(action, *arguments):
     return caught.value.message, caught.value.hint
 
 
-def test_a_file_is_read_sentence_by_sentence(root):
+def of_words(*pairs):
+    """A split of sentences whose words and tags stand in a string each."""
+    return Split("swa", "train", tuple(Sentence(tuple(a.split()), tuple(b.split())) for a, b in pairs), {})
+
+
+def of_texts(*pairs):
+    """The same for texts."""
+    return replace(of_words(*pairs), unit="text")
+
+
+def test_a_split_is_one_file(root):
     """
-    Blank lines, also several or with spaces in them, end a sentence; the last one needs none.
+    Sentences and what was repaired in them.
     """
-    split = read(root, "Amina B-PER\nOdhiambo I-PER\n\n \n\nanaishi O\nKisumu B-LOC")
+    (root / "swa" / "dev.txt").write_bytes("\ufeffAmina B-PER\r\n\nKisumu I-LOC\n".encode())
 
-    assert split.sentences == (
-        Sentence(("Amina", "Odhiambo"), ("B-PER", "I-PER")),
-        Sentence(("anaishi", "Kisumu"), ("O", "B-LOC")),
-    )
-    assert (split.language, split.name, split.notes) == ("swa", "train", {})
+    split = read_split(root, "swa", "dev")
+
+    sentences = (Sentence(("Amina",), ("B-PER",)), Sentence(("Kisumu",), ("B-LOC",)))
+    assert split == Split("swa", "dev", sentences, {"bom": 1, "crlf": 1, "repaired_tags": 1}, "word")
 
 
-def test_tabs_and_more_columns_are_read(root):
+def test_a_split_of_texts_is_one_file(texts):
     """
-    First and last column count, -DOCSTART- is skipped, and a token may hold a space where tabs divide.
+    The words of a text and its one label.
     """
-    split = read(root, "-DOCSTART- -X- O O\n\nAmina NNP x B-PER\nHoma Bay\tNNP\tB-LOC\n")
+    split = read_split(texts, "kin", "test", "text")
 
-    assert split.sentences == (Sentence(("Amina", "Homa Bay"), ("B-PER", "B-LOC")),)
-
-
-def test_windows_files_are_read_and_noted(root):
-    """
-    A byte order mark and Windows line ends do not reach the words.
-    """
-    split = read(root, b"\xef\xbb\xbfAmina B-PER\r\nKisumu B-LOC\r\n")
-
-    assert split.sentences == (Sentence(("Amina", "Kisumu"), ("B-PER", "B-LOC")),)
-    assert split.notes == {"bom": 1, "crlf": 2}
+    assert split == Split("kin", "test", (Sentence(("Ina", "murna!"), ("positive",)),), {}, "text")
 
 
-def test_words_are_cleaned_and_counted(root):
-    """
-    Words come out NFC without zero-width characters; one that was nothing else stays as "", aligned with its tag.
-    """
-    split = read(root, "o\u0323jo\u0323\u0301 O\n\u200bKisumu B-LOC\n\u200b O\n")
-
-    assert split.sentences == (Sentence(("ọjọ\u0301", "Kisumu", ""), ("O", "B-LOC", "O")),)
-    assert split.notes == {"not_nfc": 1, "zero_width": 2}
-
-
-def test_orphan_tags_are_repaired_and_counted(root):
-    """
-    I- at the start, after O or after another type begins an entity, as IOB2 says; what follows it continues.
-    """
-    split = read(root, "a I-PER\nb I-PER\nc I-LOC\nd O\ne I-LOC\n\nf I-LOC\n")
-
-    assert [sentence.tags for sentence in split.sentences] == [("B-PER", "I-PER", "B-LOC", "O", "B-LOC"), ("B-LOC",)]
-    assert split.notes == {"repaired_tags": 4}
-
-
-@pytest.mark.parametrize("line", ["Kisumu", " B-LOC", "\tB-LOC"])
-def test_a_line_without_two_columns_is_refused(root, line):
-    """
-    The message names file and line, what was expected and what stands there.
-    """
-    message, hint = refusal(read, root, f"Amina B-PER\n\n{line}\n")
-
-    assert message == f"{root}/swa/train.txt:3: expected 'token TAG', found {line!r}"
-    assert '"Nairobi B-LOC"' in hint
-
-
-@pytest.mark.parametrize("tag", ["S-PER", "B-", "LOC", "b-per", "0"])
-def test_a_tag_of_another_scheme_is_refused(root, tag):
-    """
-    Only O, B-TYPE and I-TYPE are tags.
-    """
-    message, hint = refusal(read, root, f"Amina {tag}\n")
-
-    assert message == f"{root}/swa/train.txt:1: expected a tag O, B-TYPE or I-TYPE, found {tag!r}"
-    assert "IOB2" in hint
-
-
-def test_a_long_line_is_shortened_in_its_message(root):
-    """
-    A file that is no CoNLL at all does not flood the terminal.
-    """
-    message, _ = refusal(read, root, "x" * 5000)
-
-    assert message.endswith(f"found '{'x' * 40}...'")
-
-
-@pytest.mark.parametrize("content", ["", "\n\n", "-DOCSTART- O\n\n"])
-def test_a_file_without_a_sentence_is_refused(root, content):
+def test_a_file_without_a_sentence_is_refused(root):
     """
     An empty file is a mistake upstream, not a language without entities.
     """
-    message, hint = refusal(read, root, content)
+    (root / "swa" / "train.txt").write_text("\n\n")
+
+    message, hint = refusal(read_split, root, "swa", "train")
 
     assert message == f"{root}/swa/train.txt: no sentence in it"
     assert "token TAG" in hint
 
 
-@pytest.mark.parametrize(
-    ("content", "where", "encoding"),
-    [
-        ("Amina B-PER\nAdé B-PER\n".encode("cp1252"), ":2: not UTF-8: byte 0xE9 at offset 14", "WINDOWS-1252"),
-        ("Amina B-PER\n".encode("utf-16"), ":1: not UTF-8: byte 0xFF at offset 0", "UTF-16"),
-    ],
-)
-def test_another_encoding_is_refused_with_its_place_and_a_command(root, content, where, encoding):
+@pytest.mark.parametrize("content", ["", "tweet\tlabel\n", "tweet\tlabel\n \tneutral\n"])
+def test_a_file_without_a_text_is_refused(texts, content):
     """
-    Line, byte and offset in the file, and the iconv command for the likely encoding.
+    Nothing, a header alone, and empty texts alone.
     """
-    message, hint = refusal(read, root, content)
+    (texts / "hau" / "train.tsv").write_text(content)
 
-    assert message == f"{root}/swa/train.txt{where} of the file"
-    assert f"iconv -f {encoding} -t UTF-8 {root}/swa/train.txt > train-utf8.txt" in hint
+    message, hint = refusal(read_split, texts, "hau", "train", "text")
+
+    assert message == f"{texts}/hau/train.tsv: no text in it"
+    assert "tweet<TAB>label" in hint
 
 
 def test_a_missing_root_is_named(tmp_path):
@@ -187,6 +140,41 @@ def test_a_missing_split_lists_what_is_there(root):
     assert hint.startswith("There: test, train.")
 
 
+def test_texts_are_not_read_where_words_are_labelled(texts):
+    """
+    The hint names the tasks that the data is for.
+    """
+    message, hint = refusal(read_split, texts, "hau", "train")
+
+    assert message == f"{texts}/hau/train.txt: no such file"
+    assert hint.startswith("There are .tsv files: data whose texts are labelled, for --task sentiment or topic.")
+    assert refusal(languages_in, texts) == (f"{texts}: no folder with a train.txt or test.txt there", hint)
+
+
+def test_words_are_not_read_where_texts_are_labelled(root):
+    """
+    The other way round.
+    """
+    message, hint = refusal(read_split, root, "swa", "train", "text")
+
+    assert message == f"{root}/swa/train.tsv: no such file"
+    assert hint.startswith("There are .txt files: data whose words are labelled, for --task ner.")
+    assert refusal(languages_in, root, "text") == (f"{root}: no folder with a train.tsv or test.tsv there", hint)
+
+
+def test_a_missing_split_of_texts_lists_what_is_there(texts):
+    """
+    Other files of the folder, such as a list of labels, are not listed.
+    """
+    (texts / "kin" / "labels.txt").write_text("positive")
+    (texts / "kin" / "dev.tsv").unlink()
+
+    message, hint = refusal(read_split, texts, "kin", "dev", "text")
+
+    assert message == f"{texts}/kin/dev.tsv: no such file"
+    assert hint.startswith("There: test, train.")
+
+
 def test_languages_are_folders_with_data(root):
     """
     Sorted; a train.txt or a test.txt is enough; other folders and files do not count.
@@ -200,12 +188,24 @@ def test_languages_are_folders_with_data(root):
 
 def test_a_folder_without_languages_is_refused(tmp_path):
     """
-    The hint shows the layout.
+    The hint shows both layouts.
     """
     message, hint = refusal(languages_in, tmp_path)
 
     assert message == f"{tmp_path}: no folder with a train.txt or test.txt there"
     assert "ROOT/swa/train.txt" in hint
+    assert "ROOT/swa/train.tsv" in hint
+
+
+def test_languages_of_texts_are_folders_with_texts(texts):
+    """
+    A folder of words beside them does not count.
+    """
+    (texts / "swa").mkdir()
+    (texts / "swa" / "train.txt").write_text("Amina B-PER\n")
+
+    assert languages_in(texts, "text") == ("hau", "kin")
+    assert languages_in(texts) == ("swa",)
 
 
 def test_files_are_listed_by_language_then_split(root):
@@ -220,13 +220,27 @@ def test_files_are_listed_by_language_then_split(root):
     assert refusal(files_of, root, ["swa"], ["gold"])[0] == f"{root}/swa/gold.txt: no such file"
 
 
+def test_files_of_texts_are_listed(texts):
+    """
+    With their own suffix.
+    """
+    assert files_of(texts, ["kin"], ["dev"], "text") == [texts / "kin" / "dev.tsv"]
+
+
 def test_labels_are_both_tags_of_every_type():
     """
     O first, then types in alphabetical order; a type seen only with B- still has its I-.
     """
-    split = Split("swa", "train", (Sentence(("a", "b", "c"), ("B-PER", "O", "B-LOC")),), {})
+    assert labels_of([of_words(("a b c", "B-PER O B-LOC"))]) == ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
 
-    assert labels_of([split]) == ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
+
+def test_labels_of_texts_are_those_found():
+    """
+    Sorted, over all splits, and nothing is read into a label that looks like a tag.
+    """
+    splits = (of_texts(("a", label), ("b", "positive")) for label in ("negative", "B-side"))
+
+    assert labels_of(splits) == ("B-side", "negative", "positive")
 
 
 def test_known_labels_pass(root):
@@ -248,6 +262,17 @@ def test_a_tag_that_the_model_does_not_know_is_refused(root):
     assert "fine-tune" in hint
 
 
+def test_a_label_that_the_model_does_not_know_is_refused(texts):
+    """
+    The same for texts, in their words.
+    """
+    message, hint = refusal(check_labels, read_split(texts, "kin", "test", "text"), ["Positive", "Negative"])
+
+    expected = "the model does not know the label positive (1 texts); its labels are Positive, Negative"
+    assert message == f"kin/test.tsv: {expected}"
+    assert hint.startswith("Give data with the model's labels")
+
+
 def test_a_model_that_never_named_its_labels_is_told_so(root):
     """
     LABEL_0 is what transformers writes when nobody named them.
@@ -261,10 +286,19 @@ def test_leaks_count_test_sentences_with_the_words_of_a_train_sentence():
     """
     Words decide, tags do not; a test sentence that stands twice in test counts twice.
     """
-    train = Split("swa", "train", (Sentence(("a", "b"), ("O", "O")), Sentence(("c",), ("O",))), {})
-    test = Split("swa", "test", (Sentence(("a", "b"), ("B-PER", "O")),) * 2 + (Sentence(("a",), ("O",)),), {})
+    train = of_words(("a b", "O O"), ("c", "O"))
 
-    assert leaked(train, test) == 2
+    assert leaked(train, of_words(("a b", "B-PER O"), ("a b", "B-PER O"), ("a", "O"))) == 2
+
+
+def test_contradictions_count_test_sentences_with_other_tags_in_train():
+    """
+    One other label in train is enough, whatever else stands there; what train does not have contradicts nothing.
+    """
+    train = of_texts(("a b", "positive"), ("c", "neutral"), ("c", "negative"), ("d", "neutral"))
+    test = of_texts(("a b", "negative"), ("a b", "positive"), ("c", "neutral"), ("d", "neutral"), ("e", "positive"))
+
+    assert contradicting(train, test) == 2
 
 
 def test_raw_text_is_one_file_a_language(tmp_path):
@@ -297,19 +331,7 @@ def test_raw_text_in_another_encoding_is_refused(tmp_path):
     path = tmp_path / "yor.txt"
     path.write_bytes(b"kan\nAd\xe9\n")
 
-    message, hint = refusal(list, read_lines(path))
-
-    assert message == f"{path}:2: not UTF-8: byte 0xE9 at offset 6 of the file"
-    assert "iconv" in hint
-
-
-def test_a_missing_raw_file_is_named(tmp_path):
-    """
-    Reading a path that is not there is an expected failure.
-    """
-    message, _ = refusal(list, read_lines(tmp_path / "yor.txt"))
-
-    assert message == f"{tmp_path}/yor.txt: no such file"
+    assert refusal(list, read_lines(path))[0] == f"{path}:2: not UTF-8: byte 0xE9 at offset 6 of the file"
 
 
 PUBLISHED = {
@@ -355,3 +377,70 @@ def test_known_defects_of_masakhaner_are_noted(lab: Path, folder, notes):
     What is repaired in the train files is what is known to be wrong with them.
     """
     assert read_split((lab / "data" / folder).parent, folder[-3:], "train").notes == notes
+
+
+def published(folder):
+    """Per language and split, the counts in SOURCE.md: texts, words, and the texts of every label in label order."""
+    rows = re.findall(
+        r"^\| (\w{3}) \| (\w+) \| (\d+) \| (\d+) \|(.*)\|$", (folder / "SOURCE.md").read_text("utf-8"), re.M
+    )
+    return {
+        (language, split): (int(texts), int(words), [int(count) for count in re.findall(r"\d+", labels)])
+        for language, split, texts, words, labels in rows
+    }
+
+
+def counted(split):
+    """The same of a split that was read."""
+    labels = Counter(sentence.tags[0] for sentence in split.sentences)
+    words = sum(len(sentence.words) for sentence in split.sentences)
+    return len(split.sentences), words, [labels[label] for label in labels_of([split])]
+
+
+@pytest.mark.slow
+def test_afrisenti_is_read_whole(lab: Path):
+    """
+    Tweets, words and labels of all 18 files are those of SOURCE.md.
+    """
+    root = lab / "data" / "afrisenti"
+    expected = published(root)
+
+    assert len(expected) == 18
+    assert {(code, name): counted(read_split(root, code, name, "text")) for code, name in expected} == expected
+
+
+@pytest.mark.slow
+def test_masakhanews_is_read_whole(lab: Path):
+    """
+    Articles and labels of all 9 files are those of SOURCE.md, whose words are without the headlines'.
+    """
+    root = lab / "data" / "masakhanews"
+    expected = published(root)
+
+    found = {(code, name): counted(read_split(root, code, name, "text")) for code, name in expected}
+
+    assert len(expected) == 9
+    assert {key: (texts, labels) for key, (texts, _, labels) in found.items()} == {
+        key: (texts, labels) for key, (texts, _, labels) in expected.items()
+    }
+    assert all(1.02 < found[key][1] / words < 1.05 for key, (_, words, _) in expected.items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("folder", "later", "expected"),
+    [
+        ("afrisenti/hau", "dev", (215, 13)),
+        ("afrisenti/yor", "dev", (237, 6)),
+        ("afrisenti/kin", "test", (29, 7)),
+        ("masakhanews/ibo", "test", (21, 1)),
+    ],
+)
+def test_known_leaks_of_texts_are_found(lab: Path, folder, later, expected):
+    """
+    How many texts also stand in train, and how many of them with another label there.
+    """
+    root, code = (lab / "data" / folder).parent, folder[-3:]
+    train, test = (read_split(root, code, name, "text") for name in ("train", later))
+
+    assert (leaked(train, test), contradicting(train, test)) == expected
