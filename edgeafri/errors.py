@@ -65,3 +65,7 @@ class StorageError(EdgeAfriError):
 
 class WorkerError(EdgeAfriError):
     """A worker process died before it answered."""
+
+
+class TrainingError(EdgeAfriError):
+    """A training that cannot go on: its loss is no number."""

@@ -1,19 +1,26 @@
-"""Quality per language: labelled sentences through a predictor, counted entity by entity."""
+"""Quality per language: labelled data through a predictor, counted entity by entity or text by text."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from edgeafri.dataset import Split
-from edgeafri.metrics import scores, sentence_counts
-from edgeafri.predict import Predictor
+from edgeafri.metrics import Counts, accuracy, class_counts, scores, sentence_counts
+from edgeafri.predict import Predictor, Reading, labelled
 from edgeafri.progress import Tick, silent
 
 Quality = dict[str, dict[str, Any]]
-"""Per language: precision, recall, F1 in points, sentences, words; a sentence's (correct, predicted, gold)."""
+"""Per language: precision, recall, F1 (and accuracy of texts) in points, loss, seconds, sentences, words, counts."""
 
 
 def evaluate(predictor: Predictor, splits: Sequence[Split], tick: Tick = silent) -> Quality:
-    """Entity precision, recall and F1 of every split, keyed by its language."""
+    """Every split's quality, keyed by its language: entity F1 of words, macro F1 and accuracy of texts.
+
+    `loss` is the mean cross-entropy over what was read, `seconds` the wall time of this machine, and `counts` what
+    metrics.py draws intervals from.
+    """
     total = sum(len(split.sentences) for split in splits)
     quality: Quality = {}
     before = 0
@@ -34,15 +41,39 @@ def _one(predictor: Predictor, split: Split, before: int, total: int, tick: Tick
     def tick_here(done: int, rows: int) -> None:
         tick(before + size * done // max(rows, 1), total)
 
-    predicted = predictor.label([sentence.words for sentence in split.sentences], tick_here)
-    gold = [sentence.tags for sentence in split.sentences]
-    counts = sentence_counts(gold, [item.labels for item in predicted])
+    began = time.perf_counter()
+    readings = predictor.read([sentence.words for sentence in split.sentences], tick_here)
+    seconds = time.perf_counter() - began
+    counts = _counts(split, readings, predictor.labels)
     result = scores(counts)
+    texts = {"accuracy": accuracy(counts)} if split.unit == "text" else {}
     return {
         "precision": result.precision,
         "recall": result.recall,
         "f1": result.f1,
+        **texts,
+        "loss": _loss(split, readings, predictor.labels),
+        "seconds": seconds,
         "sentences": size,
-        "words": sum(len(tags) for tags in gold),
+        "words": sum(len(sentence.words) for sentence in split.sentences),
         "counts": counts.tolist(),
     }
+
+
+def _counts(split: Split, readings: Sequence[Reading], labels: tuple[str, ...]) -> Counts:
+    gold = [sentence.tags for sentence in split.sentences]
+    predicted = [labelled(reading, labels).labels for reading in readings]
+    if split.unit == "text":
+        return class_counts([tags[0] for tags in gold], [tags[0] for tags in predicted], labels)
+    return sentence_counts(gold, predicted)
+
+
+def _loss(split: Split, readings: Sequence[Reading], labels: tuple[str, ...]) -> float:
+    """Mean cross-entropy over the places that were read; 0 when there are none."""
+    index = {label: number for number, label in enumerate(labels)}
+    gold = np.array([index[tag] for sentence in split.sentences for tag in sentence.tags], dtype=np.int64)
+    logits = np.concatenate([reading.logits for reading in readings]).astype(np.float64)
+    read = np.concatenate([reading.read for reading in readings])
+    top = logits.max(axis=1)
+    losses = top + np.log(np.exp(logits - top[:, None]).sum(axis=1)) - logits[np.arange(len(gold)), gold]
+    return float(losses[read].mean()) if read.any() else 0.0

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from edgeafri import __version__
 from edgeafri.artifact import Artifact, Kind, Manifest, adopt, is_artifact, load, seal
@@ -24,12 +24,16 @@ from edgeafri.packages import needed_by, version_of
 from edgeafri.recipe import Step
 from edgeafri.settings import identity, read
 from edgeafri.stages import menu
+from edgeafri.tasks import tasks_of
 
 LIBRARIES = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "onnxruntime", "tokenizers", "sentencepiece")
 _ROOT = Path(__file__).parent
 # A change in one of these changes what stages make.
-_SHARED_CODE = ("text.py", "dataset.py", "languages.py", "predict.py", "evaluate.py", "metrics.py", "session.py")
+DATA_CODE = ("text.py", "textfile.py", "conll.py", "tsv.py", "dataset.py")
+_SHARED_CODE = (*DATA_CODE, "languages.py", "predict.py", "evaluate.py", "metrics.py", "session.py")
 _STAGE_CODE = ("bundle.py", "golden", "templates/card.md.j2", "stages/model.py")
+_LEARNERS = ("training", "rows", "judge", "signals", "kept", "lessons", "losses", "student")
+_LEARNING_CODE = tuple(f"stages/{name}.py" for name in _LEARNERS)
 
 
 @dataclass(frozen=True)
@@ -113,10 +117,18 @@ def folders(jobs: Sequence[Job], source: Artifact, digests: Digests) -> tuple[st
 def build(jobs: Sequence[Job], source: Artifact, work: Path, digests: Digests, tell: Tell) -> tuple[Finished, ...]:
     """Run the jobs in order below `work`; every step is reused when its folder is there."""
     done: list[Finished] = []
+    log = work / "build.log"
     with storage(work), workplace(work):
-        for job, folder in zip(jobs, folders(jobs, source, digests), strict=True):
+        named = list(zip(jobs, folders(jobs, source, digests), strict=True))
+        to_learn = [job for job, folder in named if job.stage.resumable and not is_artifact(work / folder)]
+        # What takes longest is said before anything starts, as far as it can be known from the source.
+        if to_learn and source.kind == to_learn[0].stage.takes:
+            announce(to_learn.pop(0), source, log, tell)
+        for job, folder in named:
+            if job in to_learn:
+                announce(job, source, log, tell)
             tell(Started(job.stage.name))
-            done.append(run(job, source, work / folder, work / "build.log", digests, tell))
+            done.append(run(job, source, work / folder, log, digests, tell))
             tell(done[-1])
             source = done[-1].artifact
     return tuple(done)
@@ -143,8 +155,11 @@ def make(job: Job, source: Artifact, out: Path, digests: Digests, tell: Tell) ->
     with storage(out.parent):
         out.parent.mkdir(parents=True, exist_ok=True)
         cache_folder().mkdir(parents=True, exist_ok=True)
+        log = cache_folder() / "stages.log"
+        if job.stage.resumable:
+            announce(job, source, log, tell)
         tell(Started(job.stage.name))
-        finished = run(job, source, out.absolute(), cache_folder() / "stages.log", digests, tell)
+        finished = run(job, source, out.absolute(), log, digests, tell)
     tell(finished)
     return finished
 
@@ -158,7 +173,7 @@ def opened(path: Path, line: menu.Stage, digests: Digests) -> Artifact:
         hint = f"Give a folder made by: {_givers(line.takes)}."
         raise ArtifactError(f"{path}: holds {found.kind}; {line.name} takes {line.takes}", hint)
     if line.takes in ("corpus", "torch"):
-        return adopt(path, line.takes, "ner", (), digests)
+        return adopt(path, line.takes, _task_in(path), (), digests)
     hint = f"Give a folder made by: {_givers(line.takes)}."
     raise ArtifactError(f"{path}: not an EdgeAfri artifact of kind {line.takes}", hint)
 
@@ -184,11 +199,20 @@ def workplace(work: Path) -> Iterator[None]:
         yield
 
 
+def _task_in(path: Path) -> str:
+    """The task of the head that a user's model folder names, the first where several have that head; else ner."""
+    try:
+        named = json.loads((path / "config.json").read_text("utf-8"))["architectures"][0]
+    except (OSError, ValueError, LookupError, TypeError):
+        return "ner"  # a corpus; a model that cannot be read is found out, and said, where it is read
+    return next((task.name for task in tasks_of(str(named))), "ner")
+
+
 def _manifest(job: Job, source: Artifact, facts: Mapping[str, Any], digests: Digests) -> Manifest:
     settings = identity(job.settings, digests.of)
     return Manifest(
         kind=job.stage.gives,
-        task=getattr(job.settings, "task", source.manifest.task),
+        task=str(facts.get("task") or getattr(job.settings, "task", source.manifest.task)),
         languages=tuple(getattr(job.settings, "languages", ())) or source.manifest.languages,
         stage=job.stage.name,
         settings=settings,
@@ -197,6 +221,14 @@ def _manifest(job: Job, source: Artifact, facts: Mapping[str, Any], digests: Dig
         files={},
         facts=dict(facts),
     )
+
+
+def announce(job: Job, source: Artifact, log: Path, tell: Tell) -> None:
+    """Say how long a stage that learns will take, before it starts."""
+    tell(Started(job.stage.name))
+    with chatter_to(log), needed_by(job.stage.name):
+        text = cast("menu.Learner", menu.load(job.stage.name)).forecast(source, job.settings)
+    tell(Noted(job.stage.name, text))
 
 
 def _partial_folder(target: Path, keep: bool) -> Path:
@@ -227,7 +259,8 @@ def _read_settings(line: menu.Stage, values: Mapping[str, Any]) -> Any:
 
 def _code(stage: str, digests: Digests) -> list[str]:
     own = f"stages/{stage.replace('-', '_')}.py"
-    return [digests.of(_ROOT / name) for name in (own, *_SHARED_CODE, *_STAGE_CODE)]
+    learning = _LEARNING_CODE if menu.stage(stage).resumable else ()
+    return [digests.of(_ROOT / name) for name in (own, *_SHARED_CODE, *_STAGE_CODE, *learning)]
 
 
 def _givers(kind: str) -> str:

@@ -1,13 +1,13 @@
 """From words to labels through any encoder: the one path that teacher, bundle, workstation and board share.
 
-A forward function maps ids and mask, both int64 of shape (batch, length), to float32 logits of shape (batch, length,
-labels). Sub-words, windows and the choice of the first sub-word are the same whoever computes the logits, so a
-difference in labels is a difference of the model.
+A forward function maps ids and mask, both int64 of shape (batch, length), to float32 logits: of shape (batch, length,
+labels) where words are labelled, (batch, labels) where whole texts are. Sub-words, windows and the choice of the first
+sub-word are the same whoever computes the logits, so a difference in labels is a difference of the model.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True)
 class Labelled:
-    """One sentence: a label a word, its probability, and the distance of the two best logits (0 for an unread word)."""
+    """One sentence: a label a word or one for the text, its probability, and the distance of the two best logits."""
 
     labels: tuple[str, ...]
     scores: tuple[float, ...]
@@ -40,8 +40,22 @@ class Labelled:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What a model answered for one sentence: logits of shape (places, labels), and which places it read.
+
+    A place is a word, or the whole text. A word without sub-words, or beyond every window, is not read.
+    """
+
+    logits: Logits
+    read: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
 class Row:
-    """One input of the model: a window of one sentence, its ids, and where each kept word's first sub-word stands."""
+    """One input of the model: a window of one sentence, its ids, and where each kept word's first sub-word stands.
+
+    Where whole texts are labelled, the text is place 0 and its answer stands at 0.
+    """
 
     sentence: int
     ids: tuple[int, ...]
@@ -56,12 +70,25 @@ class Encoder:
     tokenizer: Tokenizer
     frame: Frame
     limit: int
+    unit: Literal["word", "text"] = "word"
 
     def rows(self, sentences: Sequence[Sequence[str]]) -> list[Row]:
-        """The inputs of sentences that are already split into words; a long sentence becomes several windows."""
+        """The inputs of sentences that are already split into words.
+
+        Where words are labelled, a long sentence becomes several windows. Of a text, the beginning is read.
+        """
         words = [list(sentence) for sentence in sentences]
         encoded = self.tokenizer.encode_batch(words, is_pretokenized=True, add_special_tokens=False)
+        if self.unit == "text":
+            return [self._text(index, item.ids) for index, item in enumerate(encoded)]
         return [row for index, item in enumerate(encoded) for row in self._windows(index, item, len(words[index]))]
+
+    def places(self, words: int) -> int:
+        """How many answers a sentence of so many words gets."""
+        return 1 if self.unit == "text" else words
+
+    def _text(self, sentence: int, ids: Sequence[int]) -> Row:
+        return Row(sentence, (self.frame.start, *ids[: self.limit - 2], self.frame.end), (0,), (0,))
 
     def _windows(self, sentence: int, encoding: Any, words: int) -> list[Row]:
         firsts, counts = _first_pieces(encoding.word_ids, words)
@@ -89,9 +116,14 @@ class Predictor:
     batch: int = 1
 
     def label(self, sentences: Sequence[Sequence[str]], tick: Tick = silent) -> list[Labelled]:
-        """A label for every word of every sentence. A word without sub-words is outside every entity."""
-        logits = [np.zeros((len(words), len(self.labels)), dtype=np.float32) for words in sentences]
-        read = [np.zeros(len(words), dtype=bool) for words in sentences]
+        """A label for every word of every sentence, or for every text. A word that is not read is no entity."""
+        return [labelled(reading, self.labels) for reading in self.read(sentences, tick)]
+
+    def read(self, sentences: Sequence[Sequence[str]], tick: Tick = silent) -> list[Reading]:
+        """The logits of every sentence, zeros where a word is not read."""
+        places = [self.encoder.places(len(words)) for words in sentences]
+        logits = [np.zeros((count, len(self.labels)), dtype=np.float32) for count in places]
+        read = [np.zeros(count, dtype=bool) for count in places]
         rows = sorted(self.encoder.rows(sentences), key=lambda row: len(row.ids))
         for start in range(0, len(rows), self.batch):
             chosen = rows[start : start + self.batch]
@@ -99,11 +131,12 @@ class Predictor:
                 logits[row.sentence][list(row.words)] = values[list(row.firsts)]
                 read[row.sentence][list(row.words)] = True
             tick(start + len(chosen), len(rows))
-        return [_labelled(values, seen, self.labels) for values, seen in zip(logits, read, strict=True)]
+        return [Reading(values, seen) for values, seen in zip(logits, read, strict=True)]
 
     def logits(self, rows: Sequence[Row]) -> Logits:
-        """Logits of shape (rows, longest row, labels), padded positions included."""
-        return self.forward(*padded([row.ids for row in rows], self.encoder.frame.pad))
+        """Logits of shape (rows, longest row, labels), padded positions included; (rows, 1, labels) for texts."""
+        values = self.forward(*padded([row.ids for row in rows], self.encoder.frame.pad))
+        return values[:, None] if self.encoder.unit == "text" else values
 
 
 def padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[Ids, Ids]:
@@ -129,7 +162,9 @@ def _first_pieces(word_ids: Sequence[int | None], words: int) -> tuple[list[int]
     return firsts, counts
 
 
-def _labelled(logits: Logits, read: NDArray[np.bool_], labels: tuple[str, ...]) -> Labelled:
+def labelled(reading: Reading, labels: tuple[str, ...]) -> Labelled:
+    """The best label of every place; O where nothing was read."""
+    logits = reading.logits
     if not len(logits):
         return Labelled((), (), ())
     best = logits.argmax(axis=1)
@@ -138,7 +173,7 @@ def _labelled(logits: Logits, read: NDArray[np.bool_], labels: tuple[str, ...]) 
     top = np.sort(logits, axis=1)
     margins = top[:, -1] - top[:, -2] if logits.shape[1] > 1 else np.full(len(logits), np.inf)
     return Labelled(
-        tuple(labels[index] if seen else "O" for index, seen in zip(best, read, strict=True)),
+        tuple(labels[index] if seen else "O" for index, seen in zip(best, reading.read, strict=True)),
         tuple(float(score) for score in scores),
         tuple(float(margin) for margin in margins),
     )

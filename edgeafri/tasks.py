@@ -15,7 +15,7 @@ class Task:
     about: str
     head: str
     export: str
-    unit: Literal["word", "text"]
+    unit: Literal["word", "text", "sub-word"]
     metric: str
 
 
@@ -28,6 +28,30 @@ TASKS = (
         unit="word",
         metric="entity F1",
     ),
+    Task(
+        name="sentiment",
+        about="the tone of a text: negative, neutral, positive",
+        head="ForSequenceClassification",
+        export="text-classification",
+        unit="text",
+        metric="macro F1",
+    ),
+    Task(
+        name="topic",
+        about="what an article is about, from its headline and its beginning",
+        head="ForSequenceClassification",
+        export="text-classification",
+        unit="text",
+        metric="macro F1",
+    ),
+    Task(
+        name="mask",
+        about="hidden sub-words of raw text: what encoders learn a language from; a step on the way, not for a device",
+        head="ForMaskedLM",
+        export="fill-mask",
+        unit="sub-word",
+        metric="accuracy",
+    ),
 )
 
 
@@ -39,6 +63,6 @@ def task(name: str) -> Task:
     raise UsageError(f"unknown task '{name}'", did_you_mean(name, [row.name for row in TASKS]))
 
 
-def task_of(architecture: str) -> Task | None:
-    """The task whose head a transformers architecture carries; None for a bare encoder."""
-    return next((row for row in TASKS if architecture.endswith(row.head)), None)
+def tasks_of(architecture: str) -> tuple[Task, ...]:
+    """The tasks whose head a transformers architecture carries; none for a bare encoder."""
+    return tuple(row for row in TASKS if architecture.endswith(row.head))

@@ -13,6 +13,7 @@ from edgeafri.stages import menu
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+TONES = ("negative", "neutral", "positive")
 SENTENCES = {
     "swa": ("Rais Amina Juma alizuru Mombasa Jumatatu .", "PER", "O B-PER I-PER O B-LOC B-DATE O"),
     "hau": ("Gwamna Bala Ɗanjuma ya je Kano ranar Litinin .", "PER", "O B-PER I-PER O O B-LOC O B-DATE O"),
@@ -28,11 +29,20 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Method:
-    """A stage that writes what it was given, counts its runs, and raises `broken` if that is set."""
+    """A stage that writes what it was given, counts its runs, and raises `broken` if that is set.
+
+    Its forecast names what it would learn from, and raises `hopeless` if that is set.
+    """
 
     def __init__(self) -> None:
         self.runs = 0
         self.broken: BaseException | None = None
+        self.hopeless: BaseException | None = None
+
+    def forecast(self, source: Artifact, settings: Any) -> str:
+        if self.hopeless is not None:
+            raise self.hopeless
+        return f"about 2 h from {source.id}"
 
     def run(self, source: Artifact, settings: Any, out: Path, tick: Callable[[int, int], None]) -> Mapping[str, Any]:
         self.runs += 1
@@ -88,6 +98,18 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Texts with a tone in two languages, two words of `data` for each tone; 12 train, 6 dev, 12 test."""
+    root = tmp_path_factory.mktemp("texts")
+    for language, (sentence, *_) in SENTENCES.items():
+        (root / language).mkdir()
+        for split, numbers in {"train": range(12), "dev": range(20, 26), "test": range(30, 42)}.items():
+            rows = [_row(sentence.split(), number) for number in numbers]
+            (root / language / f"{split}.tsv").write_text("\n".join(["tweet\tlabel", *rows, ""]), "utf-8")
+    return root
+
+
+@pytest.fixture(scope="session")
 def encoder_folder(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained two-layer XLM-R encoder, 16 wide, with a vocabulary learnt from `data`."""
     from edgeafri.progress import silent
@@ -118,6 +140,43 @@ def teacher_folder(encoder_folder: Path, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("teacher")
     door.write_model(model, door.read_tokenizer(encoder_folder), folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def classifier_folder(encoder_folder: Path, texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The encoder with a head for three tones, taught the train split of `texts` by heart."""
+    from edgeafri.dataset import read_split
+    from edgeafri.stages import model as door
+
+    model = door.with_head(encoder_folder, "ForSequenceClassification", TONES, seed=0)
+    tokenizer = door.read_tokenizer(encoder_folder)
+    sentences = [item for code in SENTENCES for item in read_split(texts, code, "train", "text").sentences]
+    _teach(model, door.encoder(tokenizer, 64, "text"), sentences)
+    folder = tmp_path_factory.mktemp("classifier")
+    door.write_model(model, tokenizer, folder)
+    return folder
+
+
+def _teach(model: Any, encoder: Any, sentences: list[Any]) -> None:
+    import torch
+
+    from edgeafri.predict import padded
+
+    rows = encoder.rows([item.words for item in sentences])
+    ids, mask = (torch.from_numpy(values) for values in padded([row.ids for row in rows], encoder.frame.pad))
+    labels = torch.tensor([TONES.index(item.tags[0]) for item in sentences])
+    for weight in model.parameters():
+        weight.data.mul_(8 if weight.ndim == 2 else 1)  # as it is made new, every text looks the same at its start
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+    for _ in range(60):
+        optimizer.zero_grad()
+        model(input_ids=ids, attention_mask=mask, labels=labels).loss.backward()
+        optimizer.step()
+
+
+def _row(words: list[str], number: int) -> str:
+    place = number % 3
+    return f"{' '.join(words[2 * place : 2 * place + 2])} {number}\t{TONES[place]}"
 
 
 def _block(words: str, tags: str) -> str:

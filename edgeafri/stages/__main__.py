@@ -12,7 +12,7 @@ _BATCH = 32
 
 
 def measure_quality(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
-    """Entity F1 per language of a torch model on a split of labelled data."""
+    """Quality per language of a torch model on a split of labelled data, by the metric of the request's task."""
     from edgeafri.dataset import check_labels, read_split
     from edgeafri.evaluate import evaluate
     from edgeafri.predict import Predictor
@@ -21,10 +21,11 @@ def measure_quality(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
     path = Path(request["model"])
     model = door.read_model(path)
     labels = door.labels_of(model.config.to_dict())
-    splits = [read_split(Path(request["data"]), code, request["split"]) for code in request["languages"]]
+    unit = door.unit_of(request["task"])
+    splits = [read_split(Path(request["data"]), code, request["split"], unit) for code in request["languages"]]
     for split in splits:
         check_labels(split, labels)
-    encoder = door.encoder(door.read_tokenizer(path), door.max_tokens(model.config.to_dict()))
+    encoder = door.encoder(door.read_tokenizer(path), door.max_tokens(model.config.to_dict()), unit)
     return {"quality": evaluate(Predictor(encoder, labels, door.forward(model), _BATCH), splits, tick)}
 
 

@@ -12,13 +12,15 @@ from tokenizers import Tokenizer, normalizers
 from edgeafri import __version__
 from edgeafri.artifact import Artifact
 from edgeafri.bundle import CARD, GRAPH, TOKENIZER, BundleConfig, Golden, write_config, write_golden
+from edgeafri.errors import ModelError
 from edgeafri.languages import golden, language
 from edgeafri.predict import Encoder, Predictor
 from edgeafri.progress import Tick
 from edgeafri.session import forward, open_session
 from edgeafri.stages import model as door
 from edgeafri.stages.menu import Bundle
-from edgeafri.text import split_words
+from edgeafri.tasks import task
+from edgeafri.text import words_of
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 _LINEAR = ("MatMul", "Gemm", "MatMulInteger", "Attention", "QAttention")
@@ -39,6 +41,7 @@ _SINCE_IR = {7: (1, 6), 8: (1, 10), 9: (1, 16), 10: (1, 18)}
 
 def run(source: Artifact, settings: Bundle, out: Path, tick: Tick) -> Mapping[str, Any]:
     """Write graph, tokenizer, configuration, golden sentences and card; count what the estimate needs."""
+    _check_task(source)
     tick(0, 3)
     graph = onnx.load(source.path / GRAPH)
     shutil.copyfile(source.path / GRAPH, out / GRAPH)
@@ -67,11 +70,12 @@ def normalized_tokenizer(folder: Path) -> Tokenizer:
 
 
 def choose_golden(config: BundleConfig, settings: Bundle, folder: Path) -> tuple[list[Golden], dict[str, int]]:
-    """Per language the first sentences, those with entities before others, whose every word is decided by the margin.
+    """Per language the first sentences, those with entities before others, whose every label is decided by the margin.
 
     Also how many were offered.
     """
-    encoder = Encoder(Tokenizer.from_file(str(folder / TOKENIZER)), config.frame, config.max_tokens)
+    tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+    encoder = Encoder(tokenizer, config.frame, config.max_tokens, door.unit_of(config.task))
     predictor = Predictor(encoder, config.labels, forward(open_session(folder / GRAPH, threads=1)))
     chosen, offered = [], {}
     for code in config.languages:
@@ -100,8 +104,14 @@ def costs(graph: onnx.ModelProto, config: Mapping[str, Any]) -> dict[str, int]:
     }
 
 
+def _check_task(source: Artifact) -> None:
+    if task(source.manifest.task).unit == "sub-word":
+        hint = "Give it a task's head first, then export that: edgeafri finetune MODEL --task ner --data DIR --out DIR."
+        raise ModelError(f"{source.path}: a masked-LM head is a step of training and labels nothing on a device", hint)
+
+
 def _golden(predictor: Predictor, code: str, text: str, margin: float) -> Golden | None:
-    words = [word.text for word in split_words(text)]
+    words = words_of(text, predictor.encoder.unit)
     rows = predictor.encoder.rows([words])
     labelled = predictor.label([words])[0]
     if len(rows) != 1 or min(labelled.margins, default=0) < margin:
@@ -152,7 +162,13 @@ def _card(config: BundleConfig, source: Artifact, facts: Mapping[str, Any], grap
     )
     named = [language(code) for code in config.languages]
     card: str = environment.get_template("card.md.j2").render(
-        config=config, languages=named, facts=facts, graph_bytes=graph_bytes, parent=source.id, version=__version__
+        config=config,
+        languages=named,
+        unit=door.unit_of(config.task),
+        facts=facts,
+        graph_bytes=graph_bytes,
+        parent=source.id,
+        version=__version__,
     )
     return card
 

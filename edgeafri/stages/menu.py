@@ -24,8 +24,15 @@ class Method(Protocol):
     def run(self, source: "Artifact", settings: Any, out: Path, tick: "Tick") -> Mapping[str, Any]: ...
 
 
+class Learner(Method, Protocol):
+    """What a stage that learns offers too: how long that will take here, in words, found out by trying a little."""
+
+    def forecast(self, source: "Artifact", settings: Any) -> str: ...
+
+
 _LANGUAGES = "ISO 639-3 codes of the languages to serve, separated by commas"
 _DATA = "labelled data: a folder with LANG/train.txt, dev.txt and test.txt"
+_OR_SHARE = ", or below 1 a share of the source's; as the source when not given"
 _TEXT = "raw text: a folder with LANG.txt, one sentence a line"
 
 
@@ -44,19 +51,79 @@ class Scratch:
 
 
 @dataclass(frozen=True)
-class Finetune:
-    """A task head on a pretrained encoder, trained on labelled data, the best epoch chosen on dev."""
+class Learning:
+    """What every stage that learns can be told."""
 
-    task: str = setting("ner", "the task to learn", given=True)
-    languages: tuple[str, ...] = setting((), _LANGUAGES, given=True)
-    data: Path | None = setting(None, _DATA, given=True)
+    languages: tuple[str, ...] = setting((), _LANGUAGES + "; several are learnt together", given=True)
     epochs: int = setting(5, "passes over the training data", low=1, high=1000)
     learning_rate: float = setting(5e-5, "peak learning rate of AdamW, with linear decay", low=0, high=1)
     warmup: float = setting(0.1, "share of the steps that the learning rate rises", low=0, high=1)
     batch: int = setting(16, "sentences a step", low=1, high=4096)
-    max_length: int = setting(164, "sub-words a training sentence; longer ones are cut into windows", low=8, high=8192)
+    max_length: int = setting(164, "sub-words an input; longer sentences are cut into windows", low=8, high=8192)
+    sampling: float = setting(
+        1.0, "a language is drawn as often as its share of the data to this power; 0.3 lifts small ones", low=0, high=1
+    )
+    patience: int | None = setting(None, "end after so many epochs without a better score on dev", low=1, high=1000)
+    precision: Literal["float32", "bfloat16", "auto"] = setting(
+        "float32", "of the products in training; auto: bfloat16 where it is faster on this processor"
+    )
     dropout: float | None = setting(None, "dropout everywhere; the model's own when not given", low=0, high=0.9)
-    seed: int = setting(1, "seed of the order, the dropout and the head")
+    seed: int = setting(1, "seed of the order, the dropout and all new weights")
+
+
+@dataclass(frozen=True)
+class Finetune(Learning):
+    """A task head on a pretrained encoder, trained on labelled data, the best epoch chosen on dev."""
+
+    task: str = setting("ner", "the task to learn", given=True)
+    data: Path | None = setting(None, _DATA, given=True)
+    class_weights: Literal["none", "balanced"] = setting("none", "balanced: rare labels count more, as 1 / frequency")
+
+
+@dataclass(frozen=True)
+class AdaptMaft(Learning):
+    """Masked-LM training of an encoder on raw text of several languages, one model for all."""
+
+    epochs: int = setting(3, "passes over the text", low=1, high=1000)
+    sampling: float = setting(
+        1.0, "a language is drawn as often as its share of the text to this power; 0.3 lifts small ones", low=0, high=1
+    )
+    text: Path | None = setting(None, _TEXT, given=True)
+    lines: int | None = setting(None, "lines of text a language at most; all when not given", low=1)
+
+
+@dataclass(frozen=True)
+class Distill(Learning):
+    """A small student learns from a teacher: its answers, its hidden states, its attention or its relations."""
+
+    mode: Literal["task", "agnostic", "attention", "relation"] = setting(
+        "task",
+        "task: a fine-tuned teacher's labels; agnostic: a masked-LM teacher (DistilBERT); "
+        "attention: answers and attention maps (Comet); relation: MiniLMv2",
+    )
+    teacher: Path | None = setting(None, "the teacher's folder; the model to start from when not given")
+    layers: float | None = setting(None, "encoder layers of the student" + _OR_SHARE, low=0.01)
+    hidden: float | None = setting(None, "width of the student" + _OR_SHARE, low=0.01)
+    heads: float | None = setting(None, "attention heads of the student, which divide its width" + _OR_SHARE, low=0.01)
+    ffn: float | None = setting(None, "width of the student's feed-forward layers" + _OR_SHARE, low=0.01)
+    take: Literal["spread", "first", "last", "random"] = setting(
+        "spread", "the layers of the source that the student starts from; random: from nothing"
+    )
+    data: Path | None = setting(None, _DATA, given=True)
+    text: Path | None = setting(None, _TEXT + "; more to learn from", given=True)
+    lines: int | None = setting(None, "lines of raw text a language at most; all when not given", low=1)
+    temperature: float | None = setting(None, "of the soft targets; 8 in mode task, else 2", low=0.1, high=100)
+    soft: float = setting(1.0, "weight of the teacher's soft targets in mode task", low=0, high=1000)
+    hard: float = setting(0.0, "weight of the true labels in mode task", low=0, high=1000)
+    match: float = setting(0.0, "weight of the hidden states' distance in mode task", low=0, high=1000)
+    align: Literal["pieces", "words"] = setting(
+        "pieces", "words: teacher and student may cut words differently; answers are compared word by word"
+    )
+    targets: Literal["all", "masked"] = setting("all", "sub-words whose masked-LM answers are compared")
+    layer: int | None = setting(None, "the teacher's layer in mode relation; the last when not given", low=1)
+    relation_heads: int | None = setting(None, "relation heads; those of the teacher when not given", low=1)
+    cache: Literal["auto", "on", "off"] = setting("auto", "the teacher's answers kept on disk for all epochs")
+    top: int = setting(64, "masked-LM answers kept a sub-word, the best first", low=1)
 
 
 @dataclass(frozen=True)
@@ -107,7 +174,7 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Stage:
-    """One line of the menu. A `resumable` stage finds its own unfinished folder again after a kill."""
+    """One line of the menu. A `resumable` stage learns: it is a Learner, and finds its unfinished folder again."""
 
     name: str
     takes: "Kind"
@@ -123,7 +190,9 @@ class Stage:
 MENU = (
     Stage("scratch", "corpus", "torch", Scratch),
     Stage("finetune", "torch", "torch", Finetune, resumable=True),
+    Stage("adapt-maft", "torch", "torch", AdaptMaft, resumable=True),
     Stage("trim", "torch", "torch", Trim),
+    Stage("distill", "torch", "torch", Distill, resumable=True),
     Stage("export-onnx", "torch", "onnx", ExportOnnx),
     Stage("optimize", "onnx", "onnx", Optimize),
     Stage("quantize", "onnx", "onnx", Quantize),

@@ -1,7 +1,7 @@
 """The one way a torch model is loaded and saved: by every stage, by training and by the exporter."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,13 @@ import transformers
 from safetensors import SafetensorError
 
 from edgeafri.bundle import Frame
+from edgeafri.dataset import Unit
 from edgeafri.errors import ModelError
 from edgeafri.predict import Encoder, Forward, Ids, Logits
+from edgeafri.tasks import task
 
 _OFFSET_TYPES = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "xmod")
+_HEADS = ("Model", "ForMaskedLM", "ForTokenClassification", "ForSequenceClassification")
 _LONGEST = 160
 _BROKEN = "The file may be cut off or damaged: copy or download it again."
 
@@ -55,18 +58,42 @@ def read_tokenizer(path: Path) -> Any:
         raise ModelError(f"{path}: no usable tokenizer there ({_short(error)})", hint) from None
 
 
+def with_head(path: Path, head: str, labels: Sequence[str] | None, seed: int, dropout: float | None = None) -> Any:
+    """The encoder in a folder with the head that a task needs: its own where labels are the same, else a new one.
+
+    `head` is the suffix of an architecture of transformers. ModelError for what is not an encoder.
+    """
+    base = own_architecture(path)
+    body = next((base.removesuffix(suffix) for suffix in _HEADS if base.endswith(suffix)), None)
+    if body is None:
+        raise ModelError(f"{path}: '{base}' is not an encoder that can take a head", "Use an XLM-R or BERT encoder.")
+    config: dict[str, Any] = {}
+    if labels is not None:
+        names = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
+        config = {"num_labels": len(labels), **names}
+    if dropout is not None:
+        config |= {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+    torch.manual_seed(seed)
+    return read_model(path, body + head, new_head=True, **config)
+
+
 def write_model(model: Any, tokenizer: Any, out: Path) -> None:
     """Save a model and its tokenizer, fast and slow, into a folder."""
     model.save_pretrained(out, safe_serialization=True)
     tokenizer.save_pretrained(out)
 
 
-def encoder(tokenizer: Any, limit: int) -> Encoder:
+def unit_of(name: str) -> Unit:
+    """What the labels of a task's data stand for; words where the task is to learn from raw text."""
+    return "text" if task(name).unit == "text" else "word"
+
+
+def encoder(tokenizer: Any, limit: int, unit: Unit = "word") -> Encoder:
     """Words to inputs with a transformers tokenizer, through the same path as on the device."""
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()
-    return Encoder(backend, frame(tokenizer), limit)
+    return Encoder(backend, frame(tokenizer), limit, unit)
 
 
 def frame(tokenizer: Any) -> Frame:
@@ -108,6 +135,22 @@ def forward(model: Any) -> Forward:
     return run
 
 
+def answers(model: Any, batch: Mapping[str, torch.Tensor], **wanted: bool) -> tuple[torch.Tensor, Any]:
+    """Logits of shape (places, labels) at the places of a training batch (rows.Collator), and all that was said.
+
+    A masked-LM head is asked for these places only: at every sub-word it would cost more than the encoder.
+    """
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    head = getattr(model, "lm_head", None) or getattr(model, "cls", None)
+    if head is not None:
+        body = model.base_model(**inputs, **wanted)
+        return head(body.last_hidden_state.flatten(0, 1)[batch["places"]]), body
+    output = model(**inputs, **wanted)
+    if output.logits.ndim == 2:
+        return output.logits[batch["places"] // batch["input_ids"].shape[1]], output
+    return output.logits.flatten(0, 1)[batch["places"]], output
+
+
 def own_architecture(path: Path) -> str:
     """The architecture that a folder's config names."""
     return architecture_of(read_config(path), path)
@@ -140,8 +183,12 @@ def _model_class(path: Path, architecture: str) -> Any:
 
 
 def _check_complete(path: Path, model: Any, report: Mapping[str, Any], new_head: bool) -> None:
-    body = f"{model.base_model_prefix}." if new_head else ""
-    missing = [name for name in report["missing_keys"] if name.startswith(body) and "position_ids" not in name]
+    # A bare encoder has no head that could be new, so all its weights count.
+    body = f"{model.base_model_prefix}." if new_head and model.base_model is not model else ""
+    new = ("position_ids", "pooler.") if new_head else ("position_ids",)
+    missing = [
+        name for name in report["missing_keys"] if name.startswith(body) and not any(part in name for part in new)
+    ]
     if missing:
         raise ModelError(f"{path}: {len(missing)} weights are missing, such as {sorted(missing)[0]}", _BROKEN)
     misfits = [name for name, *_ in report["mismatched_keys"] if name.startswith(body)]

@@ -17,13 +17,13 @@ from sentencepiece import sentencepiece_model_pb2
 from tokenizers import Tokenizer
 
 from edgeafri.artifact import Artifact
-from edgeafri.dataset import read_lines, read_split, text_files
+from edgeafri.dataset import Unit, read_lines, read_split, text_files
 from edgeafri.errors import DataError, ModelError
 from edgeafri.languages import alphabet
 from edgeafri.progress import Tick
 from edgeafri.stages import model as door
 from edgeafri.stages.menu import Trim
-from edgeafri.text import split_words
+from edgeafri.text import words_of
 
 _BATCH = 2000
 _SLOW_FILE = "sentencepiece.bpe.model"
@@ -37,7 +37,8 @@ def run(source: Artifact, settings: Trim, out: Path, tick: Tick) -> Mapping[str,
     model, tokenizer = door.read_model(source.path), door.read_tokenizer(source.path)
     fast = json.loads(tokenizer.backend_tokenizer.to_str())
     _check_unigram(fast, source.path)
-    words = {language: _words(settings, language) for language in settings.languages}
+    unit = door.unit_of(source.manifest.task)
+    words = {language: _words(settings, language, unit) for language in settings.languages}
     used = _pieces_used(tokenizer.backend_tokenizer, words, tick)
     kept = kept_ids(fast, used, settings)
     before = sum(weight.numel() for weight in model.parameters())
@@ -122,15 +123,15 @@ def _mode(settings: Trim) -> str:
     return "corpus" if settings.text else "scripts"
 
 
-def _words(settings: Trim, language: str) -> Counter[str]:
+def _words(settings: Trim, language: str, unit: Unit) -> Counter[str]:
     """How often each word stands in the language's raw text, train and dev. Test is never read."""
     counts: Counter[str] = Counter()
     if settings.text is not None:
         for line in read_lines(text_files(settings.text, (language,))[language]):
-            counts.update(word.text for word in split_words(line))
+            counts.update(words_of(line, unit))
     if settings.data is not None:
         for name in ("train", "dev"):
-            for sentence in read_split(settings.data, language, name).sentences:
+            for sentence in read_split(settings.data, language, name, unit).sentences:
                 counts.update(sentence.words)
     if not counts:
         hint = "Add --data DIR (labelled) or --text DIR (raw), so that trim can see which pieces the language uses."

@@ -1,4 +1,4 @@
-"""What the tests of stages share: the tiny teacher as an artifact, and what each step makes of it, made once."""
+"""What the tests of stages share: the tiny models as artifacts, what each step makes of them, and a kill half-way."""
 
 from pathlib import Path
 
@@ -10,11 +10,19 @@ from edgeafri.progress import silent
 from edgeafri.stages import menu
 
 LANGUAGES = ("swa", "hau")
+LINES = {
+    "swa": (30, "Rais Amina Juma alizuru Mombasa Jumatatu ya {} .", "Watoto {} walicheza mpira karibu na mto ."),
+    "hau": (10, "Gwamna Bala Ɗanjuma ya je Kano ranar Litinin {} .", "Yara {} sun yi wasa kusa da kogi ."),
+}
 
 
-def artifact_of(folder: Path, kind: str) -> Artifact:
+class Killed(Exception):  # not an error, a kill
+    """What ends a run in the middle."""
+
+
+def artifact_of(folder: Path, kind: str, task: str = "ner") -> Artifact:
     """A folder as the source of a stage."""
-    return adopt(folder, kind, "ner", LANGUAGES, Digests(folder.parent / "digests.json"))
+    return adopt(folder, kind, task, LANGUAGES, Digests(folder.parent / "digests.json"))
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +35,64 @@ def as_artifact():
 def teacher(teacher_folder) -> Artifact:
     """The tiny teacher."""
     return artifact_of(teacher_folder, "torch")
+
+
+@pytest.fixture(scope="session")
+def encoder(encoder_folder) -> Artifact:
+    """The tiny encoder, without a head."""
+    return artifact_of(encoder_folder, "torch")
+
+
+@pytest.fixture(scope="session")
+def masked(encoder_folder, tmp_path_factory) -> Artifact:
+    """The encoder with a masked-LM head, its matrices scaled up so that answers and attention differ clearly."""
+    from edgeafri.stages import model as door
+
+    model = door.with_head(encoder_folder, "ForMaskedLM", None, seed=0)
+    for weight in model.parameters():
+        weight.data.mul_(8 if weight.ndim == 2 else 1)
+    folder = tmp_path_factory.mktemp("masked")
+    door.write_model(model, door.read_tokenizer(encoder_folder), folder)
+    return artifact_of(folder, "torch")
+
+
+@pytest.fixture(scope="session")
+def text(tmp_path_factory) -> Path:
+    """Raw text in two languages: two sentences again and again with other numbers; 30 lines and 10."""
+    root = tmp_path_factory.mktemp("text")
+    for language, (count, *sentences) in LINES.items():
+        lines = [sentences[number % 2].format(number) for number in range(count)]
+        (root / f"{language}.txt").write_text("\n".join(lines), "utf-8")
+    return root
+
+
+@pytest.fixture
+def killed_and_resumed(tmp_path):
+    """A function: what differs between a run in one go and one that was killed after a step, and where that went on."""
+    import torch
+    from safetensors.torch import load_file
+
+    def compare(run, source: Artifact, settings, step: tuple[int, int]) -> tuple[list[str], tuple[int, int]]:
+        whole, killed = tmp_path / "whole", tmp_path / "killed"
+        whole.mkdir()
+        killed.mkdir()
+        facts = run(source, settings, whole, silent)
+        with pytest.raises(Killed):
+            run(source, settings, killed, _killer(step))
+        torch.manual_seed(99)  # another process would not go on from this one's random numbers
+        ticks: list[tuple[int, int]] = []
+        again = run(source, settings, killed, lambda *tick: ticks.append(tick))
+        one, other = (load_file(folder / "model.safetensors") for folder in (whole, killed))
+        differing = [name for name in one if not one[name].equal(other[name])]
+        return differing + [name for name in facts if facts[name] != again[name]], ticks[0]
+
+    return compare
+
+
+@pytest.fixture(scope="session")
+def classifier(classifier_folder) -> Artifact:
+    """The tiny classifier of whole texts."""
+    return artifact_of(classifier_folder, "torch", "sentiment")
 
 
 @pytest.fixture(scope="session")
@@ -53,11 +119,30 @@ def quantized(optimized, tmp_path_factory) -> Artifact:
     return made("quantize", optimized, tmp_path_factory)
 
 
+@pytest.fixture(scope="session")
+def classifier_graphs(classifier, tmp_path_factory) -> dict[str, Artifact]:
+    """The classifier exported, folded, and in int8, by the name of the stage."""
+    made_by, source = {}, classifier
+    for stage in ("export-onnx", "optimize", "quantize"):
+        source = made_by[stage] = made(stage, source, tmp_path_factory)
+    return made_by
+
+
+def _killer(step: tuple[int, int]):
+    """A tick that ends the run at a step of a total."""
+
+    def tick(done: int, total: int) -> None:
+        if (done, total) == step:
+            raise Killed
+
+    return tick
+
+
 def made(stage: str, source: Artifact, folders: pytest.TempPathFactory, **settings: str) -> Artifact:
     """What a stage makes of a source, in a folder of its own."""
     folder = folders.mktemp(stage)
     menu.load(stage).run(source, menu.stage(stage).settings(**settings), folder, silent)
-    return artifact_of(folder, "onnx")
+    return artifact_of(folder, "onnx", source.manifest.task)
 
 
 @pytest.fixture(scope="session")

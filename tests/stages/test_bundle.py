@@ -1,5 +1,6 @@
 """bundle: NFC before all else, costs counted by hand, golden sentences decided by the margin, an honest card."""
 
+import dataclasses
 import json
 import shutil
 import unicodedata
@@ -10,7 +11,7 @@ from tokenizers import Tokenizer
 
 from edgeafri.artifact import Artifact
 from edgeafri.bundle import read_config, read_golden
-from edgeafri.errors import UsageError
+from edgeafri.errors import ModelError, UsageError
 from edgeafri.predict import Encoder, Predictor
 from edgeafri.progress import silent
 from edgeafri.session import forward, open_session
@@ -253,3 +254,46 @@ def copied(source, folder):
     """The same artifact in a folder that a test may change."""
     shutil.copytree(source.path, folder)
     return Artifact(folder, source.manifest)
+
+
+def test_a_golden_text_has_one_label(classifier_graphs, tmp_path):
+    """
+    The same sentences as for entities, read whole, punctuation where it stands; the margin is that of the label.
+    """
+    folder, facts = made(classifier_graphs["quantize"], tmp_path, margin=0.5)
+    chosen, config = read_golden(folder), read_config(folder)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    encoder = Encoder(tokenizer, config.frame, config.max_tokens, "text")
+    predictor = Predictor(encoder, config.labels, forward(open_session(folder / "model.onnx", threads=1)))
+
+    assert (config.task, config.labels) == ("sentiment", ("negative", "neutral", "positive"))
+    assert min(facts["golden"].values()) > 0
+    for item in chosen:
+        (row,), (labelled,) = encoder.rows([item.text.split()]), predictor.label([item.text.split()])
+        assert (item.ids, item.labels, len(item.labels)) == (row.ids, labelled.labels, 1)
+        assert min(labelled.margins) >= 0.5
+
+
+def test_the_card_says_how_long_text_is_read(quantized, classifier_graphs, tmp_path):
+    """
+    Entities are looked for everywhere, a label is given by how a text begins.
+    """
+    words, texts = (
+        (made(source, tmp_path / name)[0] / "card.md").read_text("utf-8")
+        for name, source in (("words", quantized), ("texts", classifier_graphs["quantize"]))
+    )
+
+    assert "longest input | 64 sub-words; longer text is read in overlapping windows |" in words
+    assert "longest input | 64 sub-words; of a longer text the beginning is read |" in texts
+
+
+def test_a_masked_language_model_is_no_bundle(quantized, tmp_path):
+    """
+    It labels nothing; the next step gives it a head.
+    """
+    source = Artifact(quantized.path, dataclasses.replace(quantized.manifest, task="mask"))
+
+    with pytest.raises(ModelError) as caught:
+        made(source, tmp_path / "out")
+    assert caught.value.message.endswith("a masked-LM head is a step of training and labels nothing on a device")
+    assert "edgeafri finetune" in caught.value.hint

@@ -117,3 +117,37 @@ def test_the_difference_is_measured_not_assumed(teacher, exported, tmp_path):
     model.classifier.bias.data += 0.5
 
     assert export_onnx.largest_difference(model, exported.path / "model.onnx") == pytest.approx(0.5, abs=1e-3)
+
+
+def test_a_classifiers_logits_equal_torchs_on_a_padded_batch(classifier, classifier_graphs, batch):
+    """
+    One row of logits a text, whatever its length; 1e-4 is the stage's own limit.
+    """
+    ids, mask = batch
+    expected = door.forward(door.read_model(classifier.path))(ids, mask)
+    found = forward(open_session(classifier_graphs["export-onnx"].path / "model.onnx", threads=1))(ids, mask)
+
+    assert found.shape == (3, 3)
+    assert np.abs(expected - found).max() < 1e-4
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (1, 64), (5, 7)])
+def test_a_classifiers_batch_and_length_are_free(classifier_graphs, shape):
+    """
+    The head reads the first position alone, which must not fix the others.
+    """
+    ids = np.full(shape, 5, dtype=np.int64)
+    session = open_session(classifier_graphs["export-onnx"].path / "model.onnx", threads=1)
+
+    assert forward(session)(ids, np.ones_like(ids)).shape == (shape[0], 3)
+
+
+def test_a_classifiers_difference_is_measured_not_assumed(classifier, classifier_graphs):
+    """
+    A graph whose last layer is nudged shows at least the nudge.
+    """
+    model = door.read_model(classifier.path)
+    model.classifier.out_proj.bias.data += 0.5
+    graph = classifier_graphs["export-onnx"].path / "model.onnx"
+
+    assert export_onnx.largest_difference(model, graph) == pytest.approx(0.5, abs=1e-3)

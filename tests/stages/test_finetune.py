@@ -1,69 +1,30 @@
-"""finetune: labels where words begin, a tiny corpus learnt by heart, and a killed run that ends where it would have."""
+"""finetune: a tiny corpus learnt by heart, what the manifest says, and a killed run that ends where it would have."""
 
+import re
 import shutil
 
+import numpy as np
 import pytest
-import torch
-from safetensors.torch import load_file
+from sklearn.utils.class_weight import compute_class_weight
 
-from edgeafri.dataset import Sentence, Split, read_split
-from edgeafri.errors import DataError, ModelError
+from edgeafri.dataset import read_split
+from edgeafri.errors import DataError, ModelError, UsageError
+from edgeafri.evaluate import evaluate
+from edgeafri.predict import Predictor
 from edgeafri.progress import silent
 from edgeafri.stages import finetune
 from edgeafri.stages import model as door
-from edgeafri.stages.finetune import IGNORED, training_rows
+from edgeafri.stages.finetune import class_weights
 from edgeafri.stages.menu import Finetune
+from edgeafri.stages.rows import IGNORED, Row
 
 LANGUAGES = ("swa", "hau")
-
-
-class Killed(Exception):  # not an error, a kill
-    """What ends a run in the middle."""
-
-
-@pytest.fixture
-def encoder(encoder_folder, as_artifact):
-    return as_artifact(encoder_folder, "torch")
-
-
-@pytest.fixture(scope="module")
-def cut(encoder_folder):
-    """A function: a limit to the encoder that cuts words into inputs of that length."""
-    tokenizer = door.read_tokenizer(encoder_folder)
-    return lambda limit: door.encoder(tokenizer, limit)
 
 
 def settings(data, **changed):
     """Three passes over 24 sentences, eight a step: nine steps in all."""
     values = {"languages": LANGUAGES, "data": data, "epochs": 3, "batch": 8, "learning_rate": 1e-3, "max_length": 64}
     return Finetune(**{**values, **changed})
-
-
-def test_labels_stand_at_first_sub_words(cut):
-    """
-    One target a word, at its first piece; the loss ignores all else, start and end included.
-    """
-    sentence = Sentence(("Amina", "alizuru", "Mombasa"), ("B-PER", "O", "B-LOC"))
-    row = training_rows(cut(64), Split("swa", "train", (sentence,), {}), ("O", "B-LOC", "B-PER"))[0]
-    firsts = cut(64).rows([sentence.words])[0].firsts
-
-    assert [row["labels"][place] for place in firsts] == [2, 0, 1]
-    assert len(row["labels"]) == len(row["input_ids"]) > 3 + 2
-    assert sum(label != IGNORED for label in row["labels"]) == 3
-
-
-def test_a_long_sentence_is_learnt_in_windows(cut, data):
-    """
-    No word is lost and none is learnt twice, however short the inputs are.
-    """
-    split = read_split(data, "hau", "train")
-    labels = ("O", "B-DATE", "I-DATE", "B-LOC", "B-PER", "I-PER")
-    rows = training_rows(cut(12), split, labels)
-    words = sum(len(sentence.words) for sentence in split.sentences)
-
-    assert len(rows) > len(split.sentences)
-    assert max(len(row["input_ids"]) for row in rows) <= 12
-    assert sum(label != IGNORED for row in rows for label in row["labels"]) == words
 
 
 def test_missing_data_is_refused(encoder, tmp_path):
@@ -73,7 +34,27 @@ def test_missing_data_is_refused(encoder, tmp_path):
     with pytest.raises(DataError) as caught:
         finetune.run(encoder, Finetune(languages=LANGUAGES), tmp_path, silent)
     assert caught.value.message == "finetune: no labelled data"
-    assert caught.value.hint == "Add --data DIR with LANG/train.txt and LANG/dev.txt."
+    assert caught.value.hint == "Add --data DIR with a train and a dev file for every language."
+
+
+def test_a_missing_language_is_refused(encoder, data, tmp_path):
+    """
+    What is in the folder is not learnt unasked: it may hold languages that the device will never see.
+    """
+    with pytest.raises(DataError) as caught:
+        finetune.run(encoder, settings(data, languages=()), tmp_path, silent)
+    assert caught.value.message == "finetune: no language named"
+    assert caught.value.hint == "Add --languages swa,hau: the folders of --data to learn from."
+
+
+def test_raw_text_is_not_learnt_here(encoder, data, tmp_path):
+    """
+    The task mask is in the table, and its stage is named.
+    """
+    with pytest.raises(UsageError) as caught:
+        finetune.run(encoder, settings(data, task="mask"), tmp_path, silent)
+    assert caught.value.message == "finetune: 'mask' is learnt from raw text"
+    assert caught.value.hint == "Use edgeafri adapt-maft --text DIR."
 
 
 def test_a_missing_dev_split_is_refused(encoder, data, tmp_path):
@@ -83,7 +64,7 @@ def test_a_missing_dev_split_is_refused(encoder, data, tmp_path):
     shutil.copytree(data / "swa", tmp_path / "data" / "swa")
     (tmp_path / "data" / "swa" / "dev.txt").unlink()
 
-    with pytest.raises(DataError, match=r"dev.txt: no such file"):
+    with pytest.raises(DataError, match=r"dev\.txt: no such file"):
         finetune.run(encoder, settings(tmp_path / "data", languages=("swa",)), tmp_path, silent)
 
 
@@ -117,6 +98,66 @@ def test_the_model_carries_the_datas_labels(encoder, data, tmp_path):
     assert ticks == [(1, 3), (2, 3), (3, 3)]
 
 
+def test_the_manifest_tells_every_epoch(encoder, data, tmp_path):
+    """
+    F1 and loss of every language and epoch, the best epoch by the mean F1, the first of equals.
+    """
+    facts = finetune.run(encoder, settings(data), tmp_path, silent)
+    names = {"score", "f1_swa", "f1_hau", "loss_swa", "loss_hau"}
+    scores = [epoch["score"] for epoch in facts["epochs"]]
+    best = facts["epochs"][facts["best_epoch"] - 1]
+
+    assert [set(epoch) for epoch in facts["epochs"]] == [names] * 3
+    assert facts["best_epoch"] == scores.index(max(scores)) + 1
+    assert facts["dev_f1"] == {language: round(best[f"f1_{language}"], 2) for language in LANGUAGES}
+    assert facts["dev_f1_average"] == round(sum(facts["dev_f1"].values()) / 2, 2)
+    assert facts["epochs"][2]["loss_swa"] < facts["epochs"][0]["loss_swa"]
+
+
+def test_balanced_weights_are_scikit_learns():
+    """
+    n / (labels * n_label), whatever is ignored left out.
+    """
+    targets = (0, 0, 0, 0, 0, 2, 2, 1, IGNORED, 0)
+    places = tuple(range(len(targets)))
+    rows = [Row(places, places[:6], targets[:6], "swa"), Row(places, places[6:], targets[6:], "hau")]
+    true = [target for target in targets if target != IGNORED]
+    expected = compute_class_weight("balanced", classes=np.unique(true), y=true)
+
+    assert class_weights(rows, 3).tolist() == pytest.approx(expected.tolist())
+
+
+def test_a_label_that_train_does_not_have_weighs_nothing():
+    """
+    It stands in dev alone, so no row is ever weighted by it; dividing by its count would give infinity.
+    """
+    rows = [Row((0, 5, 6, 2), (1, 2), (0, 2), "swa")]
+
+    assert class_weights(rows, 4).tolist() == [0.5, 0.0, 0.5, 0.0]
+
+
+@pytest.mark.parametrize("changed", [{"class_weights": "balanced"}, {"precision": "bfloat16"}, {"precision": "auto"}])
+def test_weights_of_classes_and_precision_arrive_in_training(encoder, data, tmp_path, changed):
+    """
+    The training takes another course than without, or, where the processor would not gain, the same.
+    """
+    plain, other = tmp_path / "plain", tmp_path / "other"
+    before = finetune.run(encoder, settings(data, epochs=1), plain, silent)
+    after = finetune.run(encoder, settings(data, epochs=1, **changed), other, silent)
+
+    assert after["epochs"] != before["epochs"] or changed == {"precision": "auto"}
+    assert after["epochs"][0]["loss_swa"] == pytest.approx(before["epochs"][0]["loss_swa"], rel=0.2)
+
+
+def test_a_forecast_is_given_in_words(encoder, data):
+    """
+    Time, inputs and sub-words; nothing is written and nothing is learnt.
+    """
+    text = finetune.forecast(encoder, settings(data))
+
+    assert re.fullmatch(r"about \d+ s on this machine: 24 inputs x 3 epochs, 0\.0 million sub-words", text)
+
+
 @pytest.mark.slow
 def test_two_sentences_are_learnt_by_heart(encoder, data, tmp_path):
     """
@@ -128,29 +169,58 @@ def test_two_sentences_are_learnt_by_heart(encoder, data, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dropout", [0.0, 0.1])
-def test_a_killed_run_ends_where_it_would_have(encoder, data, tmp_path, dropout):
+def test_tones_are_learnt_by_heart(encoder, texts, tmp_path):
     """
-    Stopped in the second epoch and started again, the weights are bit for bit those of a run in one go.
+    Of whole texts: labels by name in order, F1 and loss per language, accuracy 100 as every word tells its tone.
     """
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    whole.mkdir()
-    killed.mkdir()
+    chosen = settings(texts, task="sentiment", epochs=60, learning_rate=1e-2, batch=24, dropout=0.0)
+    facts = finetune.run(encoder, chosen, tmp_path, silent)
+    config = door.read_config(tmp_path)
+    labels = door.labels_of(config)
+    reader = door.encoder(door.read_tokenizer(tmp_path), 64, "text")
+    dev = [read_split(texts, language, "dev", "text") for language in LANGUAGES]
+    quality = evaluate(Predictor(reader, labels, door.forward(door.read_model(tmp_path))), dev)
 
-    def kill(done, total):
-        if done == 5:
-            raise Killed
+    assert config["architectures"] == ["XLMRobertaForSequenceClassification"]
+    assert labels == ("negative", "neutral", "positive")
+    assert facts["dev_f1"] == {"swa": 100.0, "hau": 100.0}
+    assert [entry["accuracy"] for entry in quality.values()] == [100.0, 100.0]
 
-    finetune.run(encoder, settings(data, dropout=dropout), whole, silent)
-    with pytest.raises(Killed):
-        finetune.run(encoder, settings(data, dropout=dropout), killed, kill)
-    torch.manual_seed(99)  # another process would not go on from this one's random numbers
-    resumed = []
-    finetune.run(encoder, settings(data, dropout=dropout), killed, lambda *tick: resumed.append(tick))
-    one, other = load_file(whole / "model.safetensors"), load_file(killed / "model.safetensors")
 
-    assert resumed[0] == (4, 9)
-    assert [name for name in one if not torch.equal(one[name], other[name])] == []
+def test_a_long_text_is_learnt_by_its_beginning(encoder, texts, tmp_path):
+    """
+    What stands behind the first max_length sub-words changes nothing.
+    """
+    root, weights = shutil.copytree(texts, tmp_path / "texts"), []
+    for tail in ("Mombasa", "Kano ranar"):
+        path = root / "swa" / "train.tsv"
+        path.write_text(f"tweet\tlabel\n{'Amina ' * 20}{tail}\tpositive\n{'Juma ' * 20}\tnegative\n", "utf-8")
+        out = tmp_path / tail
+        out.mkdir()
+        finetune.run(encoder, settings(root, task="sentiment", epochs=1, max_length=16), out, silent)
+        weights.append((out / "model.safetensors").read_bytes())
+
+    assert weights[0] == weights[1]
+
+
+def test_data_of_another_unit_is_refused(encoder, data, tmp_path):
+    """
+    Sentiment needs labelled texts; the folder has labelled words.
+    """
+    with pytest.raises(DataError, match=r"swa/train\.tsv: no such file"):
+        finetune.run(encoder, settings(data, task="sentiment"), tmp_path, silent)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changed", [{"dropout": 0.0}, {"dropout": 0.1, "sampling": 0.3}, {"precision": "bfloat16"}])
+def test_a_killed_run_ends_where_it_would_have(encoder, data, killed_and_resumed, changed):
+    """
+    Stopped in the second epoch and started again, weights and facts are bit for bit those of a run in one go.
+    """
+    differing, first = killed_and_resumed(finetune.run, encoder, settings(data, **changed), (5, 9))
+
+    assert differing == []
+    assert first == (4, 9)
 
 
 @pytest.mark.slow

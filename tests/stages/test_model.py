@@ -265,3 +265,74 @@ def test_forward_gives_float32_logits(teacher_folder):
     logits = door.forward(door.read_model(teacher_folder))(ids, np.ones_like(ids))
 
     assert (logits.shape, logits.dtype) == ((1, 4, 9), np.float32)
+
+
+def test_a_head_of_the_same_labels_is_kept(teacher_folder):
+    """
+    Training goes on from what the model knows.
+    """
+    before = door.read_model(teacher_folder)
+    after = door.with_head(teacher_folder, "ForTokenClassification", door.labels_of(before.config.to_dict()), seed=1)
+
+    assert equal_weights(before, after) == set(before.state_dict())
+
+
+@pytest.mark.parametrize("head", ["ForTokenClassification", "ForSequenceClassification", "ForMaskedLM"])
+def test_another_head_is_new_and_the_encoder_is_kept(teacher_folder, head):
+    """
+    Drawn from the seed; labels stand in the config by name, where the head has any.
+    """
+    labels = None if head == "ForMaskedLM" else ("bad", "good")
+    before = door.read_model(teacher_folder)
+    one, same, other = (door.with_head(teacher_folder, head, labels, seed) for seed in (1, 1, 2))
+    body = {name for name in before.state_dict() if name.startswith("roberta.")}
+
+    assert type(one).__name__ == f"XLMRoberta{head}"
+    assert body <= equal_weights(before, one)
+    assert equal_weights(one, same) == set(one.state_dict())
+    assert any("weight" in name for name in set(one.state_dict()) - equal_weights(one, other))
+    assert labels is None or door.labels_of(one.config.to_dict()) == labels
+
+
+def test_a_head_can_be_taken_off(teacher_folder):
+    """
+    What is left is the encoder; a pooler that it never had is no missing weight.
+    """
+    before, bare = door.read_model(teacher_folder), door.with_head(teacher_folder, "Model", None, seed=1)
+    own = {name: weight for name, weight in bare.state_dict().items() if "pooler" not in name}
+
+    assert type(bare).__name__ == "XLMRobertaModel"
+    assert all(torch.equal(before.state_dict()[f"roberta.{name}"], weight) for name, weight in own.items())
+
+
+def test_dropout_is_the_models_own_unless_given(teacher_folder):
+    """
+    In hidden states and attention alike.
+    """
+
+    def rates(dropout):
+        config = door.with_head(teacher_folder, "ForMaskedLM", None, 1, dropout).config
+        return config.hidden_dropout_prob, config.attention_probs_dropout_prob
+
+    assert (rates(None), rates(0.0), rates(0.3)) == ((0.1, 0.1), (0.0, 0.0), (0.3, 0.3))
+
+
+@pytest.mark.parametrize("head", ["Model", "ForMaskedLM", "ForTokenClassification"])
+def test_an_encoder_with_a_weight_missing_takes_no_head(folder, head):
+    """
+    It would be drawn at random, and pass for one that was trained.
+    """
+    reweighted(folder, lambda weights: weights.pop("roberta.encoder.layer.1.attention.self.query.weight"))
+    error = refusal(folder, lambda path: door.with_head(path, head, None, 1))
+
+    assert f"{folder}: 1 weights are missing" in error.message
+
+
+def equal_weights(one, other):
+    """The names of the weights that two models share, bit for bit."""
+    theirs = other.state_dict()
+    return {
+        name
+        for name, weight in one.state_dict().items()
+        if name in theirs and weight.shape == theirs[name].shape and torch.equal(weight, theirs[name])
+    }

@@ -5,10 +5,16 @@ import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 
+from edgeafri.dataset import read_split
+from edgeafri.predict import Predictor
 from edgeafri.progress import silent
+from edgeafri.session import forward, open_session
+from edgeafri.stages import model as door
 from edgeafri.stages import quantize
 from edgeafri.stages.menu import Quantize
 from edgeafri.stages.quantize import quantize_rows
+
+TONES = ("negative", "neutral", "positive")
 
 
 def graph_of(folder):
@@ -196,3 +202,34 @@ def test_only_float_tables_are_tables(optimized, kind):
 
     assert quantize.quantize_tables(graph) == []
     assert len(graph.graph.node) == before
+
+
+def test_the_head_of_a_classifier_is_quantized_per_channel(classifier_graphs):
+    """
+    Its two layers read one vector a text, which the exporter writes as Gemm: they become integer products all the same.
+    """
+    before, after = (classifier_graphs[name].path for name in ("optimize", "quantize"))
+    weights = weights_of(after)
+    kinds = [node.op_type for node in graph_of(after).node]
+
+    assert [node.op_type for node in graph_of(before).node].count("Gemm") == 2
+    assert (kinds.count("Gemm"), kinds.count("MatMulInteger")) == (0, 2 * 6 + 2)
+    for name, outputs in (("classifier.dense.weight", 16), ("classifier.out_proj.weight", 3)):
+        assert weights[f"{name}_quantized"].shape == (16, outputs)
+        assert weights[f"{name}_scale"].shape == (outputs,)
+
+
+def test_a_classifier_says_the_same_in_int8(classifier_graphs, texts):
+    """
+    Text by text, as a device reads them: the label stays and its logit hardly moves.
+    """
+    encoder = door.encoder(door.read_tokenizer(classifier_graphs["optimize"].path), 64, "text")
+    words = [item.words for code in ("swa", "hau") for item in read_split(texts, code, "test", "text").sentences]
+    before, after = (
+        Predictor(encoder, TONES, forward(open_session(classifier_graphs[name].path / "model.onnx", 1))).read(words)
+        for name in ("optimize", "quantize")
+    )
+    logits = [np.concatenate([reading.logits for reading in readings]) for readings in (before, after)]
+
+    assert (logits[0].argmax(axis=1) == logits[1].argmax(axis=1)).all()
+    assert np.abs(logits[0] - logits[1]).max() < 0.1 * (logits[0].max() - logits[0].min())

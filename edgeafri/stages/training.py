@@ -1,0 +1,266 @@
+"""training: the one loop of every stage that learns, on transformers' Trainer.
+
+Batches hold rows of like length, so that little time goes into padding. Every epoch is judged, the best one is kept. A
+killed run goes on from its last epoch. A loss that is no number ends it.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Sampler
+from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
+
+from edgeafri.errors import TrainingError
+from edgeafri.progress import Tick
+from edgeafri.stages.menu import Learning
+from edgeafri.stages.rows import Collator, Rows
+
+Batch = Mapping[str, torch.Tensor]
+Loss = Callable[[Any, Batch], torch.Tensor]
+Judge = Callable[[Any], dict[str, float]]
+SCORE = "score"  # what a judge's answer must hold: the higher the better
+_GROUPED = 50  # batches whose rows are sorted by length together
+_TIMED = 6  # batches that a forecast measures
+_WORTH = 1.1  # how much faster bfloat16 must be to be chosen
+_PRECISION = "precision.txt"
+
+
+@dataclass(frozen=True)
+class Course:
+    """One training: what is learnt from, what is to fall, and who says which epoch was best."""
+
+    rows: Rows
+    pad: int
+    loss: Loss
+    judge: Judge
+
+
+def train(model: Any, course: Course, settings: Learning, checkpoints: Path, tick: Tick) -> list[dict[str, float]]:
+    """Train `model` in place and leave the weights of its best epoch in it; the judge's answers, an epoch each.
+
+    `checkpoints` holds the last and the best epoch, optimizer included. TrainingError for a loss that is no number.
+    """
+    trainer = make_trainer(model, course, settings, checkpoints)
+    trainer.add_callback(_Ticks(tick))
+    last = _last_checkpoint(checkpoints)
+    if settings.patience is not None:
+        trainer.add_callback(EarlyStoppingCallback(settings.patience))
+        if last and _out_of_patience(last, settings.patience):
+            trainer.args.num_train_epochs = 0  # killed after its end; Trainer would learn one epoch more
+    trainer.train(resume_from_checkpoint=last)
+    model.eval()
+    return _judged(trainer.state)
+
+
+def make_trainer(model: Any, course: Course, settings: Learning, checkpoints: Path) -> "_Trainer":
+    """A Trainer for one course."""
+    arguments = _arguments(settings, checkpoints, _chosen_precision(model, course, settings, checkpoints) == "bfloat16")
+    # Trainer refuses to judge epochs without a data set of its own for it; the judge has what it needs.
+    data = {"train_dataset": course.rows, "eval_dataset": course.rows}
+    trainer = _Trainer(model, arguments, data_collator=Collator(course.pad), **data)
+    trainer.course, trainer.alpha = course, settings.sampling
+    return trainer
+
+
+def expected(model: Any, course: Course, settings: Learning) -> str:
+    """How long a training will take here, measured on a few batches of it."""
+    total = int(course.rows.lengths.sum()) * settings.epochs
+    bfloat16 = _faster_precision(model, course, settings) == "bfloat16"
+    seconds = total * seconds_a_sub_word(model, course, settings, bfloat16)
+    rows = f"{len(course.rows):,} inputs x {settings.epochs} epochs"
+    return f"about {duration(seconds)} on this machine: {rows}, {total / 1e6:.1f} million sub-words"
+
+
+def seconds_a_sub_word(model: Any, course: Course, settings: Learning, bfloat16: bool = False) -> float:
+    """What one sub-word costs in training on this machine: the median over a few batches of all lengths."""
+    order = list(Order(course.rows, settings.batch, settings.sampling, settings.seed))
+    size = settings.batch * max(1, len(order) // settings.batch // (_TIMED + 1))
+    collate, found = Collator(course.pad), []
+    model.train()
+    for start in range(0, len(order), size)[: _TIMED + 1]:
+        batch = collate([course.rows[index] for index in order[start : start + settings.batch]])
+        began = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            course.loss(model, batch).backward()
+        found.append((time.perf_counter() - began) / int(batch["attention_mask"].sum()))
+        model.zero_grad()
+    model.eval()
+    return float(np.median(found[1:] or found))  # the first batch pays for memory that later ones reuse
+
+
+def duration(expected: float) -> str:
+    """Seconds as people say them."""
+    if expected < 90:
+        return f"{max(expected, 1):.0f} s"
+    return f"{expected / 60:.0f} min" if expected < 5400 else f"{expected / 3600:.1f} h"
+
+
+class Order(Sampler[int]):
+    """The rows of an epoch: every language as often as its share to the power alpha says, like lengths together.
+
+    With q_i ~ p_i ** alpha (Conneau et al. 2020, section 3) an epoch has as many rows as there are; a language drawn
+    more often than it has rows begins anew. The order hangs on seed and epoch alone, so a resumed run sees the same.
+    """
+
+    def __init__(self, rows: Rows, batch: int, alpha: float, seed: int) -> None:
+        self._rows, self._batch, self._alpha, self._seed = rows, batch, alpha, seed
+
+    def set_epoch(self, epoch: int) -> None:
+        """What the data loader calls before an epoch."""
+        self._rows.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[int]:
+        random = np.random.default_rng((self._seed, self._rows.epoch))
+        drawn = drawn_rows(self._rows.languages, self._alpha, random)
+        size = self._batch * _GROUPED
+        whole = len(drawn) - len(drawn) % self._batch  # the short batch stays last
+        for start in range(0, whole, size):
+            group = drawn[start : min(start + size, whole)]
+            group = group[np.argsort(self._rows.lengths[group], kind="stable")]
+            batches = group.reshape(-1, self._batch)
+            yield from batches[random.permutation(len(batches))].ravel().tolist()
+        yield from drawn[whole:].tolist()
+
+
+def drawn_rows(languages: Sequence[str], alpha: float, random: np.random.Generator) -> NDArray[np.int64]:
+    """Numbers of rows in random order, as many as there are rows, their languages' shares to the power `alpha`."""
+    names, which = np.unique(np.array(languages), return_inverse=True)
+    counts = np.bincount(which)
+    wanted = _apportioned(counts.astype(float) ** alpha, len(languages))
+    parts = []
+    for number in range(len(names)):
+        own = np.flatnonzero(which == number)
+        again, rest = divmod(int(wanted[number]), len(own))
+        parts += [own] * again + [random.permutation(own)[:rest]]
+    shuffled: NDArray[np.int64] = random.permutation(np.concatenate(parts))
+    return shuffled
+
+
+def _apportioned(shares: NDArray[np.float64], total: int) -> NDArray[np.int64]:
+    """Whole numbers in proportion to `shares` that add up to `total`: the largest remainders are rounded up."""
+    exact = shares / shares.sum() * total
+    found: NDArray[np.int64] = np.floor(exact).astype(np.int64)
+    found[np.argsort(found - exact, kind="stable")[: total - int(found.sum())]] += 1
+    return found
+
+
+class _Trainer(Trainer):
+    """Trainer with our loss, our judge, our order, and no step after a loss that is no number."""
+
+    control: Any
+    course: Course
+    alpha: float
+
+    def _get_train_sampler(self, *_: Any) -> Order:
+        return Order(self.course.rows, self.args.per_device_train_batch_size, self.alpha, self.args.seed)
+
+    def compute_loss(self, model: Any, inputs: Batch, *_: Any, **__: Any) -> torch.Tensor:
+        loss = self.course.loss(model, inputs)
+        if not torch.isfinite(loss):
+            raise self._no_number(loss.item(), self.state.global_step + 1)
+        return loss
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        self.model.eval()
+        metrics = {f"eval_{name}": value for name, value in self.course.judge(self.model).items()}
+        wrong = [value for value in metrics.values() if not math.isfinite(value)]
+        if wrong:  # the last step had a loss, but no gradient: its weights must not be saved
+            raise self._no_number(wrong[0], self.state.global_step)
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _no_number(self, loss: float, step: int) -> TrainingError:
+        last = _last_checkpoint(Path(self.args.output_dir))
+        kept = f"The last good epoch is kept in {last}." if last else "No epoch had ended before."
+        message = f"the loss is {loss} at step {step} of {self.state.max_steps}"
+        return TrainingError(message, f"{kept} Lower the learning rate, or raise the warm-up.")
+
+
+class _Ticks(TrainerCallback):
+    def __init__(self, tick: Tick) -> None:
+        self._tick = tick
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._tick(state.global_step, state.max_steps)
+
+
+def _arguments(settings: Learning, out: Path, bfloat16: bool) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(out),
+        num_train_epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        warmup_ratio=settings.warmup,
+        per_device_train_batch_size=settings.batch,
+        seed=settings.seed,
+        bf16=bfloat16,
+        use_cpu=bfloat16 and not torch.cuda.is_available(),  # without it, bfloat16 is refused on a machine without GPU
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model=f"eval_{SCORE}",
+        greater_is_better=True,
+        logging_strategy="epoch",
+        logging_nan_inf_filter=False,
+        report_to=[],
+        disable_tqdm=True,
+        dataloader_pin_memory=False,
+        remove_unused_columns=False,
+        restore_callback_states_from_checkpoint=settings.patience is not None,
+    )
+
+
+def used_precision(checkpoints: Path) -> str:
+    """The precision that a training chose, as long as its checkpoints are there."""
+    return (checkpoints / _PRECISION).read_text("utf-8")
+
+
+def _chosen_precision(model: Any, course: Course, settings: Learning, checkpoints: Path) -> str:
+    """The precision of a training: chosen once, so that a resumed run goes on in the same."""
+    if not (checkpoints / _PRECISION).is_file():
+        checkpoints.mkdir(parents=True, exist_ok=True)
+        (checkpoints / _PRECISION).write_text(_faster_precision(model, course, settings), "utf-8")
+    return used_precision(checkpoints)
+
+
+def _faster_precision(model: Any, course: Course, settings: Learning) -> str:
+    """What was asked for; `auto` is bfloat16 where the processor multiplies it and a few batches are faster with it."""
+    if settings.precision != "auto":
+        return settings.precision
+    if not torch.cpu._is_avx512_bf16_supported() and not torch.cpu._is_amx_tile_supported():
+        return "float32"
+    plain, short = (seconds_a_sub_word(model, course, settings, kind) for kind in (False, True))
+    return "bfloat16" if short < plain / _WORTH else "float32"
+
+
+def _judged(state: TrainerState) -> list[dict[str, float]]:
+    """What the judge said, an epoch each."""
+    return [
+        {name.removeprefix("eval_"): value for name, value in entry.items() if name.startswith("eval_")}
+        for entry in state.log_history
+        if f"eval_{SCORE}" in entry
+    ]
+
+
+def _out_of_patience(checkpoint: str, patience: int) -> bool:
+    """Whether the run that left this checkpoint had ended."""
+    state = TrainerState.load_from_json(f"{checkpoint}/trainer_state.json")
+    scores = [entry[SCORE] for entry in _judged(state)]
+    return len(scores) - scores.index(max(scores)) > patience
+
+
+def _last_checkpoint(folder: Path) -> str | None:
+    wanted = ("trainer_state.json", "model.safetensors", "optimizer.pt", "scheduler.pt")
+    finished = [path for path in folder.glob("checkpoint-*") if all((path / name).is_file() for name in wanted)]
+    return str(max(finished, key=lambda path: int(path.name.split("-")[1]))) if finished else None
