@@ -40,7 +40,10 @@ class BundleConfig:
 
 @dataclass(frozen=True)
 class Golden:
-    """A sentence with what every device must compute for it: the ids of its single window and a label a word."""
+    """A sentence with what every device must compute for it: the ids of its single window and its labels.
+
+    That is a label a word, or one where whole texts are labelled.
+    """
 
     language: str
     text: str

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgeafri import pipeline, report
 from edgeafri.artifact import Artifact, is_artifact
@@ -15,12 +15,15 @@ from edgeafri.errors import ConfigError, UsageError
 from edgeafri.estimate import estimate
 from edgeafri.files import Digests, json_text, storage, write_whole
 from edgeafri.languages import language
-from edgeafri.ledger import SPLITS, Findings, Ledger, few_notes, find_oddities
+from edgeafri.ledger import SPLITS, Findings, Ledger, few_notes, unit_of
 from edgeafri.pipeline import Finished, Job, Tell
 from edgeafri.recipe import Recipe, Step, override, read_recipe
 from edgeafri.runners.local import RUNTIME, ask
-from edgeafri.tasks import task
-from edgeafri.teacher import SAMPLE, find_teacher, head_of, labels_of, sample_corpus
+from edgeafri.tasks import TASKS, task
+from edgeafri.teacher import SAMPLE, SAMPLE_TASK, check_head, find_teacher, head_of, labels_of, sample_corpus
+
+if TYPE_CHECKING:  # data is read where it is needed, so that a typo is told before anything is loaded
+    from edgeafri.dataset import Unit
 
 ALL = "all"
 Document = dict[str, Any]
@@ -70,12 +73,13 @@ class Checked:
 def check(order: Order, digests: Digests, tell: Tell) -> Checked:
     """Check everything that can be known before work starts. The sample's teacher is made here if it is not yet."""
     _check_gates(order)
+    _check_task(order)
     profile = read_profile(order.target, order.profiles)
     recipe = read_recipe(order.recipe or profile.recipe)
-    task(order.task)
     named = {step.stage for step in recipe.steps}
     learning = recipe.steps if "finetune" in named else (Step("finetune"), *recipe.steps)
     _check_ends(pipeline.plan(override(learning, order.assignments), "torch", {}))
+    check_head(order.teacher, order.task)
     data, languages = _data_and_languages(order)
     source = find_teacher(order.teacher, order.task, languages, order.work, order.offline, digests, tell)
     headless = not head_of(source, order.task)
@@ -86,7 +90,8 @@ def check(order: Order, digests: Digests, tell: Tell) -> Checked:
     notes = [f"the teacher has no head for {order.task}: finetune goes first"] if headless else []
     if data is None and any(job.stage.name == "finetune" for job in jobs):
         raise UsageError(
-            "there is no labelled data to fine-tune on", "Add --data DIR with LANG/train.txt and LANG/dev.txt."
+            "there is no labelled data to fine-tune on",
+            "Add --data DIR with a train and a dev file for every language.",
         )
     return Checked(order, profile, recipe, steps, data, languages, source, jobs, tuple(notes))
 
@@ -110,10 +115,11 @@ def deliver(checked: Checked, digests: Digests, tell: Tell) -> Document:
     """Build, measure, judge and write the report; returns the document that `build --json` prints."""
     order, profile = checked.order, checked.profile
     with storage(order.work):
-        found = _found_in(checked, digests)
+        ledger = Ledger(order.work, digests, tell, order.fresh)
+        found = _found_in(checked, ledger)
         done = pipeline.build(checked.jobs, checked.teacher, order.work, digests, tell)
         with pipeline.workplace(order.work):  # two measurements at once would disturb each other
-            document = _measured(checked, done, found, Ledger(order.work, digests, tell, order.fresh))
+            document = _measured(checked, done, found, ledger)
         checks = report.judge(profile.budget, document, order.max_drop, order.max_worst_drop)
         document["checks"] = [asdict(item) for item in checks]
         document["passed"] = not report.failed(checks)
@@ -124,7 +130,7 @@ def deliver(checked: Checked, digests: Digests, tell: Tell) -> Document:
 def _measured(checked: Checked, done: Sequence[Finished], found: Findings, ledger: Ledger) -> Document:
     order, profile = checked.order, checked.profile
     bundle, reference = done[-1].artifact, _reference(checked.teacher, done)
-    quality = ledger.quality(reference, bundle, checked.data, checked.languages)
+    quality = ledger.quality(reference, bundle, checked.data, checked.languages, order.task)
     if quality is not None:
         quality["test_sentences_in_train"] = found.leaked
     return {
@@ -151,6 +157,16 @@ def _check_gates(order: Order) -> None:
             raise UsageError(f"{name}: {value} is not a number of points", "Use a number from 0 to 100.")
 
 
+def _check_task(order: Order) -> None:
+    if task(order.task).unit == "sub-word":
+        known = ", ".join(row.name for row in TASKS if row.unit != "sub-word")
+        hint = f"Choose one of {known}; a masked-LM teacher is fine-tuned for it first."
+        raise UsageError(f"--task {order.task}: a step of training, not a task for a device", hint)
+    if SAMPLE in (order.teacher, order.data) and order.task != SAMPLE_TASK:
+        hint = f"Add --teacher MODEL and --data DIR of your own, or use --task {SAMPLE_TASK}."
+        raise UsageError(f"the embedded sample is for {SAMPLE_TASK}, not for {order.task}", hint)
+
+
 def _check_ends(jobs: Sequence[Job]) -> None:
     last = jobs[-1].stage
     if last.gives != "bundle":
@@ -166,20 +182,21 @@ def _data_and_languages(order: Order) -> tuple[Path | None, tuple[str, ...]]:
     asked = order.languages
     if asked == (ALL,) and data is None:
         raise UsageError("without labelled data, the languages must be named", "Add --lang swa,hau or --data DIR.")
-    languages = _all_languages(data) if asked == (ALL,) and data else asked
+    unit = unit_of(order.task)
+    languages = _all_languages(data, unit) if asked == (ALL,) and data else asked
     for code in languages:
         language(code)
     if data is not None:
-        files_of(data, languages, SPLITS)
+        files_of(data, languages, SPLITS, unit)
     if order.text is not None:
         text_files(order.text, languages)
     return data, languages
 
 
-def _all_languages(data: Path) -> tuple[str, ...]:
+def _all_languages(data: Path, unit: "Unit") -> tuple[str, ...]:
     from edgeafri.dataset import languages_in
 
-    found = languages_in(data)
+    found = languages_in(data, unit)
     for name in found:
         try:
             language(name)
@@ -189,13 +206,13 @@ def _all_languages(data: Path) -> tuple[str, ...]:
     return found
 
 
-def _found_in(checked: Checked, digests: Digests) -> Findings:
+def _found_in(checked: Checked, ledger: Ledger) -> Findings:
     """What is odd about the labelled data; labels that the teacher will not know are an error before any work."""
     if checked.data is None:
         return Findings(("no labelled data: quality was not measured",), {})
     learns = any(job.stage.name == "finetune" for job in checked.jobs)
     labels = None if learns else labels_of(checked.teacher)
-    return find_oddities(checked.data, checked.languages, labels, checked.order.work, digests)
+    return ledger.findings(checked.data, checked.languages, checked.order.task, labels)
 
 
 def _reference(source: Artifact, done: Sequence[Finished]) -> Artifact:

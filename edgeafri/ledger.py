@@ -6,22 +6,34 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from edgeafri import tasks
 from edgeafri.artifact import Artifact
 from edgeafri.files import Digests, json_text, write_whole
 from edgeafri.measurement import machine_id
-from edgeafri.pipeline import Noted, Started, Tell, Ticked, versions
+from edgeafri.pipeline import DATA_CODE, Noted, Started, Tell, Ticked, versions
 from edgeafri.progress import Tick
 from edgeafri.runners.local import RUNTIME, TORCH, ask
 
+if TYPE_CHECKING:  # data is read where it is needed, so that a typo is told before anything is loaded
+    from edgeafri.dataset import Unit
+
 SPLIT = "test"
 SPLITS = ("train", "dev", SPLIT)
-FEW = 10  # below so many entities in a language's test split, a bootstrap interval says nothing
+FEW = 10  # below so many entities or texts in a language's test split, a bootstrap interval says nothing
 _ROOT = Path(__file__).parent
 # A change in one of these changes what a measurement would say.
-_CODE = ("text.py", "dataset.py", "predict.py", "evaluate.py", "metrics.py", "probe.py", "session.py", "ledger.py")
+_CODE = (*DATA_CODE, "predict.py", "evaluate.py", "metrics.py", "probe.py", "session.py", "ledger.py")
 _CODE_FILES = (*_CODE, "runtime/engine.py", "stages/model.py")
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is odd about labelled data: in words, and how many test sentences of a language stand in train too."""
+
+    notes: tuple[str, ...]
+    leaked: Mapping[str, int]
 
 
 class Ledger:
@@ -49,18 +61,44 @@ class Ledger:
         return result
 
     def quality(
-        self, reference: Artifact, bundle: Artifact, data: Path | None, languages: Sequence[str]
+        self, reference: Artifact, bundle: Artifact, data: Path | None, languages: Sequence[str], task: str
     ) -> dict[str, Any] | None:
-        """Entity F1 per language of teacher and bundle on the test split, and the drop with its interval."""
+        """The task's metric per language of teacher and bundle on the test split, and the drop with its interval."""
         if data is None:
             return None
-        request = {"do": "evaluate", "data": str(data), "languages": list(languages), "split": SPLIT}
-        before = self._evaluated("evaluate teacher", reference, TORCH, {**request, "model": str(reference.path)})
-        after = self._evaluated("evaluate bundle", bundle, RUNTIME, {**request, "bundle": str(bundle.path)})
+        request = _evaluation(data, languages, task)
+        before = self._asked("evaluate teacher", reference, TORCH, {**request, "model": str(reference.path)})
+        after = self.evaluated(bundle, data, languages, task)
         pair = {**request, "reference": reference.id}
-        return dict(self.measured("compare", bundle, pair, lambda _: _compared(before, after)))
+        return dict(self.measured("compare", bundle, pair, lambda _: _compared(before, after, task)))
 
-    def _evaluated(self, what: str, artifact: Artifact, module: str, request: Mapping[str, Any]) -> Any:
+    def evaluated(self, bundle: Artifact, data: Path, languages: Sequence[str], task: str) -> Any:
+        """Quality per language of a bundle on the test split, through the runtime."""
+        request = {**_evaluation(data, languages, task), "bundle": str(bundle.path)}
+        return self._asked("evaluate bundle", bundle, RUNTIME, request)
+
+    def findings(self, data: Path, languages: Sequence[str], task: str, labels: Sequence[str] | None) -> Findings:
+        """Read all splits once and say what is odd. The answer is kept for the same files and labels.
+
+        DataError, before any work, when test has labels that the model will not know: it knows `labels`, or where it
+        is still to be trained, those of train and dev.
+        """
+        from edgeafri.dataset import files_of
+
+        unit = unit_of(task)
+        files = files_of(data, languages, SPLITS, unit)
+        parts = [list(languages), unit, list(labels or ())]
+        digests = [self._digests.of(file) for file in (*files, *(_ROOT / name for name in DATA_CODE))]
+        key = hashlib.sha256(json.dumps([*digests, *parts]).encode()).hexdigest()[:16]
+        file = self._folder / f"data-{key}.json"
+        known = _on_file(file)
+        if known is None:
+            known = _oddities(data, languages, labels, unit)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(file, json_text(known))
+        return Findings(tuple(known["notes"]), known["leaked"])
+
+    def _asked(self, what: str, artifact: Artifact, module: str, request: Mapping[str, Any]) -> Any:
         return self.measured(what, artifact, request, lambda tick: ask(module, request, tick, self.log))["quality"]
 
     def _key(self, artifact: Artifact, request: Mapping[str, Any]) -> str:
@@ -74,57 +112,30 @@ class Ledger:
             return []
         from edgeafri.dataset import files_of
 
-        return [
-            self._digests.of(file)
-            for file in files_of(Path(request["data"]), request["languages"], (request["split"],))
-        ]
+        files = files_of(Path(request["data"]), request["languages"], (request["split"],), unit_of(request["task"]))
+        return [self._digests.of(file) for file in files]
 
 
-@dataclass(frozen=True)
-class Findings:
-    """What is odd about labelled data: in words, and how many test sentences of a language stand in train too."""
-
-    notes: tuple[str, ...]
-    leaked: Mapping[str, int]
-
-
-def find_oddities(
-    data: Path, languages: Sequence[str], labels: Sequence[str] | None, work: Path, digests: Digests
-) -> Findings:
-    """Read all splits once and say what is odd. The answer is kept below `work` for the same files and labels.
-
-    DataError, before any work, when test has tags that the model will not know: `labels`, or where it is still to be
-    trained, the tags of train and dev.
-    """
-    from edgeafri.dataset import files_of
-
-    files = files_of(data, languages, SPLITS)
-    parts = [
-        [digests.of(file) for file in files],
-        list(languages),
-        list(labels or ()),
-        digests.of(_ROOT / "dataset.py"),
-    ]
-    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-    file = work / "measurements" / f"data-{key}.json"
-    known = _on_file(file)
-    if known is None:
-        known = _oddities(data, languages, labels)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, json_text(known))
-    return Findings(tuple(known["notes"]), known["leaked"])
+def unit_of(task: str) -> "Unit":
+    """What the labels of a task's data stand for, and with it how the data is laid out."""
+    return "text" if tasks.task(task).unit == "text" else "word"
 
 
 def few_notes(quality: Mapping[str, Any] | None) -> list[str]:
     """A note for every language whose test split is too small to judge by."""
-    few = {code: count for code, count in (quality or {}).get("entities", {}).items() if count < FEW}
-    return [f"{code}: entities in test: {count}, too few to judge by" for code, count in few.items()]
+    found = quality or {"counted": "", "units": {}}
+    few = {code: count for code, count in found["units"].items() if count < FEW}
+    return [f"{code}: {found['counted']} in test: {count}, too few to judge by" for code, count in few.items()]
 
 
-def _oddities(data: Path, languages: Sequence[str], labels: Sequence[str] | None) -> dict[str, Any]:
-    from edgeafri.dataset import check_labels, labels_of, leaked, read_split
+def _evaluation(data: Path, languages: Sequence[str], task: str) -> dict[str, Any]:
+    return {"do": "evaluate", "task": task, "data": str(data), "languages": list(languages), "split": SPLIT}
 
-    read = {code: {name: read_split(data, code, name) for name in SPLITS} for code in languages}
+
+def _oddities(data: Path, languages: Sequence[str], labels: Sequence[str] | None, unit: "Unit") -> dict[str, Any]:
+    from edgeafri.dataset import check_labels, contradicting, labels_of, leaked, read_split
+
+    read = {code: {name: read_split(data, code, name, unit) for name in SPLITS} for code in languages}
     if labels is None:
         labels = labels_of(read[code][name] for code in languages for name in ("train", "dev"))
     notes, leaks = [], {}
@@ -133,8 +144,15 @@ def _oddities(data: Path, languages: Sequence[str], labels: Sequence[str] | None
         for name, split in splits.items():
             notes += [f"{code} {name}: {count} {what.replace('_', ' ')}" for what, count in split.notes.items()]
         leaks[code] = leaked(splits["train"], splits[SPLIT])
-        notes += [f"{code}: {leaks[code]} test sentences also stand in train"] if leaks[code] else []
+        notes += _leak_notes(code, leaks[code], contradicting(splits["train"], splits[SPLIT]), unit)
     return {"notes": notes, "leaked": leaks}
+
+
+def _leak_notes(code: str, leaks: int, contradictions: int, unit: "Unit") -> list[str]:
+    items = "sentences" if unit == "word" else "texts"
+    also = [f"{code}: {leaks} test {items} also stand in train"] if leaks else []
+    otherwise = [f"{code}: {contradictions} test {items} stand in train labelled otherwise"] if contradictions else []
+    return also + otherwise
 
 
 def _on_file(file: Path) -> Any:
@@ -145,7 +163,7 @@ def _on_file(file: Path) -> Any:
         return None
 
 
-def _compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+def _compared(before: Mapping[str, Any], after: Mapping[str, Any], task: str) -> dict[str, Any]:
     import numpy as np
 
     from edgeafri.metrics import average_drop, drop
@@ -153,18 +171,19 @@ def _compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, 
     codes = list(before)
     teacher = {code: np.array(before[code]["counts"]) for code in codes}
     bundle = {code: np.array(after[code]["counts"]) for code in codes}
-    entities = {code: int(counts[:, 2].sum()) for code, counts in teacher.items()}
-    few = [code for code in codes if entities[code] < FEW]
+    units = {code: int(counts[:, 2::3].sum()) for code, counts in teacher.items()}
+    few = [code for code in codes if units[code] < FEW]
     drops = {code: _widened(asdict(drop(teacher[code], bundle[code])), 100.0 * (code in few)) for code in codes}
     everywhere = _widened(asdict(average_drop(teacher, bundle)), 100.0 * len(few) / len(codes))
     worst = max(codes, key=lambda code: drops[code]["value"])
     return {
-        "metric": "entity F1",
+        "metric": tasks.task(task).metric,
         "split": SPLIT,
         "teacher": _with_average({code: before[code]["f1"] for code in codes}),
         "bundle": _with_average({code: after[code]["f1"] for code in codes}),
         "drop": {**drops, "avg": everywhere},
-        "entities": entities,
+        "counted": "entities" if unit_of(task) == "word" else "texts",
+        "units": units,
         "worst": {"lang": worst, "drop": drops[worst]["value"]},
     }
 

@@ -127,6 +127,7 @@ def to_html(document: Document) -> str:
         words=_WORDS,
         bars=[_bar(item) for item in filled["checks"]],
         rows=_language_rows(filled["quality"]),
+        items=_items(filled["quality"]),
         scale=_scale(_language_rows(filled["quality"])),
     )
     return html
@@ -198,9 +199,14 @@ def _quality_table(quality: Mapping[str, Any]) -> str:
         name = f"{row['lang']} (worst)" if row["worst"] else row["lang"]
         rows.append([name, *(points(row[key]) for key in ("teacher", "bundle", "drop")), interval])
         if row["leaked"]:
-            leaks += f"\n\n{_cell(row['lang'])}: {row['leaked']} test sentences also stand in train."
+            leaks += f"\n\n{_cell(row['lang'])}: {row['leaked']} test {_items(quality)} also stand in train."
     title = f"## Quality: {_cell(quality.get('metric', ''))} on {_cell(quality.get('split', ''))}"
     return f"{title}\n\n" + _table(["language", "teacher", "bundle", "drop", "95 %"], rows) + leaks
+
+
+def _items(quality: Mapping[str, Any] | None) -> str:
+    """What a test split is made of, in words."""
+    return "texts" if (quality or {}).get("counted") == "texts" else "sentences"
 
 
 def _pair(key: str, value: Any) -> list[str]:

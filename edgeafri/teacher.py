@@ -15,9 +15,9 @@ from edgeafri.files import Digests, cache_folder, storage
 from edgeafri.pipeline import Tell
 from edgeafri.recipe import Step
 from edgeafri.runners.local import TORCH, ask
-from edgeafri.tasks import task_of
+from edgeafri.tasks import tasks_of
 
-SAMPLE = "sample"
+SAMPLE, SAMPLE_TASK = "sample", "ner"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 _SAMPLE_STEPS = (
     Step("scratch", {"vocabulary": 600, "layers": 2, "hidden": 96, "ffn": 192}),
@@ -31,7 +31,7 @@ def find_teacher(
     """The teacher of that name. Local folders are described where they are; nothing is written into them."""
     if name == SAMPLE:
         return sample_teacher(digests, tell)
-    folder = Path(os.path.expanduser(name))  # noqa: PTH111  # Path.expanduser raises for an unknown user
+    folder = _local(name)
     if folder.is_dir():
         return adopt(folder, "torch", task, languages, digests)
     if not _HUB_ID.fullmatch(name):
@@ -59,19 +59,25 @@ def sample_teacher(digests: Digests, tell: Tell) -> Artifact:
 
     corpus = sample_corpus()
     languages = languages_in(corpus)
-    source = adopt(corpus, "corpus", "ner", languages, digests)
-    given = {"task": "ner", "languages": languages, "data": corpus}
+    source = adopt(corpus, "corpus", SAMPLE_TASK, languages, digests)
+    given = {"task": SAMPLE_TASK, "languages": languages, "data": corpus}
     jobs = pipeline.plan(_SAMPLE_STEPS, "corpus", given)
     return pipeline.build(jobs, source, cache_folder() / "sample-teacher", digests, tell)[-1].artifact
 
 
+def check_head(name: str, task: str) -> None:
+    """UsageError when a local teacher's head is another task's: said before data is looked for in the wrong layout."""
+    folder = _local(name)
+    if (folder / "config.json").is_file():
+        _has_head(folder, task)
+
+
 def head_of(teacher: Artifact, task: str) -> bool:
-    """Whether a teacher carries a trained head for the task. UsageError when it carries another task's."""
-    architecture = str((config_of(teacher).get("architectures") or [""])[0])
-    found = task_of(architecture)
-    if found is not None and found.name != task:
-        raise UsageError(f"{teacher.path}: its head is for {found.name}, not for {task}", f"Use --task {found.name}.")
-    return found is not None
+    """Whether a teacher carries a trained head for the task. UsageError when it carries another task's.
+
+    A masked-LM head is no task's for a device: such a teacher is an encoder to fine-tune.
+    """
+    return _has_head(teacher.path, task)
 
 
 def labels_of(teacher: Artifact) -> tuple[str, ...]:
@@ -82,10 +88,27 @@ def labels_of(teacher: Artifact) -> tuple[str, ...]:
 
 def config_of(teacher: Artifact) -> dict[str, Any]:
     """config.json of a torch folder. ModelError when it is not readable."""
+    return _config_in(teacher.path)
+
+
+def _local(name: str) -> Path:
+    return Path(os.path.expanduser(name))  # noqa: PTH111  # Path.expanduser raises for an unknown user
+
+
+def _has_head(folder: Path, task: str) -> bool:
+    architecture = str((_config_in(folder).get("architectures") or [""])[0])
+    found = [row.name for row in tasks_of(architecture) if row.unit != "sub-word"]
+    if found and task not in found:
+        hint = f"Use {' or '.join(f'--task {name}' for name in found)}."
+        raise UsageError(f"{folder}: its head is for {' or '.join(found)}, not for {task}", hint)
+    return bool(found)
+
+
+def _config_in(folder: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads((teacher.path / "config.json").read_text("utf-8")))
+        return dict(json.loads((folder / "config.json").read_text("utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise ModelError(f"{teacher.path}/config.json: cannot be read ({error})", "Copy the model again.") from None
+        raise ModelError(f"{folder}/config.json: cannot be read ({error})", "Copy the model again.") from None
 
 
 def _downloaded(name: str, work: Path, offline: bool, tell: Tell) -> Path:

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from typing import Literal
 
 # Look-alikes and accents typed for an apostrophe too. They belong to words at either end: Hausa 'yan, Luo ng'.
 _APOSTROPHES = "'`´‘’‛′"
@@ -56,6 +57,17 @@ def split_words(text: str) -> list[Word]:
     """
     spans = (match.span() for match in _WORD.finditer(text.translate(_KINDS)))
     return [Word(clean(text[start:end]), start, end) for start, end in spans]
+
+
+def words_of(text: str, unit: Literal["word", "text"]) -> list[str]:
+    """The words of raw text as a model reads them: where words are labelled, those of split_words.
+
+    Of a text that is labelled as a whole, what stands between spaces: published classifiers read raw text, where
+    "yake." is one word.
+    """
+    if unit == "word":
+        return [word.text for word in split_words(text)]
+    return [word for part in text.split() if (word := clean(part))]
 
 
 def windows(pieces: Sequence[int], limit: int, overlap: int) -> list[Window]:

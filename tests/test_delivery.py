@@ -1,5 +1,7 @@
-"""The main job before any work: what a build will do, and what it refuses to begin."""
+"""The main job before any work: what a build will do, what it refuses to begin; and whole texts from end to end."""
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -7,11 +9,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from edgeafri.cli import run
+from edgeafri.runners.local import TORCH, ask
 
 SLEEPER = """
 import time
@@ -51,6 +55,66 @@ def test_a_headless_teacher_is_fine_tuned_first_with_the_settings_asked_for(plan
 
     assert code == 0
     assert (plan[0]["stage"], plan[0]["settings"]["epochs"]) == ("finetune", 1)
+
+
+def test_an_encoder_learns_the_task_that_was_asked_for(planned, texts: Path):
+    """
+    Whole texts are found in their own layout, and every step that can be told the task is.
+    """
+    code, plan, _ = planned("--task", "sentiment", labelled=texts)
+
+    assert code == 0
+    assert [(step["stage"], step["settings"].get("task")) for step in plan][:2] == [
+        ("finetune", "sentiment"),
+        ("trim", None),
+    ]
+
+
+def test_a_text_head_without_a_task_named_gets_both_candidates(planned, classifier_folder: Path, texts: Path):
+    """
+    Before anything is said about the layout of data that the default task would want.
+    """
+    code, _, said = planned(teacher=classifier_folder, labelled=texts)
+
+    assert code == 2
+    assert "its head is for sentiment or topic, not for ner\n  next: Use --task sentiment or --task topic." in said
+
+
+@pytest.mark.parametrize("given", [("--teacher", "sample"), ("--data", "sample")])
+def test_the_sample_is_for_one_task(given, classifier_folder: Path, capfd: pytest.CaptureFixture[str]):
+    """
+    Its corpus has labelled words; nothing is made before that is said.
+    """
+    teacher = ("--teacher", str(classifier_folder))
+    code = run(["build", "--target", "rpi4", "--task", "topic", *teacher, *given])
+
+    assert code == 2
+    assert (
+        "the embedded sample is for ner, not for topic\n  next: Add --teacher MODEL and --data"
+        in capfd.readouterr().err
+    )
+
+
+def test_labelled_data_in_the_other_layout_is_told_as_such(planned, data: Path, classifier_folder: Path):
+    """
+    The file that is missing, and the task that the data there is for.
+    """
+    code, _, said = planned("--task", "topic", "--lang", "swa", teacher=classifier_folder, labelled=data)
+
+    assert code == 4
+    assert "train.tsv: no such file" in said
+    assert "--task ner" in said
+
+
+def test_an_encoder_without_data_has_nothing_to_learn_from(encoder_folder: Path, tmp_path: Path, capfd):
+    """
+    Told before any work, for every task.
+    """
+    given = ["--teacher", str(encoder_folder), "--lang", "swa", "--work", str(tmp_path / "work")]
+    code = run(["build", "--target", "rpi4", "--task", "topic", *given])
+
+    assert code == 2
+    assert "there is no labelled data to fine-tune on\n  next: Add --data DIR" in capfd.readouterr().err
 
 
 def test_a_recipe_that_fine_tunes_does_it_once(planned, tmp_path: Path):
@@ -148,6 +212,53 @@ def test_a_missing_split_is_found_before_any_work(planned, data: Path, tmp_path:
 
 
 @pytest.mark.slow
+def test_whole_texts_go_the_whole_way(classifier_folder: Path, texts: Path, tmp_path: Path):
+    """
+    Trimmed, exported, in float32 and bundled, a classifier answers through the runtime as torch did.
+
+    Its labels are equal, so its F1 is; the loss may differ by what the export allows, 1e-4.
+    """
+    given = ["--teacher", str(classifier_folder), "--data", str(texts), "--work", str(tmp_path / "work")]
+    exact = ["--set", "quantize.weights=float32", "--set", "quantize.embeddings=float32"]
+    code, document = answered(["build", "--target", "rpi4", "--task", "sentiment", *given, *exact])
+    request = {"do": "evaluate", "task": "sentiment", "model": str(classifier_folder), "data": str(texts)}
+    before = ask(TORCH, {**request, "languages": ["hau", "swa"], "split": "test"})["quality"]
+    _, after = answered(["eval", document["bundle"], "--data", str(texts), "--lang", "all"])
+    quality = document["quality"]
+
+    assert (code, after["metric"], quality["metric"], quality["counted"]) == (0, "macro F1", "macro F1", "texts")
+    assert quality["units"] == {"hau": 12, "swa": 12}
+    assert min(quality["teacher"].values()) > 90  # it was taught these texts, but for their numbers
+    for code, entry in after["quality"].items():
+        assert entry["f1"] == pytest.approx(before[code]["f1"])
+        assert entry["accuracy"] == pytest.approx(before[code]["accuracy"])
+        assert entry["loss"] == pytest.approx(before[code]["loss"], abs=1e-4)
+        assert quality["bundle"][code] == quality["teacher"][code] == round(entry["f1"], 2)
+        assert quality["drop"][code]["value"] == 0
+
+
+@pytest.mark.slow
+def test_whole_texts_in_int8_are_verified_and_judged(classifier_folder: Path, texts: Path, tmp_path: Path):
+    """
+    With the device's own recipe: every command works on the bundle, and the report is about texts.
+    """
+    given = ["--teacher", str(classifier_folder), "--data", str(texts), "--work", str(tmp_path / "work")]
+    code, document = answered(["build", "--target", "rpi4", "--task", "topic", *given, "--set", "bundle.margin=0"])
+    bundle = document["bundle"]
+    _, verified = answered(["verify", bundle])
+    _, labelled = answered(["run", bundle, "Rais Amina 30"])
+    _, benched = answered(["bench", bundle, "--seq-len", "16", "--runs", "3", "--threads", "1"])
+    page = Path(document["report"]["md"]).read_text("utf-8")
+
+    assert (code, document["task"]) == (0, "topic")
+    assert (verified["passed"], set(verified["golden"])) == (True, {"hau", "swa"})
+    assert labelled["results"][0]["label"] == "negative"
+    assert benched["p50_ms"] > 0
+    assert page.startswith("# topic for rpi4")
+    assert "## Quality: macro F1 on test" in page
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends workers with their parent on Linux only")
 def test_a_killed_build_leaves_no_worker_running(tmp_path: Path):
     """
@@ -162,6 +273,13 @@ def test_a_killed_build_leaves_no_worker_running(tmp_path: Path):
     asker.wait()
 
     assert waited(lambda: not worker.is_running() or worker.status() == "zombie")
+
+
+def answered(arguments: list[str]) -> tuple[int, Any]:
+    """Exit code and the one JSON document of a command line."""
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        code = run([*arguments, "--json"])
+    return code, json.loads(out.getvalue())
 
 
 def waited(found):

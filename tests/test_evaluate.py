@@ -1,28 +1,47 @@
 """Quality per language: counts, averages and progress, equal to seqeval's on the same labels."""
 
+import math
 import random
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from seqeval.metrics import f1_score, precision_score, recall_score
 
 from edgeafri.dataset import Sentence, Split
 from edgeafri.evaluate import average, evaluate
-from edgeafri.predict import Labelled
+from edgeafri.predict import Reading
 
 TAGS = ("O", "O", "B-PER", "I-PER", "B-LOC", "I-LOC")
+LOGIT = 3.0
+TONES = ("negative", "neutral", "positive")
 
 
 class Answers:
-    """A predictor that answers each list of words with the tags it was given for it."""
+    """A predictor that answers each list of words with the labels it was given for it, each with the same logit."""
 
-    def __init__(self, answers):
-        self.answers = answers
+    def __init__(self, answers, labels=("O", "B-PER", "I-PER", "B-LOC", "I-LOC")):
+        self.answers, self.labels = answers, labels
 
-    def label(self, sentences, tick):
+    def read(self, sentences, tick):
         tick(1, 2)
         tick(2, 2)
-        return [Labelled(self.answers[words], (), ()) for words in sentences]
+        return [self._reading(self.answers[words]) for words in sentences]
+
+    def _reading(self, answer):
+        chosen = np.array([[label == one for label in self.labels] for one in answer], dtype=np.float32)
+        return Reading(LOGIT * chosen, np.ones(len(answer), dtype=bool))
+
+
+def loss(labels, right, wrong):
+    """The mean cross-entropy of `Answers` with so many labels: the logit of what was answered stands over zeros."""
+    below = math.log(math.exp(LOGIT) + labels - 1)
+    return (right * (below - LOGIT) + wrong * below) / (right + wrong)
+
+
+def texts(language, **labels):
+    """A split of whole texts, each of one word."""
+    return Split(language, "test", tuple(Sentence((word,), (label,)) for word, label in labels.items()), {}, "text")
 
 
 def split(language, *sentences):
@@ -40,6 +59,8 @@ def test_quality_is_keyed_by_language():
     quality = evaluate(Answers(answers), splits)
 
     assert list(quality) == ["yor", "hau"]
+    assert quality["yor"].pop("seconds") >= 0
+    assert quality["yor"].pop("loss") == pytest.approx(loss(5, right=2, wrong=1))
     assert quality["yor"] == {
         "precision": 50.0,
         "recall": 100.0,
@@ -91,7 +112,28 @@ def test_a_sentence_that_loses_words_is_an_error():
     """
     Fewer labels than words would shift every count; it is never passed over.
     """
-    short = SimpleNamespace(label=lambda sentences, tick: [])
+    short = SimpleNamespace(read=lambda sentences, tick: [], labels=("O",))
 
     with pytest.raises(ValueError, match="zip"):
         evaluate(short, [split("swa", ("a", "O"))])
+
+
+def test_texts_are_judged_by_macro_f1_and_accuracy():
+    """
+    Every label counts the same: two of three texts are right, and the label that is always missed weighs a third.
+    """
+    gold = {"a": "negative", "b": "neutral", "c": "positive"}
+    answers = {("a",): ("negative",), ("b",): ("neutral",), ("c",): ("neutral",)}
+    quality = evaluate(Answers(answers, TONES), [texts("swa", **gold)])["swa"]
+
+    assert quality["f1"] == pytest.approx((100 + 200 / 3 + 0) / 3)
+    assert quality["accuracy"] == pytest.approx(200 / 3)
+    assert quality["loss"] == pytest.approx(loss(3, right=2, wrong=1))
+    assert (quality["sentences"], quality["words"], len(quality["counts"])) == (3, 3, 3)
+
+
+def test_labels_of_words_have_no_accuracy():
+    """
+    Most words are outside every entity: it would be high for a model that finds nothing.
+    """
+    assert "accuracy" not in evaluate(Answers({("a",): ("O",)}), [split("swa", ("a", "O"))])["swa"]

@@ -10,7 +10,7 @@ from edgeafri import ledger
 from edgeafri.artifact import Artifact, Manifest
 from edgeafri.errors import DataError
 from edgeafri.files import Digests
-from edgeafri.ledger import FEW, Ledger, few_notes, find_oddities
+from edgeafri.ledger import FEW, Ledger, few_notes
 from edgeafri.pipeline import Event, Noted, Started, Ticked
 from edgeafri.runners.local import RUNTIME
 
@@ -106,7 +106,7 @@ def test_where_model_and_data_lie_does_not_matter(tmp_path: Path, digests: Diges
     Paths are not part of the key: a moved folder holds what it held.
     """
     count, book = Counter(), opened(tmp_path, digests)
-    request = {"do": "evaluate", "languages": ["swa"], "split": "test"}
+    request = {"do": "evaluate", "task": "ner", "languages": ["swa"], "split": "test"}
     book.measured("evaluate", artifact(), {**request, "data": str(corpus), "bundle": "/a"}, count)
     moved = corpus.rename(tmp_path / "moved")
     book.measured("evaluate", artifact(), {**request, "data": str(moved), "bundle": "/b"}, count)
@@ -120,7 +120,7 @@ def test_data_counts_by_the_content_of_the_split(split: str, made: int, tmp_path
     A corrected test sentence is evaluated again; a corrected training sentence changes no result on test.
     """
     count, book = Counter(), opened(tmp_path, digests)
-    request = {"do": "evaluate", "languages": ["swa"], "split": "test", "data": str(corpus)}
+    request = {"do": "evaluate", "task": "ner", "languages": ["swa"], "split": "test", "data": str(corpus)}
     book.measured("evaluate", artifact(), request, count)
     with (corpus / "swa" / f"{split}.txt").open("a", encoding="utf-8") as file:
         file.write("\nMombasa B-LOC\n")
@@ -160,7 +160,7 @@ def test_quality_compares_teacher_and_bundle_language_by_language(
     (corpus / "swa").mkdir()
     (corpus / "swa" / "test.txt").write_bytes((corpus / "hau" / "test.txt").read_bytes())
     monkeypatch.setattr(ledger, "ask", ask)
-    found = opened(tmp_path, digests).quality(artifact("teacher"), artifact(), corpus, ("swa", "hau"))
+    found = opened(tmp_path, digests).quality(artifact("teacher"), artifact(), corpus, ("swa", "hau"), "ner")
 
     assert found is not None
     assert (found["metric"], found["split"]) == ("entity F1", "test")
@@ -174,7 +174,7 @@ def test_without_data_there_is_no_quality(tmp_path: Path, digests: Digests):
     """
     Nothing is guessed.
     """
-    assert opened(tmp_path, digests).quality(artifact("teacher"), artifact(), None, ("swa",)) is None
+    assert opened(tmp_path, digests).quality(artifact("teacher"), artifact(), None, ("swa",), "ner") is None
 
 
 def test_what_is_odd_about_the_data_is_counted(tmp_path: Path, digests: Digests, corpus: Path):
@@ -182,16 +182,17 @@ def test_what_is_odd_about_the_data_is_counted(tmp_path: Path, digests: Digests,
     Repairs and leaked sentences are said, never silent; a second look reads them from the file.
     """
     labels = ("O", "B-PER", "I-PER", "B-LOC")
-    found = find_oddities(corpus, ("swa",), labels, tmp_path / "work", digests)
+    book = opened(tmp_path, digests)
+    found = book.findings(corpus, ("swa",), "ner", labels)
     (kept,) = (tmp_path / "work" / "measurements").iterdir()
 
     assert found.notes == ("swa dev: 1 repaired tags", "swa: 1 test sentences also stand in train")
     assert found.leaked == {"swa": 1}
-    assert find_oddities(corpus, ("swa",), labels, tmp_path / "work", digests) == found
+    assert book.findings(corpus, ("swa",), "ner", labels) == found
     kept.write_text('{"notes": ["from the file"], "leaked": {}}', "utf-8")
-    assert find_oddities(corpus, ("swa",), labels, tmp_path / "work", digests).notes == ("from the file",)
+    assert book.findings(corpus, ("swa",), "ner", labels).notes == ("from the file",)
     kept.write_text("{", "utf-8")
-    assert find_oddities(corpus, ("swa",), labels, tmp_path / "work", digests) == found
+    assert book.findings(corpus, ("swa",), "ner", labels) == found
 
 
 def test_a_test_split_with_a_tag_that_training_never_saw_is_an_error_before_any_work(
@@ -204,7 +205,7 @@ def test_a_test_split_with_a_tag_that_training_never_saw_is_an_error_before_any_
     file.write_text(file.read_text("utf-8") + "\nKitu B-FOO\n", "utf-8")
 
     with pytest.raises(DataError, match="B-FOO"):
-        find_oddities(corpus, ("swa",), None, tmp_path / "work", digests)
+        opened(tmp_path, digests).findings(corpus, ("swa",), "ner", None)
 
 
 def test_a_language_with_few_entities_is_not_judged(tmp_path: Path):
@@ -213,7 +214,7 @@ def test_a_language_with_few_entities_is_not_judged(tmp_path: Path):
     """
     few, many = [[1, 1, 1]], [[1, 1, 1]] * FEW
     before = {"swa": {"f1": 100.0, "counts": few}, "hau": {"f1": 100.0, "counts": many}}
-    quality = ledger._compared(before, before)
+    quality = ledger._compared(before, before, "ner")
 
     assert (quality["drop"]["swa"]["low"], quality["drop"]["swa"]["high"]) == (-100, 100)
     assert (quality["drop"]["hau"]["low"], quality["drop"]["hau"]["high"]) == (0, 0)
@@ -221,11 +222,41 @@ def test_a_language_with_few_entities_is_not_judged(tmp_path: Path):
     assert few_notes(quality) == ["swa: entities in test: 1, too few to judge by"]
 
 
+def test_a_language_with_few_texts_is_not_judged():
+    """
+    Where whole texts are labelled, it is texts that are few, whatever their labels.
+    """
+    few, many = [[1, 1, 1, 0, 0, 0]], [[0, 0, 0, 1, 1, 1]] * FEW
+    before = {"swa": {"f1": 100.0, "counts": few}, "hau": {"f1": 100.0, "counts": many}}
+    quality = ledger._compared(before, before, "topic")
+
+    assert (quality["metric"], quality["counted"], quality["units"]) == ("macro F1", "texts", {"swa": 1, "hau": FEW})
+    assert (quality["drop"]["swa"]["low"], quality["drop"]["swa"]["high"]) == (-100, 100)
+    assert few_notes(quality) == ["swa: texts in test: 1, too few to judge by"]
+
+
+def test_texts_that_contradict_train_are_counted(tmp_path: Path, digests: Digests):
+    """
+    AfriSenti has test texts that stand in train with another label: no model can be right about both.
+    """
+    folder = tmp_path / "corpus" / "kin"
+    folder.mkdir(parents=True)
+    for split, label in {"train": "positive", "dev": "positive", "test": "negative"}.items():
+        (folder / f"{split}.tsv").write_text(f"tweet\tlabel\nUmwanya mwiza !\t{label}\n", "utf-8")
+    labels = ("negative", "positive")
+    found = opened(tmp_path, digests).findings(folder.parent, ("kin",), "sentiment", labels)
+
+    assert found.notes == (
+        "kin: 1 test texts also stand in train",
+        "kin: 1 test texts stand in train labelled otherwise",
+    )
+
+
 def test_labels_that_the_teacher_lacks_are_an_error_before_any_work(tmp_path: Path, digests: Digests, corpus: Path):
     """
     A teacher without LOC would be scored as if it had missed every place. Nothing is kept of the failed look.
     """
     with pytest.raises(DataError, match="the model does not know the tag B-LOC"):
-        find_oddities(corpus, ("swa",), ("O", "B-PER", "I-PER"), tmp_path / "work", digests)
+        opened(tmp_path, digests).findings(corpus, ("swa",), "ner", ("O", "B-PER", "I-PER"))
 
     assert not (tmp_path / "work").exists()

@@ -1,5 +1,6 @@
 """The engine: everything is checked before any work, and a folder that looks finished is finished."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -9,9 +10,9 @@ import pytest
 
 from edgeafri import pipeline
 from edgeafri.artifact import Artifact, adopt
-from edgeafri.errors import ArtifactError, ConfigError, EdgeAfriError, StorageError, UsageError
+from edgeafri.errors import ArtifactError, ConfigError, DataError, EdgeAfriError, StorageError, UsageError
 from edgeafri.files import Digests
-from edgeafri.pipeline import Finished, Job, Started, build, folders, make, opened, plan
+from edgeafri.pipeline import Event, Finished, Job, Noted, Started, build, folders, make, opened, plan
 from edgeafri.recipe import Step
 from edgeafri.stages import menu
 
@@ -54,6 +55,11 @@ def test_a_plan_checks_the_last_step_before_the_first_works(steps: list[Step], e
 
     assert raised.value.hint.startswith(("Did you mean", "Put a step before it that gives"))
     assert method.runs == 0
+
+
+def told(events: list[Event]) -> list[tuple[str, str]]:
+    """What was told of which stage, in order, progress left out."""
+    return [(type(event).__name__, event.stage) for event in events if isinstance(event, (Started, Noted, Finished))]
 
 
 def test_keys_are_known_before_any_work(source: Artifact, tmp_path: Path, digests: Digests, method: Any):
@@ -164,6 +170,121 @@ def test_a_stage_of_its_own_makes_the_folder_asked_for(source: Artifact, tmp_pat
     with pytest.raises(StorageError, match="out: already there") as error:
         make(job, source, tmp_path / "new" / "out", digests, events.append)
     assert error.value.hint == "Choose another --out, or remove it first."
+
+
+def test_how_long_learning_takes_is_said_before_anything_starts(
+    source: Artifact, tmp_path: Path, digests: Digests, method: Any
+):
+    """
+    An hour must not be a surprise in the middle. A second learner stands on what the first makes: said at its turn.
+    """
+    jobs, events = plan([Step("trim"), Step("finetune"), Step("distill")], "torch", {}), []
+    done = build(jobs, source, tmp_path / "work", digests, events.append)
+    notes = [event.text for event in events if isinstance(event, Noted)]
+
+    assert told(events) == [
+        ("Started", "finetune"),
+        ("Noted", "finetune"),
+        ("Started", "trim"),
+        ("Finished", "trim"),
+        ("Started", "finetune"),
+        ("Finished", "finetune"),
+        ("Started", "distill"),
+        ("Noted", "distill"),
+        ("Started", "distill"),
+        ("Finished", "distill"),
+    ]
+    assert notes == [f"about 2 h from {source.id}", f"about 2 h from {done[1].artifact.id}"]
+
+
+def test_what_was_learnt_before_is_not_announced(source: Artifact, tmp_path: Path, digests: Digests, method: Any):
+    """
+    It takes no time at all; a changed step behind it is announced alone.
+    """
+    steps, events, changed = [Step("finetune"), Step("distill")], [], []
+    work = tmp_path / "work"
+    built(plan(steps, "torch", {}), source, work, digests)
+    build(plan(steps, "torch", {}), source, work, digests, events.append)
+    again = [Step("finetune"), Step("distill", {"epochs": 9})]
+    build(plan(again, "torch", {}), source, work, digests, changed.append)
+
+    assert told(events) == [(kind, stage) for stage in ("finetune", "distill") for kind in ("Started", "Finished")]
+    assert [stage for kind, stage in told(changed) if kind == "Noted"] == ["distill"]
+
+
+def test_a_stage_of_its_own_is_announced_too(source: Artifact, tmp_path: Path, digests: Digests, method: Any):
+    """
+    `edgeafri finetune` as in a build; a stage that does not learn has nothing to announce.
+    """
+    for name, announced in (("finetune", True), ("trim", False)):
+        events: list[Event] = []
+        make(plan([Step(name)], "torch", {})[0], source, tmp_path / name, digests, events.append)
+        first = [("Started", name), ("Noted", name)] if announced else []
+
+        assert told(events) == [*first, ("Started", name), ("Finished", name)]
+
+
+def test_what_cannot_be_learnt_ends_a_build_before_it_begins(
+    source: Artifact, tmp_path: Path, digests: Digests, method: Any
+):
+    """
+    The forecast reads data and model, so a missing dev split is found before the steps in front have worked.
+    """
+    method.hopeless = DataError("no dev split", "Add one.")
+    with pytest.raises(DataError, match="no dev split"):
+        built(plan([Step("trim"), Step("finetune")], "torch", {}), source, tmp_path / "work", digests)
+
+    assert method.runs == 0
+
+
+def test_a_stage_may_say_what_task_its_model_has_then(
+    source: Artifact, tmp_path: Path, digests: Digests, method: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """
+    Masked-LM training turns an ner model into one for hidden sub-words; else the task is the setting's, or stays.
+    """
+    original = method.run
+    monkeypatch.setattr(method, "run", lambda *given: {**original(*given), "task": "mask"})
+    (adapted,) = built(plan([Step("adapt-maft")], "torch", {}), source, tmp_path / "a", digests)
+    monkeypatch.setattr(method, "run", original)
+    tuned = built(
+        plan([Step("finetune", {"task": "topic"}), Step("trim")], "torch", {}), source, tmp_path / "b", digests
+    )
+
+    assert adapted.artifact.manifest.task == "mask"
+    assert [item.artifact.manifest.task for item in tuned] == ["topic", "topic"]
+
+
+@pytest.mark.parametrize(
+    ("named", "task"),
+    [
+        ({"architectures": ["XLMRobertaForMaskedLM"]}, "mask"),
+        ({"architectures": ["BertForSequenceClassification"]}, "sentiment"),
+        ({"architectures": ["XLMRobertaForTokenClassification"]}, "ner"),
+        ({"architectures": ["XLMRobertaModel"]}, "ner"),
+        ({"architectures": []}, "ner"),
+        ({"architectures": None}, "ner"),
+        ({}, "ner"),
+        ([], "ner"),
+    ],
+)
+def test_the_task_of_a_users_model_is_that_of_its_head(source: Artifact, digests: Digests, named: Any, task: str):
+    """
+    The first where several tasks have that head; ner where it has none, for a stage to give it one.
+    """
+    (source.path / "config.json").write_text(json.dumps(named), "utf-8")
+
+    assert opened(source.path, menu.stage("trim"), digests).manifest.task == task
+
+
+def test_a_corpus_and_a_broken_config_have_the_default_task(source: Artifact, data: Path, digests: Digests):
+    """
+    A corpus has no head, and what is broken is told by the stage that reads it.
+    """
+    (source.path / "config.json").write_text('{"architectures": ', "utf-8")
+
+    assert opened(source.path, menu.stage("trim"), digests).manifest.task == "ner"
+    assert opened(data, menu.stage("scratch"), digests).manifest.task == "ner"
 
 
 def test_a_source_must_be_what_the_stage_takes(source: Artifact, tmp_path: Path, digests: Digests, method: Any):

@@ -246,6 +246,26 @@ def test_the_page_says_the_verdict_in_words_and_marks_the_worst_language(documen
     assert page.count("<rect") == 1  # the worst language
 
 
+def test_a_report_on_whole_texts_speaks_of_texts(document: dict[str, Any]):
+    """
+    The metric is the document's, and what leaked were texts.
+    """
+    document["quality"] |= {"metric": "macro F1", "counted": "texts", "units": {"hau": 1000}}
+    for text in (to_markdown(document), to_html(document)):
+        assert "macro F1 on test" in text
+        assert "hau: 3 test texts also stand in train." in text
+
+
+@pytest.mark.parametrize(("seq_len", "said"), [(None, "One input takes"), (128, "One input of 128 sub-words takes")])
+def test_the_page_says_what_the_time_is_of(seq_len: int | None, said: str, document: dict[str, Any]):
+    """
+    A text may be longer than a sentence: what counts is how many sub-words were timed.
+    """
+    document["device"]["seq_len"] = seq_len
+
+    assert said in to_html(document)
+
+
 def test_the_page_asks_nothing_of_the_network(document: dict[str, Any]):
     """
     It must open in the field: no address, no script, no style sheet, no picture, no font from outside.

@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from edgeafri import tasks, teacher
+from edgeafri import teacher
 from edgeafri.artifact import Artifact
 from edgeafri.errors import HubError, ModelError, UsageError
 from edgeafri.files import Digests
 from edgeafri.pipeline import Event, Noted, Started
-from edgeafri.tasks import Task
-from edgeafri.teacher import config_of, find_teacher, head_of, labels_of
+from edgeafri.teacher import check_head, config_of, find_teacher, head_of, labels_of
 
 
 @pytest.fixture
@@ -157,17 +156,44 @@ def test_a_head_is_known_by_its_architecture(tmp_path: Path, digests: Digests, c
     assert head_of(with_config(tmp_path, digests, config), "ner") is has_head
 
 
-def test_a_head_for_another_task_is_refused(tmp_path: Path, digests: Digests, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    ("architecture", "asked", "named", "hint"),
+    [
+        ("XLMRobertaForSequenceClassification", "ner", "sentiment or topic", "Use --task sentiment or --task topic."),
+        ("XLMRobertaForTokenClassification", "topic", "ner", "Use --task ner."),
+    ],
+)
+def test_a_head_for_another_task_is_refused(
+    architecture: str, asked: str, named: str, hint: str, tmp_path: Path, digests: Digests
+):
     """
-    It would have to be thrown away: the user may have meant the other task.
+    It would have to be thrown away: the user may have meant another task, and every candidate is named.
     """
-    row = Task("topic", "topics", "ForSequenceClassification", "text-classification", "text", "macro F1")
-    monkeypatch.setattr(tasks, "TASKS", (*tasks.TASKS, row))
+    artifact = with_config(tmp_path, digests, {"architectures": [architecture]})
+
+    for look in (lambda: head_of(artifact, asked), lambda: check_head(str(artifact.path), asked)):
+        with pytest.raises(UsageError) as error:
+            look()
+        assert error.value.message == f"{artifact.path}: its head is for {named}, not for {asked}"
+        assert error.value.hint == hint
+
+
+@pytest.mark.parametrize("task", ["sentiment", "topic"])
+def test_a_text_head_serves_both_tasks_of_whole_texts(task: str, tmp_path: Path, digests: Digests):
+    """
+    Which of them it learnt only its user knows.
+    """
     artifact = with_config(tmp_path, digests, {"architectures": ["XLMRobertaForSequenceClassification"]})
 
-    with pytest.raises(UsageError, match="its head is for topic, not for ner") as error:
-        head_of(artifact, "ner")
-    assert error.value.hint == "Use --task topic."
+    assert head_of(artifact, task)
+
+
+def test_a_teacher_that_is_not_here_has_no_head_to_check_yet(tmp_path: Path):
+    """
+    A hub model is looked at when it was downloaded, a missing folder is told as one.
+    """
+    check_head("no-such-org/no-such-model", "topic")
+    check_head(str(tmp_path), "topic")
 
 
 def test_labels_are_in_the_order_of_the_head(tmp_path: Path, digests: Digests):

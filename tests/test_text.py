@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeafri.dataset import read_split
-from edgeafri.text import Word, clean, nfc, split_words, windows
+from edgeafri.text import Word, clean, nfc, split_words, windows, words_of
 
 AFRICAN = st.text(alphabet="aeọẹṣŋɓɗƙɛ́̀̃ጤናሰላم12 '’-.,:።፡\u200b\u200c\t")
 
@@ -234,3 +234,25 @@ def test_the_splitter_agrees_with_masakhaner(lab: Path, language):
 
     same = sum(words(" ".join(sentence.words)) == list(sentence.words) for sentence in sentences)
     assert same >= 0.99 * len(sentences)
+
+
+def test_words_of_a_whole_text_are_those_between_spaces():
+    """
+    Punctuation stays where it stands and what nobody sees goes; where words are labelled, the splitter has its say.
+    """
+    text = "  Cha\u200bkula kizuri, sana!\u00a0\u200b \n😀"
+
+    assert words_of(text, "text") == ["Chakula", "kizuri,", "sana!", "😀"]
+    assert words_of(text, "word") == words(text) == ["Chakula", "kizuri", ",", "sana", "!", "😀"]
+
+
+def test_a_text_typed_or_read_from_a_file_has_the_same_words(tmp_path: Path):
+    """
+    Else a bundle would be judged on other input than it gets.
+    """
+    text = "Na-eme  ọ\u0323ma,\u200b \u200b nke\u00a0ọma!"
+    (tmp_path / "ibo").mkdir()
+    (tmp_path / "ibo" / "test.tsv").write_text(f"tweet\tlabel\n{text}\tpositive\n", "utf-8")
+    (sentence,) = read_split(tmp_path, "ibo", "test", "text").sentences
+
+    assert list(sentence.words) == words_of(text, "text")

@@ -9,11 +9,14 @@ import click
 
 from edgeafri.cli.options import codes, json_option, print_json
 from edgeafri.errors import GATE_FAILED, OK, UsageError
+from edgeafri.tasks import TASKS
 
+_TASKS = ", ".join(row.name for row in TASKS if row.unit != "sub-word")
 _EPILOG = """\b
 Examples:
   edgeafri build --target rpi4
   edgeafri build --target rpi4 --teacher ./my-afriberta-ner --data ./masakhaner --lang swa,hau,yor
+  edgeafri build --target rpi4 --task sentiment --teacher ./my-tones --data ./afrisenti --lang swa,hau
   edgeafri build --target rpi4 --teacher ./my-model --data ./data --set quantize.embeddings=float32 --dry-run
 """
 
@@ -23,8 +26,12 @@ Examples:
 @click.option(
     "--teacher", default="sample", show_default=True, help="A model folder, a hub id such as org/name, or 'sample'."
 )
-@click.option("--task", default="ner", show_default=True, help="What the model does.")
-@click.option("--data", help="Labelled data: a folder with LANG/train.txt, dev.txt, test.txt, or 'sample'.")
+@click.option("--task", default="ner", show_default=True, help=f"What the model does: {_TASKS}.")
+@click.option(
+    "--data",
+    help="Labelled data: a folder with LANG/train.txt, dev.txt, test.txt for words (ner), "
+    "LANG/train.tsv, dev.tsv, test.tsv for whole texts (sentiment, topic), or 'sample'.",
+)
 @click.option(
     "--text", type=click.Path(path_type=Path), help="Raw text: a folder with LANG.txt. It tells trim what to keep."
 )

@@ -7,11 +7,16 @@ import click
 
 from edgeafri.cli.options import bundle_argument, codes, json_option, print_json, tell_sample, threads_option
 
+_HEADS = {"f1": "F1"}
+
 
 @click.command("eval", epilog="Example: edgeafri eval BUNDLE --data ./masakhaner --lang swa,hau --split test")
 @bundle_argument
 @click.option(
-    "--data", required=True, type=click.Path(path_type=Path), help="Labelled data: a folder with LANG/SPLIT.txt."
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Labelled data: a folder with LANG/SPLIT.txt for words, LANG/SPLIT.tsv for whole texts.",
 )
 @click.option(
     "--lang", default="", help="ISO 639-3 codes separated by commas; the bundle's own if not given, or 'all'."
@@ -20,7 +25,7 @@ from edgeafri.cli.options import bundle_argument, codes, json_option, print_json
 @threads_option
 @json_option
 def eval_command(bundle: Path, data: Path, lang: str, split: str, threads: int | None, as_json: bool) -> None:
-    """Entity F1 of a bundle per language, on the bundle itself."""
+    """Quality of a bundle per language, on the bundle itself: entity F1, or macro F1 and accuracy of whole texts."""
     from edgeafri.cli.console import asked
     from edgeafri.runners.local import RUNTIME
 
@@ -40,26 +45,29 @@ def eval_command(bundle: Path, data: Path, lang: str, split: str, threads: int |
         print_json(answer)
         return
     _print(answer, split)
-    for code, notes in answer["notes"].items():
-        click.echo("".join(f"note: {code} {split}: {count} {what.replace('_', ' ')}" for what, count in notes.items()))
+    for code, what, count in ((code, *note) for code, notes in answer["notes"].items() for note in notes.items()):
+        click.echo(f"note: {code} {split}: {count} {what.replace('_', ' ')}")
     tell_sample(answer)
 
 
 def _languages(bundle: Path, data: Path, lang: str) -> tuple[str, ...]:
     from edgeafri.bundle import read_config
     from edgeafri.dataset import languages_in
+    from edgeafri.tasks import task
 
     if lang == "all":
-        return languages_in(data)
+        return languages_in(data, "text" if task(read_config(bundle).task).unit == "text" else "word")
     return codes(lang) or read_config(bundle).languages
 
 
 def _print(answer: dict[str, Any], split: str) -> None:
     from edgeafri.cli.lines import table
 
-    rows = [("language", "precision", "recall", "F1", "sentences", "")]
+    texts = any("accuracy" in entry for entry in answer["quality"].values())
+    shown = ("precision", "recall", "f1", *(("accuracy",) if texts else ()), "loss")
+    rows = [["language", *(_HEADS.get(name, name) for name in shown), "texts" if texts else "sentences", ""]]
     for code, entry in answer["quality"].items():
-        numbers = [f"{entry[name]:.2f}" for name in ("precision", "recall", "f1")]
-        rows.append((code, *numbers, str(entry["sentences"]), ""))
-    rows.append(("avg", "", "", f"{answer['average_f1']:.2f}", "", ""))
-    click.echo(f"entity F1 on {split}, in points; {answer['int8_arithmetic']}\n{table(rows)}")
+        rows.append([code, *(f"{entry[name]:.2f}" for name in shown), str(entry["sentences"]), ""])
+    average = [f"{answer['average_f1']:.2f}" if name == "f1" else "" for name in shown]
+    rows.append(["avg", *average, "", ""])
+    click.echo(f"{answer['metric']} on {split}, in points; {answer['int8_arithmetic']}\n{table(rows)}")

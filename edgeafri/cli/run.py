@@ -1,4 +1,4 @@
-"""`edgeafri run`: raw text in, entities out, offline and without torch."""
+"""`edgeafri run`: raw text in, entities or a label out, offline and without torch."""
 
 import sys
 from pathlib import Path
@@ -24,7 +24,8 @@ Examples:
 def run_command(bundle: Path, text: str, threads: int | None, as_json: bool) -> None:
     """Label TEXT as a person types it; `-` reads one text a line from stdin.
 
-    Offsets are code points of your own text, start included and end excluded.
+    Entities stand with offsets in code points of your own text, start included and end excluded; the label of a whole
+    text stands with its probability.
     """
     from edgeafri.cli.console import asked
     from edgeafri.runners.local import RUNTIME
@@ -64,6 +65,9 @@ def _lines() -> list[str]:
 def _print(result: dict[str, Any], several: bool) -> None:
     if several:
         click.echo(result["text"])
+    if "label" in result:
+        click.echo("  no words, no label" if result["label"] is None else f"  {result['label']}  {result['score']:.2f}")
+        return
     if not result["entities"]:
         click.echo("  no entities")
     for item in result["entities"]:

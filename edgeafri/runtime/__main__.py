@@ -10,9 +10,10 @@ from edgeafri.dataset import check_labels, read_split
 from edgeafri.evaluate import evaluate
 from edgeafri.probe import bench, sentence_of
 from edgeafri.progress import Tick
-from edgeafri.runtime.engine import Engine, find_entities, open_engine
+from edgeafri.runtime.engine import Engine, answer, open_engine
 from edgeafri.session import int8_arithmetic
-from edgeafri.text import split_words
+from edgeafri.tasks import task
+from edgeafri.text import words_of
 from edgeafri.worker import serve
 
 _CHUNK = 256
@@ -24,9 +25,7 @@ def run(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
     texts = list(request["texts"])
     results: list[dict[str, Any]] = []
     for start in range(0, len(texts), _CHUNK):
-        chunk = texts[start : start + _CHUNK]
-        found = find_entities(engine, chunk)
-        results += [{"text": text, "entities": items} for text, items in zip(chunk, found, strict=True)]
+        results += answer(engine, texts[start : start + _CHUNK])
         tick(len(results), len(texts))
     return {"bundle_id": engine.artifact.id, "sample": engine.config.sample, "results": results}
 
@@ -52,15 +51,16 @@ def verify(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
 
 
 def measure_quality(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
-    """Entity F1 per language on a split of labelled data."""
+    """Quality per language on a split of labelled data, by the metric of the bundle's task."""
     engine = _engine(request)
-    splits = [read_split(Path(request["data"]), code, request["split"]) for code in request["languages"]]
+    unit = engine.predictor.encoder.unit
+    splits = [read_split(Path(request["data"]), code, request["split"], unit) for code in request["languages"]]
     for split in splits:
         check_labels(split, engine.config.labels)
     quality = evaluate(engine.predictor, splits, tick)
     said = {"bundle_id": engine.artifact.id, "sample": engine.config.sample, "int8_arithmetic": int8_arithmetic()}
     notes = {split.language: dict(split.notes) for split in splits if split.notes}
-    return {**said, "quality": quality, "notes": notes}
+    return {**said, "metric": task(engine.config.task).metric, "quality": quality, "notes": notes}
 
 
 def measure_speed(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def _engine(request: Mapping[str, Any]) -> Engine:
 
 
 def _differences(engine: Engine, golden: Golden) -> list[str]:
-    words = [word.text for word in split_words(golden.text)]
+    words = words_of(golden.text, engine.predictor.encoder.unit)
     ids = [row.ids for row in engine.predictor.encoder.rows([words])]
     if ids != [golden.ids]:
         return [f"{golden.language}: other sub-word ids for '{golden.text}'"]

@@ -4,16 +4,19 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
 
 from edgeafri.artifact import Artifact, load
 from edgeafri.bundle import GRAPH, TOKENIZER, BundleConfig, read_config
 from edgeafri.errors import ArtifactError
 from edgeafri.files import Digests
 from edgeafri.metrics import entities
-from edgeafri.predict import Encoder, Labelled, Predictor
+from edgeafri.predict import Encoder, Labelled, Predictor, Reading
 from edgeafri.session import forward, open_session
-from edgeafri.text import Word, split_words
+from edgeafri.tasks import task
+from edgeafri.text import Word, split_words, words_of
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,25 @@ def open_engine(path: Path, threads: int | None = None, fresh: bool = False) -> 
     return _opened(artifact, config, count)
 
 
+def answer(engine: Engine, texts: list[str]) -> list[dict[str, Any]]:
+    """What the bundle says of raw texts, each beside its text: its entities, or its label."""
+    if engine.predictor.encoder.unit == "text":
+        return [{"text": text, **found} for text, found in zip(texts, classify(engine, texts), strict=True)]
+    return [{"text": text, "entities": found} for text, found in zip(texts, find_entities(engine, texts), strict=True)]
+
+
 def find_entities(engine: Engine, texts: list[str]) -> list[list[dict[str, Any]]]:
     """The entities of raw texts: label, the user's own characters, offsets in code points of the user's text, score."""
     words = [split_words(text) for text in texts]
     labelled = engine.predictor.label([[word.text for word in line] for line in words])
     return [_entities(*triple) for triple in zip(texts, words, labelled, strict=True)]
+
+
+def classify(engine: Engine, texts: list[str]) -> list[dict[str, Any]]:
+    """The label of raw texts, its probability, and that of every label; no label where a text has no words."""
+    words = [words_of(text, "text") for text in texts]
+    readings = engine.predictor.read(words)
+    return [_class(reading, engine.config.labels, bool(line)) for reading, line in zip(readings, words, strict=True)]
 
 
 def _opened(artifact: Artifact, config: BundleConfig, threads: int) -> Engine:
@@ -54,8 +71,9 @@ def _opened(artifact: Artifact, config: BundleConfig, threads: int) -> Engine:
     tokenizer = Tokenizer.from_file(str(artifact.path / TOKENIZER))
     session = open_session(artifact.path / GRAPH, threads)
     load_ms = (time.perf_counter() - began) * 1000
-    encoder = Encoder(tokenizer, config.frame, config.max_tokens)
-    # One sentence at a time: int8 activations take their scale from the whole batch, so neighbours would matter.
+    unit: Literal["word", "text"] = "text" if task(config.task).unit == "text" else "word"
+    encoder = Encoder(tokenizer, config.frame, config.max_tokens, unit)
+    # One input at a time: int8 activations take their scale from the whole batch, so neighbours would matter.
     return Engine(artifact, config, Predictor(encoder, config.labels, forward(session), batch=1), threads, load_ms)
 
 
@@ -70,3 +88,13 @@ def _entities(text: str, words: list[Word], labelled: Labelled) -> list[dict[str
         }
         for kind, first, last in sorted(entities(labelled.labels), key=lambda entity: entity[1])
     ]
+
+
+def _class(reading: Reading, labels: tuple[str, ...], has_words: bool) -> dict[str, Any]:
+    if not has_words:
+        return {"label": None, "score": None, "labels": {}}
+    shares = np.exp(reading.logits[0] - reading.logits[0].max())
+    shares /= shares.sum()
+    found = {label: round(float(share), 4) for label, share in zip(labels, shares, strict=True)}
+    best = labels[int(shares.argmax())]
+    return {"label": best, "score": found[best], "labels": found}

@@ -10,13 +10,18 @@ import pytest
 
 from edgeafri.errors import ArtifactError
 from edgeafri.predict import Labelled
-from edgeafri.runtime.engine import find_entities, open_engine
+from edgeafri.runtime.engine import answer, classify, find_entities, open_engine
 from edgeafri.text import nfc, split_words
 
 
 @pytest.fixture
 def engine(bundle):
     return open_engine(bundle, threads=1)
+
+
+@pytest.fixture
+def classifier(text_bundle):
+    return open_engine(text_bundle, threads=1)
 
 
 def labelling(engine, *labels, scores=None):
@@ -177,3 +182,57 @@ def test_a_bundle_works_where_it_is_moved(bundle, tmp_path, engine):
     assert find_entities(open_engine(moved, 1), ["Juma alizuru Mombasa"]) == find_entities(
         engine, ["Juma alizuru Mombasa"]
     )
+
+
+def test_a_text_has_one_label_and_the_probability_of_every_label(classifier):
+    """
+    The label is the most probable one; rounded to four places, the probabilities sum to one.
+    """
+    found = answer(classifier, ["Rais Amina 30", "Juma alizuru 31"])
+
+    assert [item["text"] for item in found] == ["Rais Amina 30", "Juma alizuru 31"]
+    assert [item["label"] for item in found] == ["negative", "neutral"]
+    for item in found:
+        assert list(item["labels"]) == ["negative", "neutral", "positive"]
+        assert item["score"] == item["labels"][item["label"]] == max(item["labels"].values())
+        assert sum(item["labels"].values()) == pytest.approx(1, abs=2e-4)  # four places, three labels
+
+
+def test_words_of_a_text_are_those_between_spaces(classifier):
+    """
+    Composed, without what nobody sees, punctuation where it was typed: as a published classifier reads a text.
+    """
+    seen = []
+    read = classifier.predictor.read
+    planted = dataclasses.replace(
+        classifier, predictor=SimpleNamespace(read=lambda words: seen.extend(words) or read(words))
+    )
+    classify(planted, [unicodedata.normalize("NFD", "Ọ̀ṣun,  A\u200bdé!\n")])
+
+    assert seen == [[nfc("Ọ̀ṣun,"), nfc("Adé!")]]
+
+
+def test_whole_texts_do_not_change_each_other(classifier):
+    """
+    One at a time, as entities are found.
+    """
+    texts = ["Rais Amina 30", "Mombasa Jumatatu " * 20, "Bala"]
+
+    assert classify(classifier, texts) == [classify(classifier, [text])[0] for text in texts]
+
+
+def test_of_a_long_text_the_beginning_is_read(classifier):
+    """
+    What stands behind the longest input changes nothing, and a text of any length has a label.
+    """
+    text = "Juma alizuru " * 40
+
+    assert classify(classifier, [text]) == classify(classifier, [text + "Rais Amina " * 1000])
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\n", "\u200b\ufeff"])
+def test_a_text_without_words_has_no_label(classifier, text):
+    """
+    A model would name one all the same.
+    """
+    assert classify(classifier, [text, "Juma"])[0] == {"label": None, "score": None, "labels": {}}

@@ -4,15 +4,18 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from seqeval.metrics import f1_score, precision_score, recall_score
+from sklearn.metrics import accuracy_score
+from sklearn.metrics import f1_score as macro_f1
 
 from edgeafri.dataset import read_split
 from edgeafri.errors import ArtifactError, DataError, UsageError
 from edgeafri.progress import silent
 from edgeafri.runners.local import RUNTIME, ask
 from edgeafri.runtime import __main__ as runtime
-from edgeafri.runtime.engine import open_engine
+from edgeafri.runtime.engine import classify, open_engine
 
 FILES = ("bundle.json", "card.md", "golden.jsonl", "manifest.json", "model.onnx", "tokenizer.json")
 BENCH_KEYS = [
@@ -165,6 +168,7 @@ def test_quality_equals_seqeval(bundle, data):
     predictor = open_engine(bundle).predictor
 
     assert list(answer["quality"]) == ["hau", "swa"]
+    assert answer["metric"] == "entity F1"
     for code, entry in answer["quality"].items():
         split = read_split(data, code, "test")
         gold = [list(sentence.tags) for sentence in split.sentences]
@@ -173,6 +177,52 @@ def test_quality_equals_seqeval(bundle, data):
         assert entry["precision"] == pytest.approx(100 * precision_score(gold, found))
         assert entry["recall"] == pytest.approx(100 * recall_score(gold, found))
         assert (entry["sentences"], entry["words"]) == (4, sum(map(len, gold)))
+
+
+def test_quality_of_texts_equals_scikit_learns(text_bundle, texts):
+    """
+    Macro F1, accuracy and loss of the bundle's own answers, language by language, on the texts of .tsv files.
+    """
+    request = {"bundle": str(text_bundle), "data": str(texts), "languages": ["hau", "swa"], "split": "test"}
+    answer = runtime.measure_quality(request, silent)
+    engine = open_engine(text_bundle)
+
+    assert answer["metric"] == "macro F1"
+    for code, entry in answer["quality"].items():
+        sentences = read_split(texts, code, "test", "text").sentences
+        gold = [item.tags[0] for item in sentences]
+        found = classify(engine, [" ".join(item.words) for item in sentences])
+        labels = [item["label"] for item in found]
+        assert entry["f1"] == pytest.approx(100 * macro_f1(gold, labels, average="macro"))
+        assert entry["accuracy"] == pytest.approx(100 * accuracy_score(gold, labels))
+        # Probabilities have four places; the smallest here is about 0.01, so its logarithm is good to 0.005.
+        assert entry["loss"] == pytest.approx(
+            np.mean([-np.log(item["labels"][label]) for item, label in zip(found, gold, strict=True)]), abs=5e-3
+        )
+        assert entry["sentences"] == 12
+
+
+def test_a_bundle_for_texts_verifies_and_is_timed(text_bundle):
+    """
+    Golden texts carry one label; the timing is that of any bundle.
+    """
+    verified_answer = verified(text_bundle)
+
+    assert (verified_answer["passed"], verified_answer["differences"]) == (True, [])
+    assert min(verified_answer["golden"].values()) > 0
+    assert list(benched(text_bundle)) == BENCH_KEYS
+
+
+def test_quality_of_texts_with_unknown_labels_is_refused(text_bundle, tmp_path):
+    """
+    The file and the label are named.
+    """
+    (tmp_path / "swa").mkdir()
+    (tmp_path / "swa" / "test.tsv").write_text("tweet\tlabel\nJuma\tmixed\n", "utf-8")
+    request = {"bundle": str(text_bundle), "data": str(tmp_path), "languages": ["swa"], "split": "test"}
+
+    with pytest.raises(DataError, match=r"swa/test\.tsv: the model does not know the label mixed"):
+        runtime.measure_quality(request, silent)
 
 
 def test_quality_of_unknown_labels_is_refused(bundle, tmp_path):
