@@ -17,6 +17,7 @@ _COMMANDS = {
     "verify": "verify",
     "eval": "evaluate",
     "bench": "bench",
+    "study": "study",
     "convert": "convert",
     "doctor": "doctor",
     "stages": "listing",

@@ -11,9 +11,9 @@ Facts = Mapping[str, Any]
 
 def event_line(event: Finished | Noted) -> str:
     """What ended, what came of it, and how long it took."""
-    took = "reused" if event.reused else f"{event.seconds:.1f} s"
+    took = "reused" if event.reused else f"{event.seconds:.1f} s" if event.seconds else ""
     text = fact_line(event.stage, event.artifact.manifest.facts) if isinstance(event, Finished) else event.text
-    return f"{event.stage:<18} {text:<66} {took:>8}"
+    return f"{event.stage:<18} {text:<66} {took:>8}".rstrip()
 
 
 def fact_line(stage: str, facts: Facts) -> str:
@@ -70,9 +70,17 @@ def _trim(facts: Facts) -> str:
     return f"{tokens}, {facts['parameters_before'] / 1e6:.1f} -> {facts['parameters'] / 1e6:.1f} million parameters"
 
 
+def _distill(facts: Facts) -> str:
+    size = f"{facts['parameters_before'] / 1e6:.1f} -> {facts['parameters'] / 1e6:.1f} million parameters"
+    score = f"dev F1 {facts['dev_f1_average']:.2f}" if "dev_f1" in facts else f"loss {facts['dev_loss']:.2f}"
+    return f"{size}, {score}"
+
+
 _FACTS: dict[str, Callable[[Facts], str]] = {
     "scratch": lambda facts: f"{facts['vocabulary']:,} tokens, {facts['parameters'] / 1e6:.1f} million parameters",
     "finetune": lambda facts: f"{facts['train_sentences']:,} sentences, dev F1 {facts['dev_f1_average']:.2f}",
+    "adapt-maft": lambda facts: f"{facts['inputs']:,} lines, loss {facts['dev_loss']:.2f} on lines held back",
+    "distill": _distill,
     "trim": _trim,
     "export-onnx": lambda facts: f"opset {facts['opset']}, logits within {facts['max_logit_difference']:.1g} of torch",
     "optimize": lambda facts: f"{facts['nodes_before']} -> {facts['nodes']} nodes",

@@ -14,6 +14,8 @@ from edgeafri.stages.menu import MENU, Stage, stage
 _EXAMPLES = {
     "trim": " --languages swa,hau --text ./raw",
     "finetune": " --languages swa,hau --data ./masakhaner",
+    "adapt-maft": " --languages swa,hau --text ./raw",
+    "distill": " --languages swa,hau --data ./masakhaner --layers 3 --hidden 128",
     "bundle": " --languages swa,hau",
 }
 _SOURCES = {"corpus": "a folder of labelled data", "torch": "a model folder", "onnx": "an ONNX artifact"}

@@ -1,0 +1,157 @@
+"""The distillation grid (Awobade et al. 2024, Tables 1 and 2): small students of several shapes, taught in two ways.
+
+Task-agnostic: a masked-LM teacher teaches a student on raw text, and the student is fine-tuned. Task-specific: the
+fine-tuned teacher teaches that student on the task. Beside them the same student without any teacher: the same first
+weights, learnt from the labels alone.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeafri.artifact import Artifact
+from edgeafri.dataset import languages_in
+from edgeafri.files import Digests
+from edgeafri.metrics import average_drop, drop
+from edgeafri.pipeline import Tell
+from edgeafri.studies import papers
+from edgeafri.studies.study import Bench, Order, Quality, graph_mb, masked_teacher, parameters, read_grid
+from edgeafri.studies.table import Column, Spread, Table, spread
+
+TASK = "ner"
+ALONE, AGNOSTIC, SPECIFIC = "no teacher", "task-agnostic", "task-specific"
+
+
+@dataclass(frozen=True)
+class Taught:
+    """The students of one strategy and one shape, a seed each."""
+
+    strategy: str
+    layers: int
+    heads: int
+    million_parameters: float
+    graph_mb: float
+    quality: tuple[Quality, ...]
+
+
+def run(order: Order, digests: Digests, tell: Tell) -> list[Table]:
+    """Make every student with every seed, measure all through the runtime, and put them beside the paper's figures."""
+    grid, bench = read_grid("distillation", order.grid), Bench(order, TASK, digests, tell)
+    teacher = bench.teacher()
+    whole = bench.bundle(teacher, order.languages)
+    known = bench.quality(whole, order.languages)
+    students = [taught for shape in grid["shapes"] for taught in _taught(bench, teacher, shape, grid)]
+    first = ("teacher", parameters(teacher) / 1e6, graph_mb(whole), known)
+    return [quality_table(order, first, students), gain_table(order, students), paper_table()]
+
+
+def languages_of(data: Path) -> tuple[str, ...]:
+    """All languages of the data."""
+    return languages_in(data)
+
+
+def quality_table(order: Order, teacher: tuple[str, float, float, Quality], students: Sequence[Taught]) -> Table:
+    """A row a student: F1 per language and on average over the seeds; the teacher first."""
+    name, size, file, known = teacher
+    cells = _f1((known,), order.languages)
+    rows: list[dict[str, Any]] = [{"strategy": name, "parameters": size, "graph_mb": file, **cells}]
+    whole = cells["avg"].mean
+    for student in students:
+        cells = _f1(student.quality, order.languages)
+        row = {"strategy": student.strategy, "layers": student.layers, "heads": student.heads}
+        row |= {"parameters": student.million_parameters, "graph_mb": student.graph_mb}
+        rows.append({**row, **cells, "kept": 100 * cells["avg"].mean / whole})
+    notes = (
+        "Entity F1 on test, in points, of float32 bundles through the runtime; mean and standard deviation over "
+        f"the seeds {', '.join(str(seed) for seed in order.seeds)}.",
+        "no teacher: the same first weights and epochs, learnt from the labels alone.",
+    )
+    columns = (*_HEAD, *(Column(code, code) for code in order.languages), *_TAIL)
+    return Table("distillation-grid", "Students", columns, tuple(rows), notes)
+
+
+def gain_table(order: Order, students: Sequence[Taught]) -> Table:
+    """What a teacher adds: each student against the same one without a teacher, paired, first seed."""
+    alone = {(item.layers, item.heads): item.quality[0] for item in students if item.strategy == ALONE}
+    rows = []
+    for student in (item for item in students if item.strategy != ALONE):
+        ours, theirs = student.quality[0], alone[student.layers, student.heads]
+        for code in (*order.languages, "avg"):
+            codes = order.languages if code == "avg" else (code,)
+            found = _gain(theirs, ours, codes)
+            row = {"strategy": student.strategy, "layers": student.layers, "heads": student.heads, "lang": code}
+            rows.append({**row, "gain": -found.value, "low": -found.high, "high": -found.low})
+    note = (
+        f"F1 points over the same student without a teacher, paired bootstrap interval (95 %), seed {order.seeds[0]}."
+    )
+    columns = (*_HEAD[:3], Column("lang", "language"), *_GAIN)
+    return Table("distillation-gain", "What the teacher adds", columns, tuple(rows), (note,))
+
+
+def paper_table() -> Table:
+    """The paper's Table 1 and its teachers, in the same layout."""
+    codes = tuple(papers.teachers()[0].f1)
+    average = {item.name: item.average for item in papers.teachers()}
+    rows: list[dict[str, Any]] = [
+        {"strategy": "teacher", "teacher": item.name, "layers": item.layers, "heads": item.heads}
+        | {"parameters": item.million_parameters, **item.f1, "avg": item.average}
+        for item in papers.teachers()
+    ]
+    rows += [
+        {"strategy": item.strategy, "teacher": item.teacher, "layers": item.layers, "heads": item.heads}
+        | {"parameters": item.million_parameters, **item.f1, "avg": item.average}
+        | {"kept": 100 * item.average / average[item.teacher]}
+        for item in papers.distillation()
+    ]
+    columns = (_HEAD[0], Column("teacher", "teacher"), *_HEAD[1:4], *(Column(code, code) for code in codes), *_TAIL)
+    source = papers.source("distillation")
+    notes = (f"{source.paper}, {source.url}, {source.where}.", *source.notes)
+    return Table("distillation-paper", "The paper's figures", columns, tuple(rows), notes)
+
+
+def _taught(bench: Bench, teacher: Artifact, shape: Mapping[str, int], grid: Mapping[str, Any]) -> Iterator[Taught]:
+    """The three strategies at one shape. Task-specific students start where the agnostic ones were left."""
+    masked = masked_teacher(bench, grid["masked teacher"])
+    agnostic = bench.make("distill", masked, grid["agnostic"], mode="agnostic", **shape)
+    seeds = bench.order.seeds
+    labels = {"mode": "task", "soft": 0.0, "hard": 1.0, "text": None, **shape}
+    alone = [bench.make("distill", teacher, {**grid["student"], **labels}, seed=seed) for seed in seeds]
+    yield _measured(bench, ALONE, shape, alone)
+    tuned = [bench.make("finetune", agnostic, grid["student"], seed=seed) for seed in seeds]
+    yield _measured(bench, AGNOSTIC, shape, tuned)
+    more = {**grid["student"], **grid["specific"], "teacher": teacher.path, "mode": "task"}
+    specific = [bench.make("distill", agnostic, more, seed=seed) for seed in seeds]
+    yield _measured(bench, SPECIFIC, shape, specific)
+
+
+def _measured(bench: Bench, strategy: str, shape: Mapping[str, int], models: Sequence[Artifact]) -> Taught:
+    languages = bench.order.languages
+    bundles = [bench.bundle(model, languages) for model in models]
+    quality = tuple(bench.quality(bundle, languages) for bundle in bundles)
+    size = parameters(models[0]) / 1e6
+    return Taught(strategy, shape["layers"], shape["heads"], size, graph_mb(bundles[0]), quality)
+
+
+def _f1(found: Sequence[Quality], languages: Sequence[str]) -> dict[str, Spread]:
+    cells = {code: spread([quality[code]["f1"] for quality in found]) for code in languages}
+    means = [sum(quality[code]["f1"] for code in languages) / len(languages) for quality in found]
+    return {**cells, "avg": spread(means)}
+
+
+def _gain(reference: Quality, candidate: Quality, codes: Sequence[str]) -> Any:
+    before, after = ({code: np.array(side[code]["counts"]) for code in codes} for side in (reference, candidate))
+    return drop(before[codes[0]], after[codes[0]]) if len(codes) == 1 else average_drop(before, after)
+
+
+_HEAD = (
+    Column("strategy", "strategy"),
+    Column("layers", "layers"),
+    Column("heads", "heads"),
+    Column("parameters", "parameters", "million"),
+    Column("graph_mb", "graph", "MB"),
+)
+_TAIL = (Column("avg", "avg"), Column("kept", "kept", "%", 1))
+_GAIN = (Column("gain", "gain"), Column("low", "from"), Column("high", "to"))

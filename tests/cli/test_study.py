@@ -1,0 +1,37 @@
+"""`edgeafri study`: what is asked wrongly is said before any work."""
+
+import pytest
+
+from edgeafri.cli import run
+
+ASKED = ["--teacher", "nowhere", "--data", "nowhere", "--text", "nowhere", "--out", "out"]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--seeds", "one"], "--seeds: not a list of whole numbers"),
+        (["--grid", "smoky", "--lang", "swa"], "study comet: there is no grid 'smoky'"),
+        (["--lang", "swa"], "nowhere"),
+    ],
+)
+def test_a_wrong_order_ends_before_work(more, message, capsys, tmp_path, monkeypatch):
+    """
+    The message names what is wrong, the next step follows, and nothing was written.
+    """
+    monkeypatch.chdir(tmp_path)
+    code = run(["study", "comet", *ASKED, *more])
+    said = capsys.readouterr().err
+
+    assert code in (2, 4)
+    assert message in said
+    assert "next: " in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_study_is_refused(capsys):
+    """
+    The known ones are named.
+    """
+    assert run(["study", "rocket", *ASKED]) == 2
+    assert "'comet'" in capsys.readouterr().err

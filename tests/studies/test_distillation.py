@@ -1,0 +1,97 @@
+"""The distillation grid: rows over seeds, what a teacher adds, the paper's table in the same layout; a run that resumes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeafri.files import Digests
+from edgeafri.metrics import scores
+from edgeafri.pipeline import Finished, Noted
+from edgeafri.studies import distillation
+from edgeafri.studies.distillation import AGNOSTIC, ALONE, SPECIFIC, Taught, gain_table, paper_table, quality_table
+from edgeafri.studies.study import Order
+
+CODES = ("swa", "hau")
+
+
+def order(**changed) -> Order:
+    values = {
+        "teacher": "teacher",
+        "data": Path(),
+        "text": Path(),
+        "languages": CODES,
+        "grid": "smoke",
+        "seeds": (1, 3),
+        "work": Path(),
+        "out": Path(),
+        "command": "edgeafri study distillation",
+    }
+    return Order(**{**values, **changed})
+
+
+def quality(correct: int) -> dict:
+    """Both languages with so many of ten entities found."""
+    counts = np.array([[1, 1, 1]] * correct + [[0, 1, 1]] * (10 - correct))
+    return {code: {"f1": scores(counts).f1, "counts": counts.tolist()} for code in CODES}
+
+
+def taught(strategy: str, *correct: int) -> Taught:
+    return Taught(strategy, 2, 4, 8.1, 32.5, tuple(quality(count) for count in correct))
+
+
+def test_a_row_is_a_mean_over_seeds():
+    """
+    Mean and deviation per language and on average, and the share of the teacher's average.
+    """
+    table = quality_table(order(), ("teacher", 10.9, 43.8, quality(10)), [taught(SPECIFIC, 8, 6)])
+
+    assert table.rows[0]["avg"].mean == 100
+    assert (table.rows[1]["swa"].mean, table.rows[1]["swa"].count) == (70, 2)
+    assert table.rows[1]["swa"].deviation == pytest.approx(14.142, abs=1e-3)
+    assert table.rows[1]["kept"] == pytest.approx(70)
+
+
+def test_the_gain_is_over_the_same_student_without_a_teacher():
+    """
+    Per language and on average, with the interval around it; more entities found is a gain above 0.
+    """
+    table = gain_table(order(), [taught(ALONE, 6, 6), taught(AGNOSTIC, 7, 7), taught(SPECIFIC, 5, 5)])
+    gains = {(row["strategy"], row["lang"]): row for row in table.rows}
+
+    assert len(gains) == 6
+    assert gains[AGNOSTIC, "avg"]["gain"] == pytest.approx(10)
+    assert gains[SPECIFIC, "swa"]["gain"] == pytest.approx(-10)
+    assert all(row["low"] <= row["gain"] <= row["high"] for row in table.rows)
+
+
+def test_the_papers_table_has_teachers_and_students():
+    """
+    Two teachers, and four shapes of each in both strategies.
+    """
+    table = paper_table()
+
+    assert len(table.rows) == 2 + 16
+    assert {row["strategy"] for row in table.rows} == {"teacher", AGNOSTIC, SPECIFIC}
+
+
+@pytest.mark.slow
+def test_a_study_is_made_once(teacher_folder, data, tmp_path):
+    """
+    The smallest grid from teacher to tables; the second time everything is reused and the tables are the same.
+    """
+    text = tmp_path / "text"
+    text.mkdir()
+    for code, line in (("swa", "Rais Amina Juma alizuru Mombasa Jumatatu"), ("hau", "Gwamna Bala ya je Kano ranar Litinin")):
+        (text / f"{code}.txt").write_text("".join(f"{line} {number} .\n" for number in range(60)), "utf-8")
+    asked = order(teacher=str(teacher_folder), data=data, text=text, seeds=(1,), work=tmp_path / "work")
+    again: list = []
+    with Digests(tmp_path / "digests.json") as digests:
+        first = distillation.run(asked, digests, lambda event: None)
+        second = distillation.run(asked, digests, again.append)
+    ended = [event for event in again if isinstance(event, Finished | Noted)]
+
+    assert ended
+    assert all(event.reused for event in ended)
+    assert first == second
+    assert [row["strategy"] for row in first[0].rows] == ["teacher", *(ALONE, AGNOSTIC, SPECIFIC) * 2]
