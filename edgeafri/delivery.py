@@ -88,9 +88,10 @@ def check(order: Order, digests: Digests, tell: Tell) -> Checked:
     sample = SAMPLE in (order.teacher, order.data)
     jobs = pipeline.plan(steps, "torch", {**given, "sample": sample})
     notes = [f"the teacher has no head for {order.task}: finetune goes first"] if headless else []
-    if data is None and any(job.stage.name == "finetune" for job in jobs):
+    learners = [job.stage.name for job in jobs if job.stage.resumable]
+    if data is None and learners:
         raise UsageError(
-            "there is no labelled data to fine-tune on",
+            f"there is no labelled data for {learners[0]} to learn from",
             "Add --data DIR with a train and a dev file for every language.",
         )
     return Checked(order, profile, recipe, steps, data, languages, source, jobs, tuple(notes))

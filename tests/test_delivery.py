@@ -114,7 +114,7 @@ def test_an_encoder_without_data_has_nothing_to_learn_from(encoder_folder: Path,
     code = run(["build", "--target", "rpi4", "--task", "topic", *given])
 
     assert code == 2
-    assert "there is no labelled data to fine-tune on\n  next: Add --data DIR" in capfd.readouterr().err
+    assert "there is no labelled data for finetune to learn from\n  next: Add --data DIR" in capfd.readouterr().err
 
 
 def test_a_recipe_that_fine_tunes_does_it_once(planned, tmp_path: Path):

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer, normalizers
 from edgeafri import __version__
 from edgeafri.artifact import Artifact
 from edgeafri.bundle import CARD, GRAPH, TOKENIZER, BundleConfig, Golden, write_config, write_golden
+from edgeafri.dataset import Unit
 from edgeafri.errors import ModelError
 from edgeafri.languages import golden, language
 from edgeafri.predict import Encoder, Predictor
@@ -70,7 +71,7 @@ def normalized_tokenizer(folder: Path) -> Tokenizer:
 
 
 def choose_golden(config: BundleConfig, settings: Bundle, folder: Path) -> tuple[list[Golden], dict[str, int]]:
-    """Per language the first sentences, those with entities before others, whose every label is decided by the margin.
+    """Per language the first sentences, the telling ones before others, whose every label is decided by the margin.
 
     Also how many were offered.
     """
@@ -81,8 +82,7 @@ def choose_golden(config: BundleConfig, settings: Bundle, folder: Path) -> tuple
     for code in config.languages:
         candidates = [found for text in golden(code) if (found := _golden(predictor, code, text, settings.margin))]
         offered[code] = len(golden(code))
-        candidates.sort(key=lambda item: set(item.labels) == {"O"})
-        chosen += candidates[: settings.golden]
+        chosen += _telling_first(candidates, encoder.unit)[: settings.golden]
     return chosen, offered
 
 
@@ -117,6 +117,14 @@ def _golden(predictor: Predictor, code: str, text: str, margin: float) -> Golden
     if len(rows) != 1 or min(labelled.margins, default=0) < margin:
         return None
     return Golden(code, text, rows[0].ids, labelled.labels)
+
+
+def _telling_first(items: list[Golden], unit: Unit) -> list[Golden]:
+    """In order, but first those that verify more: with an entity, or with a label that no text before them has."""
+    if unit == "word":
+        return sorted(items, key=lambda item: set(item.labels) == {"O"})
+    first = {item.labels: item for item in reversed(items)}
+    return sorted(items, key=lambda item: first[item.labels] is not item)
 
 
 def _config(source: Artifact, settings: Bundle, graph: onnx.ModelProto) -> BundleConfig:

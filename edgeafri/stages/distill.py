@@ -23,7 +23,7 @@ from edgeafri.stages.kept import Kept, Kind, Top, bytes_of, kinds_of
 from edgeafri.stages.lessons import PROJECTION, Lesson, lesson_of, temperature_of
 from edgeafri.stages.menu import Distill
 from edgeafri.stages.rows import Masks, Row, Rows
-from edgeafri.stages.signals import Signals, Teacher, live
+from edgeafri.stages.signals import Signals, Teacher, live, remembering
 from edgeafri.stages.student import Shape, check_shape, new_student, parameters, shape_of
 from edgeafri.stages.training import Batch, Course, Judge, expected, train, used_precision
 from edgeafri.tasks import Task, tasks_of
@@ -78,7 +78,8 @@ def run(source: Artifact, settings: Distill, out: Path, tick: Tick) -> Mapping[s
 def forecast(source: Artifact, settings: Distill) -> str:
     """How long it will take on this machine, and what the teacher's answers take on disk."""
     ready = prepare(source, settings)
-    said = expected(ready.pair.student, _course(ready, ready.teacher), settings)
+    teacher = remembering(ready.teacher) if ready.kept else ready.teacher
+    said = expected(ready.pair.student, _course(ready, teacher), settings)
     size = bytes_of(ready.kept, ready.rows) / 1e6
     return f"{said}; teacher's answers {size:,.1f} MB on disk" if ready.kept else said
 

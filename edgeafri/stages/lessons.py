@@ -59,11 +59,15 @@ def temperature_of(settings: Distill) -> float:
 
 def _task(settings: Distill, student: Shape, teacher: Shape) -> Lesson:
     """Soft targets of a fine-tuned teacher; with `hard` true labels, with `match` hidden states by TinyBERT's map."""
+    if not (settings.soft or settings.hard or settings.match):
+        raise ConfigError("distill: 'soft', 'hard' and 'match' are all 0, so nothing is learnt", "Give one a weight.")
     pairs = layer_map(student.layers, teacher.layers) if settings.match else ()
     temperature = temperature_of(settings)
 
     def compare(model: Any, ours: Signals, theirs: Signals, batch: Batch) -> Tensor:
-        loss = settings.soft * _soft(ours, theirs, temperature)
+        loss = ours["answers"].new_zeros(())
+        if settings.soft:
+            loss = loss + settings.soft * _soft(ours, theirs, temperature)
         if settings.hard:
             loss = loss + settings.hard * losses.hard_targets(ours["answers"], batch["targets"])
         for place in range(len(pairs)):
@@ -71,7 +75,8 @@ def _task(settings: Distill, student: Shape, teacher: Shape) -> Lesson:
             loss = loss + settings.match * losses.hidden(states, _real(theirs[f"hidden{place}"], batch))
         return loss
 
-    of_student, of_teacher = (Wanted(answers=True, hidden=tuple(pair[side] for pair in pairs)) for side in (0, 1))
+    ours, theirs = (tuple(pair[side] for pair in pairs) for side in (0, 1))
+    of_student, of_teacher = Wanted(answers=True, hidden=ours), Wanted(answers=bool(settings.soft), hidden=theirs)
     return Lesson(of_teacher, of_student, compare, bool(pairs) and student.hidden != teacher.hidden)
 
 

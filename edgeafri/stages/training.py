@@ -18,6 +18,7 @@ from torch.utils.data import Sampler
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
 
 from edgeafri.errors import TrainingError
+from edgeafri.files import write_whole
 from edgeafri.progress import Tick
 from edgeafri.stages.menu import Learning
 from edgeafri.stages.rows import Collator, Rows
@@ -73,26 +74,37 @@ def expected(model: Any, course: Course, settings: Learning) -> str:
     """How long a training will take here, measured on a few batches of it."""
     total = int(course.rows.lengths.sum()) * settings.epochs
     bfloat16 = _faster_precision(model, course, settings) == "bfloat16"
-    seconds = total * seconds_a_sub_word(model, course, settings, bfloat16)
+    first, again = seconds_a_sub_word(model, course, settings, bfloat16)
+    seconds = int(course.rows.lengths.sum()) * (settings.epochs * again + max(0.0, first - again))
     rows = f"{len(course.rows):,} inputs x {settings.epochs} epochs"
     return f"about {duration(seconds)} on this machine: {rows}, {total / 1e6:.1f} million sub-words"
 
 
-def seconds_a_sub_word(model: Any, course: Course, settings: Learning, bfloat16: bool = False) -> float:
-    """What one sub-word costs in training on this machine: the median over a few batches of all lengths."""
+def seconds_a_sub_word(model: Any, course: Course, settings: Learning, bfloat16: bool = False) -> tuple[float, float]:
+    """What one sub-word costs in training here, seen for the first time and again: medians over a few batches.
+
+    The first time pays for what is asked only once, such as a teacher whose answers are kept.
+    """
     order = list(Order(course.rows, settings.batch, settings.sampling, settings.seed))
-    size = settings.batch * max(1, len(order) // settings.batch // (_TIMED + 1))
-    collate, found = Collator(course.pad), []
+    size = settings.batch * max(1, len(order) // settings.batch // _TIMED)
+    collate = Collator(course.pad)
+    found = []
     model.train()
-    for start in range(0, len(order), size)[: _TIMED + 1]:
+    for start in range(0, len(order), size)[:_TIMED]:
         batch = collate([course.rows[index] for index in order[start : start + settings.batch]])
-        began = time.perf_counter()
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            course.loss(model, batch).backward()
-        found.append((time.perf_counter() - began) / int(batch["attention_mask"].sum()))
-        model.zero_grad()
+        found.append([_timed(model, course, batch, bfloat16) / int(batch["attention_mask"].sum()) for _ in range(2)])
     model.eval()
-    return float(np.median(found[1:] or found))  # the first batch pays for memory that later ones reuse
+    first, again = np.median(found, axis=0)
+    return float(first), float(again)
+
+
+def _timed(model: Any, course: Course, batch: Batch, bfloat16: bool) -> float:
+    began = time.perf_counter()
+    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        course.loss(model, batch).backward()
+    taken = time.perf_counter() - began
+    model.zero_grad()
+    return taken
 
 
 def duration(expected: float) -> str:
@@ -230,7 +242,7 @@ def _chosen_precision(model: Any, course: Course, settings: Learning, checkpoint
     """The precision of a training: chosen once, so that a resumed run goes on in the same."""
     if not (checkpoints / _PRECISION).is_file():
         checkpoints.mkdir(parents=True, exist_ok=True)
-        (checkpoints / _PRECISION).write_text(_faster_precision(model, course, settings), "utf-8")
+        write_whole(checkpoints / _PRECISION, _faster_precision(model, course, settings))
     return used_precision(checkpoints)
 
 
@@ -240,7 +252,7 @@ def _faster_precision(model: Any, course: Course, settings: Learning) -> str:
         return settings.precision
     if not torch.cpu._is_avx512_bf16_supported() and not torch.cpu._is_amx_tile_supported():
         return "float32"
-    plain, short = (seconds_a_sub_word(model, course, settings, kind) for kind in (False, True))
+    plain, short = (seconds_a_sub_word(model, course, settings, kind)[1] for kind in (False, True))
     return "bfloat16" if short < plain / _WORTH else "float32"
 
 
