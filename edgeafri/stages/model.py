@@ -74,7 +74,17 @@ def with_head(path: Path, head: str, labels: Sequence[str] | None, seed: int, dr
     if dropout is not None:
         config |= {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
     torch.manual_seed(seed)
-    return read_model(path, body + head, new_head=True, **config)
+    model = read_model(path, body + head, new_head=True, **config)
+    if labels is not None and base == body + head and tuple(labels) != labels_of(read_config(path)):
+        # As many labels, but others or in another order: the weights would fit and mean something else.
+        _renew_head(model)
+    return model
+
+
+def _renew_head(model: Any) -> None:
+    for name, part in model.named_children():
+        if name != model.base_model_prefix:
+            part.apply(model._init_weights)
 
 
 def write_model(model: Any, tokenizer: Any, out: Path) -> None:

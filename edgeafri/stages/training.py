@@ -5,8 +5,10 @@ killed run goes on from its last epoch. A loss that is no number ends it.
 """
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,14 +57,19 @@ def train(model: Any, course: Course, settings: Learning, checkpoints: Path, tic
         trainer.add_callback(EarlyStoppingCallback(settings.patience))
         if last and _out_of_patience(last, settings.patience):
             trainer.args.num_train_epochs = 0  # killed after its end; Trainer would learn one epoch more
-    trainer.train(resume_from_checkpoint=last)
+    with float32_by_onednn():
+        trainer.train(resume_from_checkpoint=last)
     model.eval()
     return _judged(trainer.state)
 
 
 def make_trainer(model: Any, course: Course, settings: Learning, checkpoints: Path) -> "_Trainer":
     """A Trainer for one course."""
-    arguments = _arguments(settings, checkpoints, _chosen_precision(model, course, settings, checkpoints) == "bfloat16")
+    bfloat16 = _chosen_precision(model, course, settings, checkpoints) == "bfloat16"
+    arguments = _arguments(settings, checkpoints, bfloat16)
+    # transformers leaves bf16 here for the judge, and for every later training of this process. On a processor it
+    # needs no such word.
+    os.environ["ACCELERATE_MIXED_PRECISION"] = "bf16" if bfloat16 and not arguments.use_cpu else "no"
     # Trainer refuses to judge epochs without a data set of its own for it; the judge has what it needs.
     data = {"train_dataset": course.rows, "eval_dataset": course.rows}
     trainer = _Trainer(model, arguments, data_collator=Collator(course.pad), **data)
@@ -92,7 +99,9 @@ def seconds_a_sub_word(model: Any, course: Course, settings: Learning, bfloat16:
     model.train()
     for start in range(0, len(order), size)[:_TIMED]:
         batch = collate([course.rows[index] for index in order[start : start + settings.batch]])
-        found.append([_timed(model, course, batch, bfloat16) / int(batch["attention_mask"].sum()) for _ in range(2)])
+        size_here = int(batch["attention_mask"].sum())
+        with float32_by_onednn():
+            found.append([_timed(model, course, batch, bfloat16) / size_here for _ in range(2)])
     model.eval()
     first, again = np.median(found, axis=0)
     return float(first), float(again)
@@ -105,6 +114,25 @@ def _timed(model: Any, course: Course, batch: Batch, bfloat16: bool) -> float:
     taken = time.perf_counter() - began
     model.zero_grad()
     return taken
+
+
+@contextmanager
+def float32_by_onednn() -> Iterator[None]:
+    """Float32 products by oneDNN while it lasts: MKL gives AMD processors less than half their speed.
+
+    The setting only allows oneDNN to round to bfloat16. On x86 without AMX it then takes float32 kernels; with AMX, or
+    on ARM, it would round, so there nothing is changed. benchmarks/README.md has the ratio.
+    """
+    products = getattr(torch.backends.mkldnn, "matmul", None)
+    if products is None or not torch.cpu._is_avx512_supported() or torch.cpu._is_amx_tile_supported():
+        yield
+        return
+    before = products.fp32_precision
+    products.fp32_precision = "bf16"
+    try:
+        yield
+    finally:
+        products.fp32_precision = before
 
 
 def duration(expected: float) -> str:

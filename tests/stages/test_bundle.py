@@ -183,6 +183,16 @@ def test_sentences_with_entities_go_first(quantized, tmp_path, monkeypatch):
     assert chosen == [swahili[0], swahili[1], hausa[1], hausa[2]]
 
 
+def test_texts_with_another_label_go_first():
+    """
+    Four texts of one label would verify one label.
+    """
+    labels = ["neutral", "neutral", "negative", "neutral", "positive", "negative"]
+    items = [bundle.Golden("swa", str(number), (0, 2), (label,)) for number, label in enumerate(labels)]
+
+    assert [item.text for item in bundle._telling_first(items, "text")] == ["0", "2", "4", "1", "3", "5"]
+
+
 def test_a_sentence_of_several_windows_is_not_golden(quantized, tmp_path, monkeypatch):
     """
     A golden sentence is one input, so that its ids can be compared as they are.

@@ -227,6 +227,7 @@ def test_a_student_of_raw_text_is_a_masked_lm(masked, text, tmp_path, mode):
     assert set(facts["epochs"][0]) == {"score", "loss"}
 
 
+@pytest.mark.slow
 def test_relation_leaves_a_bare_encoder(teacher, data, text, as_artifact, tmp_path):
     """
     A head that was never taught does not pass for one that was; fine-tuning gives it one.
@@ -241,6 +242,7 @@ def test_relation_leaves_a_bare_encoder(teacher, data, text, as_artifact, tmp_pa
     assert door.own_architecture(tmp_path / "tuned") == "XLMRobertaForTokenClassification"
 
 
+@pytest.mark.slow
 def test_an_agnostic_student_learns_a_task_from_a_teacher(masked, teacher, data, text, as_artifact, tmp_path):
     """
     Two steps: the student of a masked-LM teacher starts, the fine-tuned teacher gives answers and labels.

@@ -336,3 +336,17 @@ def equal_weights(one, other):
         for name, weight in one.state_dict().items()
         if name in theirs and weight.shape == theirs[name].shape and torch.equal(weight, theirs[name])
     }
+
+
+def test_a_head_whose_labels_are_in_another_order_is_new(teacher_folder):
+    """
+    As many labels fit the old weights, but would mean others; the same labels in the same order keep them.
+    """
+    labels = door.labels_of(door.read_config(teacher_folder))
+    own = door.read_model(teacher_folder).classifier.weight
+    kept = door.with_head(teacher_folder, "ForTokenClassification", labels, seed=1).classifier.weight
+    turned = door.with_head(teacher_folder, "ForTokenClassification", labels[::-1], seed=1).classifier.weight
+
+    assert torch.equal(kept, own)
+    assert turned.shape == own.shape
+    assert turned.abs().max() < own.abs().max() / 10

@@ -328,6 +328,32 @@ def test_bfloat16_is_used_when_asked_for(tmp_path):
     assert model.numbers.weight.dtype == torch.float32
 
 
+def test_bfloat16_is_for_one_training_and_not_for_its_judge(tmp_path):
+    """
+    transformers tells the whole process by an environment variable, and wraps the model for whoever asks it next.
+    """
+    found = []
+
+    class Asked(Model):
+        def forward(self, ids):
+            states = self.numbers(ids)
+            return states @ states.transpose(1, 2)
+
+    def judge(model):
+        found.append(model(torch.tensor([[1, 2]])).dtype)
+        return {"score": 1.0}
+
+    def loss(model, batch):
+        found.append(model(batch["input_ids"]).dtype)
+        return squares(model, batch)
+
+    course = Course(course_of().rows, 1, loss, judge)
+    for number, precision in enumerate(("bfloat16", "float32")):
+        train(Asked(), course, settings(epochs=1, batch=12, precision=precision), tmp_path / str(number), silent)
+
+    assert found == [torch.bfloat16, torch.float32, torch.float32, torch.float32]
+
+
 @pytest.mark.parametrize(
     ("supported", "plain", "short", "chosen"),
     [(True, 1.0, 0.5, True), (True, 1.0, 0.95, False), (True, 1.0, 2.0, False), (False, 1.0, 0.5, False)],
@@ -349,9 +375,9 @@ def test_a_resumed_run_keeps_its_precision(tmp_path, monkeypatch):
     Measured again on a busy machine it could come out otherwise, and half the epochs with it.
     """
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
-    monkeypatch.setattr(training, "seconds_a_sub_word", lambda *given: 0.5 if given[3] else 1.0)
+    monkeypatch.setattr(training, "seconds_a_sub_word", lambda *given: (9.0, 0.5 if given[3] else 1.0))
     make_trainer(Model(), course_of(), settings(precision="auto"), tmp_path)
-    monkeypatch.setattr(training, "seconds_a_sub_word", lambda *given: 1.0)
+    monkeypatch.setattr(training, "seconds_a_sub_word", lambda *given: (9.0, 1.0))
 
     assert make_trainer(Model(), course_of(), settings(precision="auto"), tmp_path).args.bf16
     assert used_precision(tmp_path) == "bfloat16"
@@ -405,3 +431,28 @@ def test_seconds_are_told_as_people_say_them(seconds, words):
     No more digits than the forecast is worth.
     """
     assert duration(seconds) == words
+
+
+def test_onednns_products_are_float32():
+    """
+    What is allowed to round does not: as near to float64 as float32 gets, and the setting is as before afterwards.
+    """
+    torch.manual_seed(0)
+    left, right = torch.randn(64, 256), torch.randn(256, 128)
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    with training.float32_by_onednn():
+        product = left @ right
+    exact = left.double() @ right.double()
+
+    assert (product - exact).abs().max() / exact.abs().max() < 1e-5
+    assert torch.backends.mkldnn.matmul.fp32_precision == before
+
+
+def test_a_processor_that_would_round_is_left_alone(monkeypatch):
+    """
+    With AMX the setting would cost precision.
+    """
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    with training.float32_by_onednn():
+        assert torch.backends.mkldnn.matmul.fp32_precision == before

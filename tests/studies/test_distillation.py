@@ -1,4 +1,4 @@
-"""The distillation grid: rows over seeds, what a teacher adds, the paper's table in the same layout; a run that resumes."""
+"""The distillation grid: rows over seeds, what a teacher adds, the paper's table in the same layout."""
 
 from pathlib import Path
 
@@ -82,7 +82,8 @@ def test_a_study_is_made_once(teacher_folder, data, tmp_path):
     """
     text = tmp_path / "text"
     text.mkdir()
-    for code, line in (("swa", "Rais Amina Juma alizuru Mombasa Jumatatu"), ("hau", "Gwamna Bala ya je Kano ranar Litinin")):
+    lines = {"swa": "Rais Amina Juma alizuru Mombasa Jumatatu", "hau": "Gwamna Bala ya je Kano ranar Litinin"}
+    for code, line in lines.items():
         (text / f"{code}.txt").write_text("".join(f"{line} {number} .\n" for number in range(60)), "utf-8")
     asked = order(teacher=str(teacher_folder), data=data, text=text, seeds=(1,), work=tmp_path / "work")
     again: list = []
