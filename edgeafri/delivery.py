@@ -15,11 +15,11 @@ from edgeafri.errors import ConfigError, UsageError
 from edgeafri.estimate import estimate
 from edgeafri.files import Digests, json_text, storage, write_whole
 from edgeafri.languages import language
-from edgeafri.ledger import SPLITS, Findings, Ledger, few_notes, unit_of
+from edgeafri.ledger import SPLITS, Findings, Ledger, few_notes
 from edgeafri.pipeline import Finished, Job, Tell
 from edgeafri.recipe import Recipe, Step, override, read_recipe
 from edgeafri.runners.local import RUNTIME, ask
-from edgeafri.tasks import TASKS, task
+from edgeafri.tasks import TASKS, task, unit_of
 from edgeafri.teacher import SAMPLE, SAMPLE_TASK, check_head, find_teacher, head_of, labels_of, sample_corpus
 
 if TYPE_CHECKING:  # data is read where it is needed, so that a typo is told before anything is loaded

@@ -15,6 +15,7 @@ from edgeafri.measurement import machine_id
 from edgeafri.pipeline import DATA_CODE, Noted, Started, Tell, Ticked, versions
 from edgeafri.progress import Tick
 from edgeafri.runners.local import RUNTIME, TORCH, ask
+from edgeafri.tasks import unit_of
 
 if TYPE_CHECKING:  # data is read where it is needed, so that a typo is told before anything is loaded
     from edgeafri.dataset import Unit
@@ -114,11 +115,6 @@ class Ledger:
 
         files = files_of(Path(request["data"]), request["languages"], (request["split"],), unit_of(request["task"]))
         return [self._digests.of(file) for file in files]
-
-
-def unit_of(task: str) -> "Unit":
-    """What the labels of a task's data stand for, and with it how the data is laid out."""
-    return "text" if tasks.task(task).unit == "text" else "word"
 
 
 def few_notes(quality: Mapping[str, Any] | None) -> list[str]:

@@ -19,7 +19,7 @@ from edgeafri import __version__
 from edgeafri.artifact import Artifact, Kind, Manifest, adopt, is_artifact, load, seal
 from edgeafri.chatter import chatter_to
 from edgeafri.errors import ArtifactError, ConfigError, DataError, StorageError
-from edgeafri.files import Digests, WatchedDisk, cache_folder, partial_folder, storage
+from edgeafri.files import Digests, WatchedDisk, cache_folder, partial_folder, storage, write_whole
 from edgeafri.packages import needed_by, version_of
 from edgeafri.recipe import Step
 from edgeafri.settings import identity, read
@@ -32,6 +32,7 @@ _ROOT = Path(__file__).parent
 DATA_CODE = ("text.py", "textfile.py", "conll.py", "tsv.py", "dataset.py")
 _SHARED_CODE = (*DATA_CODE, "languages.py", "predict.py", "evaluate.py", "metrics.py", "session.py")
 _STAGE_CODE = ("bundle.py", "golden", "templates/card.md.j2", "stages/model.py")
+_KEY = "made-for.txt"  # in an unfinished folder: what it was to become
 _LEARNERS = ("training", "rows", "judge", "signals", "kept", "lessons", "losses", "student")
 _LEARNING_CODE = tuple(f"stages/{name}.py" for name in _LEARNERS)
 
@@ -139,10 +140,12 @@ def run(job: Job, source: Artifact, target: Path, log: Path, digests: Digests, t
     if is_artifact(target):
         return Finished(job.stage.name, _reused(target, digests), reused=True, seconds=0.0)
     began = time.monotonic()
-    partial = _partial_folder(target, keep=job.stage.resumable)
+    (key,) = folders([job], source, digests)
+    partial = _partial_folder(target, key if job.stage.resumable else None)
     with chatter_to(log), WatchedDisk(partial), needed_by(job.stage.name):
         method = menu.load(job.stage.name)
         facts = method.run(source, job.settings, partial, lambda done, total: tell(Ticked(job.stage.name, done, total)))
+    (partial / _KEY).unlink(missing_ok=True)
     seal(partial, _manifest(job, source, facts, digests), digests)
     partial.rename(target)
     return Finished(job.stage.name, load(target, digests), reused=False, seconds=time.monotonic() - began)
@@ -231,11 +234,15 @@ def announce(job: Job, source: Artifact, log: Path, tell: Tell) -> None:
     tell(Noted(job.stage.name, text))
 
 
-def _partial_folder(target: Path, keep: bool) -> Path:
+def _partial_folder(target: Path, key: str | None) -> Path:
+    """Where an artifact is made: empty, or with what was left there for the same key, source and settings included."""
     partial = partial_folder(target)
-    if partial.exists() and not keep:
+    left = partial / _KEY
+    if partial.exists() and not (key and left.is_file() and left.read_text("utf-8") == key):
         shutil.rmtree(partial)
     partial.mkdir(parents=True, exist_ok=True)
+    if key:
+        write_whole(left, key)
     return partial
 
 

@@ -63,6 +63,11 @@ def task(name: str) -> Task:
     raise UsageError(f"unknown task '{name}'", did_you_mean(name, [row.name for row in TASKS]))
 
 
+def unit_of(name: str) -> Literal["word", "text"]:
+    """What has a label in a task's data, and with it how the data is laid out; words where raw text is all there is."""
+    return "text" if task(name).unit == "text" else "word"
+
+
 def tasks_of(architecture: str) -> tuple[Task, ...]:
     """The tasks whose head a transformers architecture carries; none for a bare encoder."""
     return tuple(row for row in TASKS if architecture.endswith(row.head))

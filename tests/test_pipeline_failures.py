@@ -111,6 +111,7 @@ def test_a_resumable_stage_finds_its_own_unfinished_work(
         partial = partial_folder(target)
         partial.mkdir(parents=True)
         (partial / "checkpoint").write_text("half", "utf-8")
+        (partial / "made-for.txt").write_text(target.name, "utf-8")
         built(jobs, source, tmp_path / "work", digests)
         found.append((target / "checkpoint").exists())
 
@@ -262,3 +263,36 @@ def test_a_library_that_hides_a_full_disk_is_told_as_a_full_disk(
 
     with pytest.raises(StorageError, match="No space left on device"):
         built(trim(), source, tmp_path / "work", digests)
+
+
+@pytest.mark.parametrize(("epochs", "left"), [(3, ["checkpoint-1"]), (4, [])])
+def test_what_a_kill_left_is_taken_up_for_the_same_work_only(source, digests, tmp_path, monkeypatch, epochs, left):
+    """
+    --out names the folder, whatever the settings: with others, the old checkpoints must not be trained on.
+    """
+    found: list[list[str]] = []
+
+    class Learner:
+        def forecast(self, source: Artifact, settings: Any) -> str:
+            return "soon"
+
+        def run(self, source: Artifact, settings: Any, out: Path, tick: Any) -> Mapping[str, Any]:
+            found.append(sorted(entry.name for entry in out.glob("checkpoint-*")))
+            (out / "checkpoint-1").mkdir(exist_ok=True)
+            if len(found) == 1:
+                raise KeyboardInterrupt
+            (out / "checkpoint-1").rmdir()
+            return {}
+
+    monkeypatch.setattr("edgeafri.stages.menu.load", lambda name: Learner())
+
+    def tuned(count: int) -> None:
+        (job,) = plan([Step("finetune", {"epochs": count})], "torch", {})
+        make(job, source, tmp_path / "out", digests, lambda event: None)
+
+    with pytest.raises(KeyboardInterrupt):
+        tuned(3)
+    tuned(epochs)
+
+    assert found == [[], left]
+    assert not (tmp_path / "out" / "made-for.txt").exists()

@@ -53,10 +53,10 @@ def eval_command(bundle: Path, data: Path, lang: str, split: str, threads: int |
 def _languages(bundle: Path, data: Path, lang: str) -> tuple[str, ...]:
     from edgeafri.bundle import read_config
     from edgeafri.dataset import languages_in
-    from edgeafri.tasks import task
+    from edgeafri.tasks import unit_of
 
     if lang == "all":
-        return languages_in(data, "text" if task(read_config(bundle).task).unit == "text" else "word")
+        return languages_in(data, unit_of(read_config(bundle).task))
     return codes(lang) or read_config(bundle).languages
 
 

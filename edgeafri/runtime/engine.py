@@ -4,7 +4,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from edgeafri.files import Digests
 from edgeafri.metrics import entities
 from edgeafri.predict import Encoder, Labelled, Predictor, Reading
 from edgeafri.session import forward, open_session
-from edgeafri.tasks import task
+from edgeafri.tasks import unit_of
 from edgeafri.text import Word, split_words, words_of
 
 
@@ -71,8 +71,7 @@ def _opened(artifact: Artifact, config: BundleConfig, threads: int) -> Engine:
     tokenizer = Tokenizer.from_file(str(artifact.path / TOKENIZER))
     session = open_session(artifact.path / GRAPH, threads)
     load_ms = (time.perf_counter() - began) * 1000
-    unit: Literal["word", "text"] = "text" if task(config.task).unit == "text" else "word"
-    encoder = Encoder(tokenizer, config.frame, config.max_tokens, unit)
+    encoder = Encoder(tokenizer, config.frame, config.max_tokens, unit_of(config.task))
     # One input at a time: int8 activations take their scale from the whole batch, so neighbours would matter.
     return Engine(artifact, config, Predictor(encoder, config.labels, forward(session), batch=1), threads, load_ms)
 

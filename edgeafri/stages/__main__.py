@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeafri.progress import Tick
+from edgeafri.tasks import unit_of
 from edgeafri.worker import serve
 
 _BATCH = 32
@@ -21,7 +22,7 @@ def measure_quality(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
     path = Path(request["model"])
     model = door.read_model(path)
     labels = door.labels_of(model.config.to_dict())
-    unit = door.unit_of(request["task"])
+    unit = unit_of(request["task"])
     splits = [read_split(Path(request["data"]), code, request["split"], unit) for code in request["languages"]]
     for split in splits:
         check_labels(split, labels)

@@ -20,7 +20,7 @@ from edgeafri.progress import Tick
 from edgeafri.session import forward, open_session
 from edgeafri.stages import model as door
 from edgeafri.stages.menu import Bundle
-from edgeafri.tasks import task
+from edgeafri.tasks import task, unit_of
 from edgeafri.text import words_of
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -76,7 +76,7 @@ def choose_golden(config: BundleConfig, settings: Bundle, folder: Path) -> tuple
     Also how many were offered.
     """
     tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-    encoder = Encoder(tokenizer, config.frame, config.max_tokens, door.unit_of(config.task))
+    encoder = Encoder(tokenizer, config.frame, config.max_tokens, unit_of(config.task))
     predictor = Predictor(encoder, config.labels, forward(open_session(folder / GRAPH, threads=1)))
     chosen, offered = [], {}
     for code in config.languages:
@@ -172,7 +172,7 @@ def _card(config: BundleConfig, source: Artifact, facts: Mapping[str, Any], grap
     card: str = environment.get_template("card.md.j2").render(
         config=config,
         languages=named,
-        unit=door.unit_of(config.task),
+        unit=unit_of(config.task),
         facts=facts,
         graph_bytes=graph_bytes,
         parent=source.id,

@@ -26,7 +26,7 @@ from edgeafri.stages.rows import Masks, Row, Rows
 from edgeafri.stages.signals import Signals, Teacher, live, remembering
 from edgeafri.stages.student import Shape, check_shape, new_student, parameters, shape_of
 from edgeafri.stages.training import Batch, Course, Judge, expected, train, used_precision
-from edgeafri.tasks import Task, tasks_of
+from edgeafri.tasks import Task, tasks_of, unit_of
 
 _BATCH = 32
 _MOST_KEPT = 4_000_000_000  # bytes that `auto` spends on the teacher's answers
@@ -111,7 +111,7 @@ def _pair(source: Artifact, settings: Distill) -> Pair:
     if settings.teacher is not None:
         _check_tokenizers(tokenizer, door.read_tokenizer(folder), settings)
     limit = min(settings.max_length, *(door.max_tokens(model.config.to_dict()) for model in (teacher, student)))
-    encoder = door.encoder(tokenizer, limit, "text" if task and task.unit == "text" else "word")
+    encoder = door.encoder(tokenizer, limit, unit_of(task.name) if task else "word")
     return Pair(teacher, student, tokenizer, encoder, folder, task)
 
 
@@ -137,6 +137,10 @@ def _task_of(folder: Path, settings: Distill) -> Task | None:
 def student_shape(settings: Distill, start: Shape) -> Shape:
     """The shape asked for. A share is rounded down, at least to 1; a width by share to a multiple of the heads."""
     names = ("layers", "hidden", "heads", "ffn")
+    for name in names:
+        size = getattr(settings, name)
+        if size is not None and size >= 1 and size != int(size):
+            raise ConfigError(f"distill: '{name}' {size:g} is no whole number", "Give one, or a share below 1.")
     asked = {name: _size(getattr(settings, name), getattr(start, name)) for name in names}
     if settings.hidden is not None and settings.hidden < 1:
         asked["hidden"] = max(asked["heads"], asked["hidden"] - asked["hidden"] % asked["heads"])
@@ -242,7 +246,8 @@ def _word_by_word(
             answers.append(torch.from_numpy(reading.logits[words][read]))
 
     def ask(batch: Batch) -> Signals:
-        return {"answers": torch.cat([answers[number] for number in batch["numbers"].tolist()])}
+        found = torch.cat([answers[number] for number in batch["numbers"].tolist()])
+        return {"answers": found.to(batch["numbers"].device)}
 
     return kept, ask
 

@@ -39,8 +39,11 @@ def on_text(rows: Rows, pad: int, loss: Loss) -> Judge:
         total = 0.0
         for start in range(0, len(numbers), _BATCH):
             chosen = numbers[start : start + _BATCH]
+            batch = collate([rows[number] for number in chosen])
             with torch.inference_mode():
-                total += float(loss(model, collate([rows[number] for number in chosen]))) * len(chosen)
+                total += float(loss(model, {name: value.to(model.device) for name, value in batch.items()})) * len(
+                    chosen
+                )
         return {SCORE: -total / len(numbers), "loss": total / len(numbers)}
 
     return judge
@@ -71,7 +74,9 @@ def hard_loss(weights: torch.Tensor | None) -> Loss:
     """Cross entropy at the places that have a target."""
 
     def loss(model: Any, batch: Batch) -> torch.Tensor:
-        return losses.hard_targets(door.answers(model, batch)[0].float(), batch["targets"], weights, IGNORED)
+        logits = door.answers(model, batch)[0].float()
+        own = None if weights is None else weights.to(logits.device)
+        return losses.hard_targets(logits, batch["targets"], own, IGNORED)
 
     return loss
 

@@ -106,8 +106,9 @@ class Kept:
     def __call__(self, batch: Batch) -> Signals:
         if not self._files:
             self._map("r")
-        numbers, longest = batch["numbers"].numpy(), batch["input_ids"].shape[1]
-        return {kind.name: self._read(kind, numbers, longest) for kind in self._kinds}
+        numbers, longest = batch["numbers"].cpu().numpy(), batch["input_ids"].shape[1]
+        where = batch["input_ids"].device
+        return {kind.name: self._read(kind, numbers, longest).to(where) for kind in self._kinds}
 
     def _write(self, numbers: NDArray[np.int64], found: Signals) -> None:
         if self._top is not None:

@@ -13,7 +13,6 @@ from edgeafri.bundle import Frame
 from edgeafri.dataset import Unit
 from edgeafri.errors import ModelError
 from edgeafri.predict import Encoder, Forward, Ids, Logits
-from edgeafri.tasks import task
 
 _OFFSET_TYPES = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "xmod")
 _HEADS = ("Model", "ForMaskedLM", "ForTokenClassification", "ForSequenceClassification")
@@ -91,11 +90,6 @@ def write_model(model: Any, tokenizer: Any, out: Path) -> None:
     """Save a model and its tokenizer, fast and slow, into a folder."""
     model.save_pretrained(out, safe_serialization=True)
     tokenizer.save_pretrained(out)
-
-
-def unit_of(name: str) -> Unit:
-    """What the labels of a task's data stand for; words where the task is to learn from raw text."""
-    return "text" if task(name).unit == "text" else "word"
 
 
 def encoder(tokenizer: Any, limit: int, unit: Unit = "word") -> Encoder:

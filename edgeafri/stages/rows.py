@@ -82,12 +82,17 @@ def masked_rows(encoder: Encoder, lines: Sequence[str], language: str) -> list[R
 
 
 def held_out(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
-    """The rows to learn from, and one in HELD_OUT of them to judge by; at least one of each."""
-    if len(rows) < 2:
+    """The rows to learn from, and of every language one in HELD_OUT to judge by, at least one where it has two."""
+    learnt: list[Row] = []
+    judged: list[Row] = []
+    for language in dict.fromkeys(row.language for row in rows):
+        own = [row for row in rows if row.language == language]
+        every = min(HELD_OUT, len(own)) if len(own) > 1 else 0
+        for number, row in enumerate(own):
+            (judged if every and number % every == every // 2 else learnt).append(row)
+    if not judged:
         raise DataError("too little raw text: one line to learn from and one to judge by are needed", "Add text.")
-    judged = [row for number, row in enumerate(rows) if number % HELD_OUT == HELD_OUT // 2 or number == len(rows) - 1]
-    taken = {id(row) for row in judged}
-    return [row for row in rows if id(row) not in taken], judged
+    return learnt, judged
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def live(model: Any, wanted: Wanted) -> Teacher:
         if wanted == Wanted():
             return {}  # a student that learns from labels alone need not wait for a teacher
         with torch.inference_mode():
-            found = signals(model, batch, wanted)
+            found = signals(model.to(batch["input_ids"].device), batch, wanted)
         return {name: value.clone() for name, value in found.items()}  # inference tensors cannot meet gradients
 
     return ask

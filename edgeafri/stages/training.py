@@ -17,7 +17,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
-from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
+from transformers import (
+    EarlyStoppingCallback,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerState,
+    TrainingArguments,
+)
 
 from edgeafri.errors import TrainingError
 from edgeafri.files import write_whole
@@ -73,6 +80,7 @@ def make_trainer(model: Any, course: Course, settings: Learning, checkpoints: Pa
     # Trainer refuses to judge epochs without a data set of its own for it; the judge has what it needs.
     data = {"train_dataset": course.rows, "eval_dataset": course.rows}
     trainer = _Trainer(model, arguments, data_collator=Collator(course.pad), **data)
+    trainer.remove_callback(PrinterCallback)  # the library does not print
     trainer.course, trainer.alpha = course, settings.sampling
     return trainer
 

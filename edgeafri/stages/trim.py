@@ -23,6 +23,7 @@ from edgeafri.languages import alphabet
 from edgeafri.progress import Tick
 from edgeafri.stages import model as door
 from edgeafri.stages.menu import Trim
+from edgeafri.tasks import unit_of
 from edgeafri.text import words_of
 
 _BATCH = 2000
@@ -37,7 +38,7 @@ def run(source: Artifact, settings: Trim, out: Path, tick: Tick) -> Mapping[str,
     model, tokenizer = door.read_model(source.path), door.read_tokenizer(source.path)
     fast = json.loads(tokenizer.backend_tokenizer.to_str())
     _check_unigram(fast, source.path)
-    unit = door.unit_of(source.manifest.task)
+    unit = unit_of(source.manifest.task)
     words = {language: _words(settings, language, unit) for language in settings.languages}
     used = _pieces_used(tokenizer.backend_tokenizer, words, tick)
     kept = kept_ids(fast, used, settings)

@@ -14,12 +14,13 @@ from edgeafri.bundle import GRAPH
 from edgeafri.dataset import files_of, text_files
 from edgeafri.errors import UsageError
 from edgeafri.files import Digests
-from edgeafri.ledger import SPLITS, Ledger, unit_of
+from edgeafri.ledger import SPLITS, Ledger
 from edgeafri.pipeline import Tell
 from edgeafri.progress import Tick
 from edgeafri.recipe import Step
 from edgeafri.runners.local import RUNTIME, ask
 from edgeafri.settings import did_you_mean
+from edgeafri.tasks import unit_of
 from edgeafri.teacher import config_of, find_teacher
 
 FOLDER = Path(__file__).parent / "grids"

@@ -1,5 +1,7 @@
 """Judges: F1 as the device is judged, the loss on held-back rows, and what stands in the manifest of either."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -66,7 +68,7 @@ def test_raw_text_is_judged_by_the_mean_loss():
         seen.append((batch["numbers"].tolist(), torch.is_inference_mode_enabled()))
         return batch["attention_mask"].sum(dim=1).float().mean()
 
-    found = on_text(rows, 1, loss)(None)
+    found = on_text(rows, 1, loss)(SimpleNamespace(device="cpu"))
     mean = sum(rows.lengths) / 70
 
     assert found == {"score": pytest.approx(-mean), "loss": pytest.approx(mean)}

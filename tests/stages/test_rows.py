@@ -1,5 +1,7 @@
 """Rows: labels where words begin, windows, lines worth learning from, BERT's rule of hiding, flat places."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -177,15 +179,26 @@ def test_every_sub_word_of_raw_text_is_a_place(cut):
 
 def test_one_row_in_fifty_is_held_back():
     """
-    Spread over all rows, so that every language of some size judges; none is in both parts.
+    Spread over all rows of a language; none is in both parts.
     """
     rows = [plain(6) for _ in range(150)]
     learnt, judged = held_out(rows)
     ids = {id(row) for row in learnt}
 
-    assert [next(number for number, row in enumerate(rows) if row is one) for one in judged] == [25, 75, 125, 149]
-    assert len(learnt) == 146
+    assert [next(number for number, row in enumerate(rows) if row is one) for one in judged] == [25, 75, 125]
+    assert len(learnt) == 147
     assert not any(id(row) in ids for row in judged)
+
+
+def test_every_language_is_judged():
+    """
+    However small, as long as a row is left to learn from; one row alone is learnt from.
+    """
+    rows = [replace(plain(6), language=code) for code in ["swa"] * 20 + ["hau"] * 3 + ["yor"]]
+    learnt, judged = held_out(rows)
+
+    assert [row.language for row in judged] == ["swa", "hau"]
+    assert [row.language for row in learnt if row.language == "yor"] == ["yor"]
 
 
 def test_two_rows_are_the_fewest():
