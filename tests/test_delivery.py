@@ -259,6 +259,38 @@ def test_whole_texts_in_int8_are_verified_and_judged(classifier_folder: Path, te
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("recipe", "width"), [("balanced", 8), ("tiny", 4)])
+def test_a_recipe_that_trains_needs_data_alone(recipe, width, teacher_folder: Path, data: Path, tmp_path: Path, capsys):
+    """
+    Its time is said before anything starts; the bundle holds a student of the recipe's share of the teacher's width 16.
+    """
+    given = ["--teacher", str(teacher_folder), "--data", str(data), "--work", str(tmp_path / "work")]
+    gates = ["--max-drop", "100", "--max-worst-drop", "100", "--set", "bundle.margin=0"]
+    code = run(["build", "--target", "rpi4", "--recipe", recipe, *given, *gates])
+    said = capsys.readouterr().out.splitlines()
+    (report,) = (tmp_path / "work" / "reports").glob("*/report.json")
+    steps = {step["stage"]: step["facts"] for step in json.loads(report.read_text("utf-8"))["steps"]}
+
+    assert code == 0
+    assert said[0].startswith("distill")
+    assert "on this machine" in said[0]
+    assert [line.split()[0] for line in said[1:4]] == ["trim", "distill", "export-onnx"]
+    assert (steps["distill"]["hidden"], steps["distill"]["mode"]) == (width, "task")
+    assert steps["quantize"]["weight_bits"] == 8
+
+
+@pytest.mark.parametrize("recipe", ["balanced", "tiny"])
+def test_a_recipe_that_trains_is_refused_without_data(recipe, teacher_folder: Path, tmp_path: Path, capfd):
+    """
+    Before any work, with the option that is missing.
+    """
+    given = ["--teacher", str(teacher_folder), "--lang", "swa", "--work", str(tmp_path / "work")]
+
+    assert run(["build", "--target", "rpi4", "--recipe", recipe, *given]) == 2
+    assert "there is no labelled data for distill to learn from\n  next: Add --data DIR" in capfd.readouterr().err
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends workers with their parent on Linux only")
 def test_a_killed_build_leaves_no_worker_running(tmp_path: Path):
     """
