@@ -9,7 +9,16 @@ from edgeafri.files import Digests
 from edgeafri.metrics import scores
 from edgeafri.pipeline import Finished, Noted
 from edgeafri.studies import distillation
-from edgeafri.studies.distillation import AGNOSTIC, ALONE, SPECIFIC, Taught, gain_table, paper_table, quality_table
+from edgeafri.studies.distillation import (
+    AGNOSTIC,
+    ALONE,
+    DIRECT,
+    SPECIFIC,
+    Taught,
+    gain_table,
+    paper_table,
+    quality_table,
+)
 from edgeafri.studies.study import Order
 
 CODES = ("swa", "hau")
@@ -95,4 +104,4 @@ def test_a_study_is_made_once(teacher_folder, data, tmp_path):
     assert ended
     assert all(event.reused for event in ended)
     assert first == second
-    assert [row["strategy"] for row in first[0].rows] == ["teacher", *(ALONE, AGNOSTIC, SPECIFIC) * 2]
+    assert [row["strategy"] for row in first[0].rows] == ["teacher", *(ALONE, DIRECT, AGNOSTIC, SPECIFIC) * 2]
