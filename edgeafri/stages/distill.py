@@ -99,7 +99,7 @@ def prepare(source: Artifact, settings: Distill) -> Prepared:
 
 def _pair(source: Artifact, settings: Distill) -> Pair:
     folder = settings.teacher or source.path
-    task = _task_of(folder, settings)
+    task = _task_of(folder, settings, source.manifest.task)
     head = task.head if task else "Model"
     teacher = door.read_model(folder) if task else door.with_head(folder, head, None, settings.seed)
     labels = door.labels_of(teacher.config.to_dict()) if task and task.unit != "sub-word" else None
@@ -115,12 +115,18 @@ def _pair(source: Artifact, settings: Distill) -> Pair:
     return Pair(teacher, student, tokenizer, encoder, folder, task)
 
 
-def _task_of(folder: Path, settings: Distill) -> Task | None:
-    """The task of the teacher's head, as far as the mode needs one. ModelError where the mode needs another."""
+def _task_of(folder: Path, settings: Distill, likely: str) -> Task | None:
+    """The task of the teacher's head, as far as the mode needs one. ModelError where the mode needs another.
+
+    Several tasks share a head: the one asked for, else the `likely` one, else the first.
+    """
     if settings.mode == "relation":
         return None
-    found = tasks_of(door.own_architecture(folder))
-    task = found[0] if found else None
+    found = {row.name: row for row in tasks_of(door.own_architecture(folder))}
+    if settings.mode == "task" and found and settings.task not in (None, *found):
+        hint = f"Use --task {' or --task '.join(found)}, or a teacher that was fine-tuned for {settings.task}."
+        raise ModelError(f"distill: {folder} has a head for {' or '.join(found)}, not for {settings.task}", hint)
+    task = found.get(settings.task or likely) or next(iter(found.values()), None)
     masked = task is not None and task.unit == "sub-word"
     if settings.mode == "agnostic" and not masked:
         hint = "Train one first: edgeafri adapt-maft MODEL --text DIR --out TEACHER. Or use --mode relation."
@@ -286,4 +292,5 @@ def _facts(ready: Prepared, settings: Distill, history: Sequence[Mapping[str, fl
     if isinstance(ready.judged, Rows):
         task = {"task": "mask"} if ready.lesson.of_teacher.answers else {}
         return {**facts, **task, **judge.text_facts(history)}
-    return {**facts, **judge.dev_facts(history, settings.languages)}
+    task = {"task": ready.pair.task.name} if ready.pair.task else {}
+    return {**facts, **task, **judge.dev_facts(history, settings.languages)}

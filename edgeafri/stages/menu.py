@@ -102,6 +102,7 @@ class Distill(Learning):
         "attention: answers and attention maps (Comet); relation: MiniLMv2",
     )
     teacher: Path | None = setting(None, "the teacher's folder; the model to start from when not given")
+    task: str | None = setting(None, "the task of a fine-tuned teacher; the one of its head when not given", given=True)
     layers: float | None = setting(None, "encoder layers of the student" + _OR_SHARE, low=0.01)
     hidden: float | None = setting(None, "width of the student" + _OR_SHARE, low=0.01)
     heads: float | None = setting(None, "attention heads of the student, which divide its width" + _OR_SHARE, low=0.01)

@@ -64,12 +64,12 @@ def quality_table(order: Order, teacher: tuple[str, float, float, Quality], stud
         cells = _f1(student.quality, order.languages)
         row = {"strategy": student.strategy, "layers": student.layers, "heads": student.heads}
         row |= {"parameters": student.million_parameters, "graph_mb": student.graph_mb}
-        rows.append({**row, **cells, "kept": 100 * cells["avg"].mean / whole})
+        rows.append({**row, **cells, "kept": 100 * cells["avg"].mean / whole if whole else None})
     notes = (
         "Entity F1 on test, in points, of float32 bundles through the runtime; mean and standard deviation over "
         f"the seeds {', '.join(str(seed) for seed in order.seeds)}.",
-        "labels alone: no teacher. It starts from the fine-tuned teacher's layers and sees the same data as the row below "
-        "it; the task-agnostic and task-specific rows start from a masked-LM teacher's layers, as in the paper.",
+        "labels alone: no teacher. It starts from the fine-tuned teacher's layers and sees the same data as the row "
+        "below it; the task-agnostic and task-specific rows start from a masked-LM teacher's layers, as in the paper.",
     )
     columns = (*_HEAD, *(Column(code, code) for code in order.languages), *_TAIL)
     return Table("distillation-grid", "Students", columns, tuple(rows), notes)

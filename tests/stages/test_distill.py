@@ -189,13 +189,13 @@ def test_nothing_of_the_training_is_left(teacher, data, tmp_path):
 
 def test_facts_of_labels_tell_every_epoch(teacher, data, tmp_path):
     """
-    F1 on dev per language, of the best epoch and of all, as fine-tuning tells them; no task of its own.
+    F1 on dev per language, of the best epoch and of all, as fine-tuning tells them, and the task.
     """
     facts, _ = taught(teacher, tmp_path / "out", data=data)
 
     assert set(facts["dev_f1"]) == set(LANGUAGES)
     assert [set(epoch) for epoch in facts["epochs"]] == [{"score", "f1_swa", "f1_hau", "loss_swa", "loss_hau"}] * 2
-    assert (facts["mode"], facts["inputs"], "task" in facts) == ("task", 24, False)
+    assert (facts["mode"], facts["inputs"], facts["task"]) == ("task", 24, "ner")
 
 
 @pytest.mark.parametrize(
@@ -686,3 +686,23 @@ def _counted(monkeypatch):
 
     monkeypatch.setattr(distill, "live", counting)
     return counts
+
+
+def test_the_student_has_its_teachers_task(teacher, masked, data, tmp_path):
+    """
+    Whatever it starts from: a masked LM that a fine-tuned teacher taught labels entities.
+    """
+    asked = settings(data=data, teacher=teacher.path, epochs=1)
+    facts = distill.run(masked, asked, tmp_path, silent)
+
+    assert facts["task"] == "ner"
+
+
+def test_a_teacher_of_another_task_is_refused(teacher, data, tmp_path):
+    """
+    The message names what its head is for.
+    """
+    error = refused(ModelError, teacher, tmp_path, data=data, task="topic")
+
+    assert error.message == f"distill: {teacher.path} has a head for ner, not for topic"
+    assert error.hint == "Use --task ner, or a teacher that was fine-tuned for topic."
