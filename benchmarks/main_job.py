@@ -1,6 +1,7 @@
 """The main job on a real teacher: size, F1 per language, latency and memory of teacher (PyTorch fp32) and bundle.
 
     python benchmarks/main_job.py --teacher DIR --data DIR [--text DIR] --lang swa,hau,yor --lang all --out FILE.json
+    python benchmarks/main_job.py ... --lang all --recipe balanced --recipe tiny --out FILE.json
 
 Builds through the command line, then times teacher and bundle in turns, each in a fresh process on one thread. Times
 are medians over the rounds; the speed-up is the median of the ratios within each round. Writes FILE.json and FILE.md.
@@ -27,25 +28,38 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--text")
     parser.add_argument("--lang", action="append", required=True)
+    parser.add_argument("--recipe", action="append", help="The device's own if not given.")
+    parser.add_argument("--work", help="A work folder to keep; a temporary one if not given.")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--out", required=True, type=Path)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as work:
-        entries = [entry(options, languages, work) for languages in options.lang]
+    with tempfile.TemporaryDirectory() as temporary:
+        work = options.work or temporary
+        asked = [(languages, recipe) for recipe in options.recipe or [None] for languages in options.lang]
+        entries = [entry(options, languages, recipe, work) for languages, recipe in asked]
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", "utf-8")
     options.out.with_suffix(".md").write_text(page(entries), "utf-8")
 
 
-def entry(options: argparse.Namespace, languages: str, work: str) -> dict[str, Any]:
+def entry(options: argparse.Namespace, languages: str, recipe: str | None, work: str) -> dict[str, Any]:
     """One build and its timings."""
     given = ["--teacher", options.teacher, "--data", options.data, *(["--text", options.text] if options.text else [])]
+    given += ["--recipe", recipe] if recipe else []
     command = ["build", "--target", "rpi4", *given, "--lang", languages, "--work", work, "--json"]
     done = subprocess.run([sys.executable, "-m", "edgeafri.cli", *command], capture_output=True, text=True, check=False)
     document = json.loads(done.stdout)
     timings = [timed(options, document, length) for length in LENGTHS]
     keys = ("languages", "quality", "size", "checks", "steps")
-    return {"lang": languages, "exit_code": done.returncode, **{key: document[key] for key in keys}, "timings": timings}
+    found = {"lang": languages, "recipe": recipe, "exit_code": done.returncode, "teacher_macs": macs(options.teacher)}
+    return {**found, **{key: document[key] for key in keys}, "timings": timings}
+
+
+def macs(teacher: str) -> int:
+    """Multiply-accumulates of a teacher's encoder layers a sub-word, attention's pairs of sub-words not counted."""
+    config = json.loads((Path(teacher) / "config.json").read_text("utf-8"))
+    width, within = config["hidden_size"], config["intermediate_size"]
+    return int(config["num_hidden_layers"] * (4 * width * width + 2 * width * within))
 
 
 def timed(options: argparse.Namespace, document: dict[str, Any], length: int) -> dict[str, Any]:
@@ -77,9 +91,13 @@ def page(entries: list[dict[str, Any]]) -> str:
 
 def section(entry: dict[str, Any]) -> str:
     quality, size = entry["quality"], entry["size"]
-    lines = [f"## --lang {entry['lang']}", "", "| | teacher, PyTorch fp32 | bundle | |", "|---|--:|--:|---|"]
+    recipe = f" --recipe {entry['recipe']}" if entry["recipe"] else ""
+    lines = [f"## --lang {entry['lang']}{recipe}", "", "| | teacher, PyTorch fp32 | bundle | |", "|---|--:|--:|---|"]
     lines.append(f"| model | {size['teacher_bytes'] / 1e6:.1f} MB | {size['model_bytes'] / 1e6:.1f} MB | |")
     lines.append(f"| with tokenizer and all | | {size['bundle_bytes'] / 1e6:.1f} MB | |")
+    facts = entry["steps"][-1]["facts"]
+    costs = f"{entry['teacher_macs'] / 1e6:.2f} million | {facts['linear_macs_per_token'] / 1e6:.2f} million"
+    lines.append(f"| encoder MACs a sub-word | {costs} | |")
     for code, drop in quality["drop"].items():
         lost = f"{drop['value']:+.2f} lost, {drop['low']:+.2f} to {drop['high']:+.2f}"
         lines.append(f"| F1 {code} | {quality['teacher'][code]:.2f} | {quality['bundle'][code]:.2f} | {lost} |")
