@@ -169,6 +169,13 @@ def _check_task(order: Order) -> None:
 
 
 def _check_ends(jobs: Sequence[Job]) -> None:
+    headless = False
+    for job in jobs:
+        if job.stage.name == "export-onnx" and headless:
+            message = "step 'export-onnx' gets a model without a head: distill in mode relation leaves none"
+            raise ConfigError(message, "Put '- finetune' between the two, or use another mode.")
+        if job.stage.name in ("finetune", "distill"):
+            headless = getattr(job.settings, "mode", None) == "relation"
     last = jobs[-1].stage
     if last.gives != "bundle":
         raise ConfigError(

@@ -159,10 +159,12 @@ def make(job: Job, source: Artifact, out: Path, digests: Digests, tell: Tell) ->
         out.parent.mkdir(parents=True, exist_ok=True)
         cache_folder().mkdir(parents=True, exist_ok=True)
         log = cache_folder() / "stages.log"
-        if job.stage.resumable:
-            announce(job, source, log, tell)
-        tell(Started(job.stage.name))
-        finished = run(job, source, out.absolute(), log, digests, tell)
+        place = hashlib.sha256(str(out.absolute()).encode()).hexdigest()[:16]
+        with _alone(out, cache_folder() / f"{place}.lock", "--out"):
+            if job.stage.resumable:
+                announce(job, source, log, tell)
+            tell(Started(job.stage.name))
+            finished = run(job, source, out.absolute(), log, digests, tell)
     tell(finished)
     return finished
 
@@ -190,15 +192,21 @@ def versions() -> dict[str, str]:
 @contextmanager
 def workplace(work: Path) -> Iterator[None]:
     """One build at a time in a work folder: a second one would race for the same partial folders."""
+    work.mkdir(parents=True, exist_ok=True)
+    with _alone(work, work / ".lock", "--work"):
+        yield
+
+
+@contextmanager
+def _alone(place: Path, lock: Path, option: str) -> Iterator[None]:
     import fcntl
 
-    work.mkdir(parents=True, exist_ok=True)
-    with (work / ".lock").open("w") as lock:
+    with lock.open("w") as file:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            hint = "Wait for it to end, or choose another folder with --work DIR."
-            raise StorageError(f"{work}: another build is at work there", hint) from None
+            hint = f"Wait for it to end, or choose another folder with {option} DIR."
+            raise StorageError(f"{place}: another build is at work there", hint) from None
         yield
 
 
@@ -260,7 +268,8 @@ def _read_settings(line: menu.Stage, values: Mapping[str, Any]) -> Any:
     for field in fields(line.settings):
         path = getattr(settings, field.name)
         if isinstance(path, Path) and not path.exists():
-            raise DataError(f"{path}: no such data folder", f"Check the path given for {line.name}.{field.name}.")
+            what = "model" if field.name == "teacher" else "data"
+            raise DataError(f"{path}: no such {what} folder", f"Check the path given for {line.name}.{field.name}.")
     return settings
 
 

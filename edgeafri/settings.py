@@ -56,7 +56,7 @@ def coerce(value: Any, kind: Any, where: str) -> Any:
     if origin is Literal:
         return _coerce_choice(value, get_args(kind), where)
     if origin is tuple:
-        items = value.split(",") if isinstance(value, str) else value
+        items = _items(value) if isinstance(value, str) else value
         return tuple(coerce(item, get_args(kind)[0], where) for item in _iterable(items, where))
     if origin is dict:
         inner = get_args(kind)[1]
@@ -168,6 +168,11 @@ _KINDS: dict[Any, str] = {
     str: "text",
     Path: "a path",
 }
+
+
+def _items(text: str) -> list[str]:
+    """`swa, hau` as its parts, without spaces and repeats: a language named twice is not learnt twice as often."""
+    return list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
 def _iterable(value: Any, where: str) -> Iterable[Any]:

@@ -14,7 +14,7 @@ import pytest
 from edgeafri.artifact import Artifact, is_artifact
 from edgeafri.errors import ArtifactError, MissingPackage, StorageError
 from edgeafri.files import Digests, partial_folder
-from edgeafri.pipeline import Finished, Job, build, folders, make, plan, workplace
+from edgeafri.pipeline import Finished, Job, Started, build, folders, make, plan, workplace
 from edgeafri.recipe import Step
 
 ROOT = Path(__file__).parent.parent
@@ -140,6 +140,23 @@ def test_a_second_build_in_the_same_folder_is_refused(source: Artifact, tmp_path
 
     assert error.value.hint == "Wait for it to end, or choose another folder with --work DIR."
     assert built(trim(), source, tmp_path / "work", digests)[0].reused is False
+
+
+def test_a_second_stage_into_the_same_folder_is_refused(source: Artifact, tmp_path: Path, digests: Digests, method):
+    """
+    It would empty the folder in which the first is at work.
+    """
+    (job,), refused = trim(), []
+
+    def tell(event: object) -> None:
+        if isinstance(event, Started):
+            with pytest.raises(StorageError, match="out: another build is at work there") as error:
+                make(job, source, tmp_path / "out", digests, lambda event: None)
+            refused.append(error.value.hint)
+
+    make(job, source, tmp_path / "out", digests, tell)
+
+    assert refused == ["Wait for it to end, or choose another folder with --out DIR."]
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,13 @@ def test_yaml_values_and_command_line_text_read_alike():
     assert read(Oven, text, "oven").recipe == Path("r.txt")
 
 
+def test_a_list_in_text_has_no_spaces_and_no_repeats():
+    """
+    `--languages "hau, hau,"` is one language, which is not learnt twice as often.
+    """
+    assert read(Oven, {"name": "a", "trays": "x, y,x,"}, "oven").trays == ("x", "y")
+
+
 def test_keys_may_be_written_with_hyphens():
     """
     A command line writes learning-rate, Python writes learning_rate; both name one setting.

@@ -72,7 +72,7 @@ def _trim(facts: Facts) -> str:
 
 def _distill(facts: Facts) -> str:
     size = f"{facts['parameters_before'] / 1e6:.1f} -> {facts['parameters'] / 1e6:.1f} million parameters"
-    score = f"dev F1 {facts['dev_f1_average']:.2f}" if "dev_f1" in facts else f"loss {facts['dev_loss']:.2f}"
+    score = f"dev F1 {facts['dev_f1_average']:.2f}" if "dev_f1" in facts else f"loss {facts['dev_loss']:z.3g}"
     return f"{size}, {score}"
 
 

@@ -24,7 +24,7 @@ _STUDIES = ("comet", "distillation")
 @click.option("--text", required=True, type=click.Path(path_type=Path), help="Raw text: a folder with LANG.txt.")
 @click.option("--lang", help="ISO 639-3 codes separated by commas; the study's own if not given.")
 @click.option(
-    "--grid", default="lab", show_default=True, help="How large: smoke (minutes), lab (an hour), paper (a GPU)."
+    "--grid", default="lab", show_default=True, help="How large: smoke (minutes), lab (an hour or less), paper (a GPU)."
 )
 @click.option("--seeds", default="1,3,5", show_default=True, help="Seeds of the distillation grid.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Where the tables are written.")
@@ -58,11 +58,19 @@ def _order(options: dict[str, Any], arguments: list[str], study: Any) -> Any:
     from edgeafri.studies.study import Order
 
     languages = codes(options.pop("lang") or "") or study.languages_of(options["data"])
-    seeds = codes(options.pop("seeds"))
-    if not seeds or not all(seed.isdigit() for seed in seeds):
-        raise UsageError("--seeds: not a list of whole numbers", "Example: --seeds 1,3,5")
+    seeds = _seeds(options.pop("seeds"))
     command = shlex.join(["edgeafri", *arguments])
-    return Order(**options, languages=languages, seeds=tuple(int(seed) for seed in seeds), command=command)
+    return Order(**options, languages=languages, seeds=seeds, command=command)
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    from edgeafri.settings import read
+    from edgeafri.stages.menu import Learning
+
+    seeds = codes(text)
+    if not seeds or not all(seed.isdecimal() for seed in seeds):
+        raise UsageError("--seeds: not a list of whole numbers", "Example: --seeds 1,3,5")
+    return tuple(dict.fromkeys(read(Learning, {"seed": seed}, "study").seed for seed in seeds))
 
 
 def _as_json(tables: Any) -> str:

@@ -31,9 +31,10 @@ class Learner(Method, Protocol):
 
 
 _LANGUAGES = "ISO 639-3 codes of the languages to serve, separated by commas"
-_DATA = "labelled data: a folder with LANG/train.txt, dev.txt and test.txt"
+_DATA = "labelled data: a folder with LANG/train, dev and test, .txt for words and .tsv for texts"
 _OR_SHARE = ", or below 1 a share of the source's; as the source when not given"
 _TEXT = "raw text: a folder with LANG.txt, one sentence a line"
+_LARGEST_SEED = 2**32 - 1  # numpy takes no larger one
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Scratch:
     heads: int = setting(4, "attention heads; must divide the width", low=1, high=64)
     ffn: int = setting(512, "width of the feed-forward layers", low=8, high=16384)
     positions: int = setting(128, "longest input in sub-words", low=16, high=8192)
-    seed: int = setting(1, "seed of the random weights")
+    seed: int = setting(1, "seed of the random weights", low=0, high=_LARGEST_SEED)
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Learning:
         "float32", "of the products in training; auto: bfloat16 where it is faster on this processor"
     )
     dropout: float | None = setting(None, "dropout everywhere; the model's own when not given", low=0, high=0.9)
-    seed: int = setting(1, "seed of the order, the dropout and all new weights")
+    seed: int = setting(1, "seed of the order, the dropout and all new weights", low=0, high=_LARGEST_SEED)
 
 
 @dataclass(frozen=True)

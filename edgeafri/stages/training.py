@@ -64,8 +64,7 @@ def train(model: Any, course: Course, settings: Learning, checkpoints: Path, tic
         trainer.add_callback(EarlyStoppingCallback(settings.patience))
         if last and _out_of_patience(last, settings.patience):
             trainer.args.num_train_epochs = 0  # killed after its end; Trainer would learn one epoch more
-    with float32_by_onednn():
-        trainer.train(resume_from_checkpoint=last)
+    trainer.train(resume_from_checkpoint=last)
     model.eval()
     return _judged(trainer.state)
 
@@ -211,6 +210,10 @@ class _Trainer(Trainer):
 
     def _get_train_sampler(self, *_: Any) -> Order:
         return Order(self.course.rows, self.args.per_device_train_batch_size, self.alpha, self.args.seed)
+
+    def train(self, *args: Any, **named: Any) -> Any:
+        with float32_by_onednn():
+            return super().train(*args, **named)
 
     def compute_loss(self, model: Any, inputs: Batch, *_: Any, **__: Any) -> torch.Tensor:
         loss = self.course.loss(model, inputs)

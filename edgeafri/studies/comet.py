@@ -36,6 +36,7 @@ class Side:
 def run(order: Order, digests: Digests, tell: Tell) -> list[Table]:
     """Make both sides, measure them through the runtime, and put them beside the paper's figures."""
     grid, bench = read_grid("comet", order.grid), Bench(order, TASK, digests, tell)
+    bench.check_data(None)
     masked = masked_teacher(bench, grid["masked teacher"])
     student = bench.make("distill", masked, grid["distill"], mode="attention", **shape(config_of(masked)))
     teacher, pupil = (_side(bench, model, grid, who) for model, who in ((masked, "teacher"), (student, "student")))

@@ -14,12 +14,14 @@ import numpy as np
 
 from edgeafri.artifact import Artifact
 from edgeafri.dataset import languages_in
+from edgeafri.errors import ModelError
 from edgeafri.files import Digests
 from edgeafri.metrics import average_drop, drop
 from edgeafri.pipeline import Tell
 from edgeafri.studies import papers
 from edgeafri.studies.study import Bench, Order, Quality, graph_mb, masked_teacher, parameters, read_grid
 from edgeafri.studies.table import Column, Spread, Table, spread
+from edgeafri.teacher import head_of, labels_of
 
 TASK = "ner"
 AGNOSTIC, SPECIFIC = "task-agnostic", "task-specific"
@@ -42,6 +44,10 @@ def run(order: Order, digests: Digests, tell: Tell) -> list[Table]:
     """Make every student with every seed, measure all through the runtime, and put them beside the paper's figures."""
     grid, bench = read_grid("distillation", order.grid), Bench(order, TASK, digests, tell)
     teacher = bench.teacher()
+    if not head_of(teacher, TASK):
+        hint = f"Fine-tune it first: edgeafri finetune {order.teacher} --data {order.data} --out TEACHER"
+        raise ModelError(f"study distillation: {order.teacher} has no head for {TASK}", hint)
+    bench.check_data(labels_of(teacher))
     whole = bench.bundle(teacher, order.languages)
     known = bench.quality(whole, order.languages)
     students = [taught for shape in grid["shapes"] for taught in _taught(bench, teacher, shape, grid)]

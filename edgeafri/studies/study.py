@@ -13,7 +13,7 @@ from edgeafri.artifact import Artifact
 from edgeafri.bundle import GRAPH
 from edgeafri.dataset import files_of, text_files
 from edgeafri.errors import UsageError
-from edgeafri.files import Digests
+from edgeafri.files import Digests, storage
 from edgeafri.ledger import SPLITS, Ledger
 from edgeafri.pipeline import Tell
 from edgeafri.progress import Tick
@@ -52,11 +52,20 @@ class Bench:
         self._ledger = Ledger(order.work, digests, tell, fresh=False)
         files_of(order.data, order.languages, SPLITS, unit_of(task))  # a missing file is told now, not hours later
         text_files(order.text, order.languages)
+        with storage(order.out):  # so is a folder that cannot be written
+            order.out.mkdir(parents=True, exist_ok=True)
 
     def teacher(self) -> Artifact:
         """The teacher that the order names."""
         order = self.order
         return find_teacher(order.teacher, self.task, order.languages, order.work, True, self._digests, self._tell)
+
+    def check_data(self, labels: Sequence[str] | None) -> None:
+        """Read all labelled data once, so that what is wrong in it is told now, not hours later.
+
+        `labels` are those of the fine-tuned teacher; None when the labels are learnt from the data.
+        """
+        self._ledger.findings(self.order.data, self.order.languages, self.task, labels)
 
     def make(self, stage: str, source: Artifact, settings: Settings, **more: Any) -> Artifact:
         """What a stage makes of a source. Languages, task, data and text are the order's where none are given."""

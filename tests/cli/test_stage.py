@@ -212,3 +212,21 @@ def test_a_teacher_with_other_labels_can_be_fine_tuned(teacher_folder: Path, dat
 
     assert run(["finetune", str(teacher_folder), "--out", str(tmp_path / "out"), *given]) == 0
     assert len(json.loads((tmp_path / "out" / "config.json").read_text("utf-8"))["id2label"]) == 7
+
+
+@pytest.mark.parametrize("name", ["scratch", "finetune", "adapt-maft", "distill"])
+@pytest.mark.parametrize("seed", ["-1", str(2**32)])
+def test_a_seed_that_numpy_refuses_is_refused_before(name, seed, source: Path, tmp_path: Path, capfd):
+    """
+    It was a traceback in the middle of the work.
+    """
+    assert run([name, str(source), "--out", str(tmp_path / "out"), "--seed", seed]) == 2
+    assert f"{name}.seed: {seed} is out of range" in capfd.readouterr().err
+
+
+def test_a_teacher_that_is_not_there_is_called_a_model(source: Path, tmp_path: Path, capfd):
+    """
+    Not a data folder.
+    """
+    assert run(["distill", str(source), "--out", str(tmp_path / "out"), "--teacher", "/no/such"]) == 4
+    assert "/no/such: no such model folder\n  next: Check the path given for distill.teacher." in capfd.readouterr().err

@@ -11,6 +11,8 @@ ASKED = ["--teacher", "nowhere", "--data", "nowhere", "--text", "nowhere", "--ou
     ("more", "message"),
     [
         (["--seeds", "one"], "--seeds: not a list of whole numbers"),
+        (["--seeds", "²"], "--seeds: not a list of whole numbers"),
+        (["--seeds", "99999999999", "--lang", "swa"], "study.seed: 99999999999 is out of range"),
         (["--grid", "smoky", "--lang", "swa"], "study comet: there is no grid 'smoky'"),
         (["--lang", "swa"], "nowhere"),
     ],

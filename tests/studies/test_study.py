@@ -1,11 +1,14 @@
 """The workbench of studies: sizes read from a grid, parameters counted without torch, models made only once."""
 
+from dataclasses import replace
+
 import pytest
 
 from edgeafri.artifact import adopt
-from edgeafri.errors import UsageError
+from edgeafri.errors import DataError, ModelError, StorageError, UsageError
 from edgeafri.stages.menu import stage
-from edgeafri.studies.study import FOLDER, parameters, read_grid
+from edgeafri.studies import distillation
+from edgeafri.studies.study import FOLDER, Bench, Order, parameters, read_grid
 
 STUDIES = ("comet", "distillation")
 # Entries of a grid that are no stage's settings, and which stage the others are for.
@@ -51,3 +54,39 @@ def test_parameters_are_counted_from_the_file(teacher_folder, digests):
     expected = sum(weight.numel() for weight in read_model(teacher_folder).parameters())
 
     assert parameters(adopt(teacher_folder, "torch", "ner", ("swa",), digests)) == expected
+
+
+@pytest.fixture
+def asked(teacher_folder, data, tmp_path):
+    """An order of a study on the small data."""
+    text = tmp_path / "raw"
+    text.mkdir()
+    (text / "swa.txt").write_text("Rais alizuru Mombasa.\n", "utf-8")
+    folders = {"data": data, "text": text, "work": tmp_path / "work", "out": tmp_path / "out"}
+    return Order(teacher=str(teacher_folder), languages=("swa",), grid="smoke", seeds=(1,), command="", **folders)
+
+
+def test_a_place_for_tables_that_cannot_be_one_is_told_before_any_work(asked, digests, tmp_path):
+    """
+    Not after the hours that a study takes.
+    """
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(StorageError, match="file"):
+        Bench(replace(asked, out=tmp_path / "file"), "ner", digests, lambda event: None)
+
+
+def test_labels_that_the_teacher_does_not_know_are_told_before_any_work(asked, digests):
+    """
+    All splits are read, test too.
+    """
+    with pytest.raises(DataError, match=r"swa/test\.txt: the model does not know the tag"):
+        Bench(asked, "ner", digests, lambda event: None).check_data(("O",))
+
+
+def test_the_grid_needs_a_fine_tuned_teacher(asked, digests, encoder_folder):
+    """
+    An encoder went as far as the export, and ended there in a traceback.
+    """
+    with pytest.raises(ModelError, match="has no head for ner"):
+        distillation.run(replace(asked, teacher=str(encoder_folder)), digests, lambda event: None)
