@@ -16,7 +16,7 @@ from edgeafri.progress import Tick
 from edgeafri.session import IR_VERSION, forward, open_session
 from edgeafri.stages import model as door
 from edgeafri.stages.menu import ExportOnnx
-from edgeafri.tasks import task
+from edgeafri.tasks import task, tasks_of
 
 GRAPH = "model.onnx"
 _CARRIED = (
@@ -32,6 +32,9 @@ _LENGTHS = (3, 17, 40)  # one padded batch: what differs between lengths shows h
 def run(source: Artifact, settings: ExportOnnx, out: Path, tick: Tick) -> Mapping[str, Any]:
     """Trace the graph with dynamic batch and sequence axes, pin its versions, compare logits on a padded batch."""
     tick(0, 3)
+    if not tasks_of(door.own_architecture(source.path)):
+        hint = f"Fine-tune it first: edgeafri finetune {source.path} --data DIR --languages LANG --out DIR"
+        raise ModelError(f"export-onnx: {source.path} is an encoder without a head", hint)
     model = door.read_model(source.path)
     onnx_export_from_model(
         model,

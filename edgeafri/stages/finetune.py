@@ -14,7 +14,7 @@ import torch
 
 from edgeafri.artifact import Artifact
 from edgeafri.dataset import labels_of
-from edgeafri.errors import UsageError
+from edgeafri.errors import DataError, UsageError
 from edgeafri.progress import Tick
 from edgeafri.stages import judge
 from edgeafri.stages import model as door
@@ -57,6 +57,10 @@ def prepare(source: Artifact, settings: Finetune) -> Prepared:
         raise UsageError(f"finetune: '{row.name}' is learnt from raw text", "Use edgeafri adapt-maft --text DIR.")
     learnt, dev = (judge.splits_of("finetune", settings, name, row.unit) for name in ("train", "dev"))
     labels = labels_of([*learnt, *dev])
+    if row.unit == "text" and len(labels) < 2:
+        raise DataError(
+            f"finetune: all texts have the label '{labels[0]}'", "Add texts with another label to learn from."
+        )
     tokenizer = door.read_tokenizer(source.path)
     model = door.with_head(source.path, row.head, labels, settings.seed, settings.dropout)
     encoder = door.encoder(tokenizer, min(settings.max_length, door.max_tokens(model.config.to_dict())), row.unit)

@@ -56,7 +56,7 @@ def dev_facts(history: Sequence[Mapping[str, float]], languages: Sequence[str]) 
         "dev_f1": {language: round(best[f"f1_{language}"], 2) for language in languages},
         "dev_f1_average": round(best[SCORE], 2),
         "best_epoch": history.index(best) + 1,
-        "epochs": [{name: round(value, 4) for name, value in entry.items()} for entry in history],
+        "epochs": [{name: round(entry[name], 4) for name in sorted(entry)} for entry in history],
     }
 
 
@@ -66,7 +66,7 @@ def text_facts(history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     return {
         "dev_loss": round(best["loss"], 4),
         "best_epoch": history.index(best) + 1,
-        "epochs": [{name: round(value, 4) for name, value in entry.items()} for entry in history],
+        "epochs": [{name: round(entry[name], 4) for name in sorted(entry)} for entry in history],
     }
 
 

@@ -151,3 +151,13 @@ def test_a_classifiers_difference_is_measured_not_assumed(classifier, classifier
     graph = classifier_graphs["export-onnx"].path / "model.onnx"
 
     assert export_onnx.largest_difference(model, graph) == pytest.approx(0.5, abs=1e-3)
+
+
+def test_an_encoder_without_a_head_is_refused(encoder, tmp_path):
+    """
+    It labels nothing; the exporter would end in an error of its own.
+    """
+    with pytest.raises(ModelError) as caught:
+        export_onnx.run(encoder, ExportOnnx(), tmp_path, silent)
+    assert caught.value.message == f"export-onnx: {encoder.path} is an encoder without a head"
+    assert caught.value.hint.startswith("Fine-tune it first: edgeafri finetune")

@@ -263,3 +263,18 @@ def test_a_half_written_checkpoint_is_passed_over(encoder, data, tmp_path):
     finetune.run(encoder, settings(data), tmp_path, lambda *tick: ticks.append(tick))
 
     assert ticks[0] == (1, 9)
+
+
+def test_texts_of_one_label_are_refused(encoder, tmp_path):
+    """
+    There is nothing to tell apart, and F1 would be 100.
+    """
+    folder = tmp_path / "texts" / "swa"
+    folder.mkdir(parents=True)
+    for split in ("train", "dev"):
+        (folder / f"{split}.tsv").write_text("tweet\tlabel\nnzuri\tpositive\nsawa\tpositive\n", "utf-8")
+
+    with pytest.raises(DataError) as caught:
+        finetune.run(encoder, settings(tmp_path / "texts", task="sentiment", languages=("swa",)), tmp_path, silent)
+    assert caught.value.message == "finetune: all texts have the label 'positive'"
+    assert caught.value.hint == "Add texts with another label to learn from."
