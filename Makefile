@@ -38,7 +38,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY)
-	@$(BIN)/edgeafri build --target rpi4 --recipe faithful
+	@$(BIN)/edgeafri build --target rpi4
 
 lint: $(READY)
 	@$(BIN)/ruff check .

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from edgeafri.errors import ArtifactError, ModelError
 from edgeafri.files import Digests, json_text, write_whole
 
-Kind = Literal["corpus", "torch", "onnx", "torchscript", "bundle"]
+Kind = Literal["corpus", "torch", "torch-int8", "onnx", "torchscript", "bundle"]
 MANIFEST = "manifest.json"
 SCHEMA = 1
 MODEL_FILES = (

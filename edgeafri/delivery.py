@@ -75,7 +75,7 @@ def check(order: Order, digests: Digests, tell: Tell) -> Checked:
     _check_gates(order)
     _check_task(order)
     profile = read_profile(order.target, order.profiles)
-    recipe = read_recipe(order.recipe or profile.recipe)
+    recipe = read_recipe(order.recipe or _own_recipe(order, profile))
     named = {step.stage for step in recipe.steps}
     learning = recipe.steps if "finetune" in named else (Step("finetune"), *recipe.steps)
     _check_ends(pipeline.plan(override(learning, order.assignments), "torch", {}))
@@ -88,13 +88,19 @@ def check(order: Order, digests: Digests, tell: Tell) -> Checked:
     sample = SAMPLE in (order.teacher, order.data)
     jobs = pipeline.plan(steps, "torch", {**given, "sample": sample})
     notes = [f"the teacher has no head for {order.task}: finetune goes first"] if headless else []
-    learners = [job.stage.name for job in jobs if job.stage.resumable]
+    learners = [job.stage.name for job in jobs if job.learns]
     if data is None and learners:
         raise UsageError(
             f"there is no labelled data for {learners[0]} to learn from",
             "Add --data DIR with a train and a dev file for every language.",
         )
     return Checked(order, profile, recipe, steps, data, languages, source, jobs, tuple(notes))
+
+
+def _own_recipe(order: Order, profile: DeviceProfile) -> str:
+    """The device's recipe for this order: one that trains a student needs data of the user's own to learn from."""
+    own_data = order.data is not None and SAMPLE not in (order.teacher, order.data)
+    return profile.recipe_with_data or profile.recipe if own_data else profile.recipe
 
 
 def dry_run(checked: Checked, digests: Digests) -> list[dict[str, Any]]:
@@ -147,7 +153,7 @@ def _measured(checked: Checked, done: Sequence[Finished], found: Findings, ledge
         "size": _sizes(reference, bundle),
         "host": _host(ledger, bundle, profile, order.runs),
         "device": _device(bundle, profile),
-        "notes": [*checked.notes, *found.notes, *few_notes(quality), *_golden_notes(bundle)],
+        "notes": [*checked.notes, *found.notes, *few_notes(quality), *_golden_notes(bundle), *_zero_notes(done)],
         "commands": _commands(order, bundle),
     }
 
@@ -255,6 +261,17 @@ def _golden_notes(bundle: Artifact) -> list[str]:
     return (
         [f"no golden sentence of {', '.join(none)} is decided clearly enough to verify a device with"] if none else []
     )
+
+
+def _zero_notes(done: Sequence[Finished]) -> list[str]:
+    """What zeros of a pruned step are worth here: nothing by themselves."""
+    found = [item.artifact.manifest.facts for item in done if "sparse_bytes" in item.artifact.manifest.facts]
+    return [
+        f"{100 * facts['sparsity']:.1f} % of the linear weights are zero. Zeros alone make nothing smaller or faster: "
+        f"{facts['dense_bytes'] / 1e6:.1f} MB of weights stay; kept sparse they would be "
+        f"{facts['sparse_bytes'] / 1e6:.1f} MB, which onnxruntime does not read"
+        for facts in found
+    ]
 
 
 def _commands(order: Order, bundle: Artifact) -> list[str]:

@@ -77,7 +77,10 @@ class Budget:
 
 @dataclass(frozen=True)
 class DeviceProfile:
-    """One device. `cores` are listed fastest first; `threads` is the default on this device."""
+    """One device. `cores` are listed fastest first; `threads` is the default on this device.
+
+    `recipe` is what is built by itself; `recipe_with_data`, where it is named, when there is data to learn from.
+    """
 
     name: str
     title: str
@@ -89,6 +92,7 @@ class DeviceProfile:
     memory: Memory
     budget: Budget
     sources: dict[str, str]
+    recipe_with_data: str | None = None
 
 
 def profile_names(folders: Iterable[Path] = ()) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ DATA_CODE = ("text.py", "textfile.py", "conll.py", "tsv.py", "dataset.py")
 _SHARED_CODE = (*DATA_CODE, "languages.py", "predict.py", "evaluate.py", "metrics.py", "session.py")
 _STAGE_CODE = ("bundle.py", "golden", "templates/card.md.j2", "stages/model.py")
 _KEY = "made-for.txt"  # in an unfinished folder: what it was to become
-_LEARNERS = ("training", "rows", "judge", "signals", "kept", "lessons", "losses", "student")
+_LEARNERS = ("training", "sparsity", "rows", "judge", "signals", "kept", "lessons", "losses", "student")
 _LEARNING_CODE = tuple(f"stages/{name}.py" for name in _LEARNERS)
 
 
@@ -43,6 +43,11 @@ class Job:
 
     stage: menu.Stage
     settings: Any
+
+    @property
+    def learns(self) -> bool:
+        """Whether it trains: then how long that takes is said beforehand."""
+        return bool(getattr(self.settings, "learns", False))
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,7 @@ def build(jobs: Sequence[Job], source: Artifact, work: Path, digests: Digests, t
     log = work / "build.log"
     with storage(work), workplace(work):
         named = list(zip(jobs, folders(jobs, source, digests), strict=True))
-        to_learn = [job for job, folder in named if job.stage.resumable and not is_artifact(work / folder)]
+        to_learn = [job for job, folder in named if job.learns and not is_artifact(work / folder)]
         # What takes longest is said before anything starts, as far as it can be known from the source.
         if to_learn and source.kind == to_learn[0].stage.takes:
             announce(to_learn.pop(0), source, log, tell)
@@ -161,7 +166,7 @@ def make(job: Job, source: Artifact, out: Path, digests: Digests, tell: Tell) ->
         log = cache_folder() / "stages.log"
         place = hashlib.sha256(str(out.absolute()).encode()).hexdigest()[:16]
         with _alone(out, cache_folder() / f"{place}.lock", "--out"):
-            if job.stage.resumable:
+            if job.learns:
                 announce(job, source, log, tell)
             tell(Started(job.stage.name))
             finished = run(job, source, out.absolute(), log, digests, tell)

@@ -8,13 +8,17 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from edgeafri import delivery
 from edgeafri.cli import run
+from edgeafri.delivery import Order
+from edgeafri.device import read_profile
 from edgeafri.runners.local import TORCH, ask
 
 SLEEPER = """
@@ -115,6 +119,55 @@ def test_an_encoder_without_data_has_nothing_to_learn_from(encoder_folder: Path,
 
     assert code == 2
     assert "there is no labelled data for finetune to learn from\n  next: Add --data DIR" in capfd.readouterr().err
+
+
+def test_with_data_of_the_users_own_a_student_is_made(planned, teacher_folder: Path):
+    """
+    rpi4's recipe is balanced where there is data to learn from; another one is taken when it is named.
+    """
+    _, own, _ = planned(teacher=teacher_folder)
+    _, named, _ = planned("--recipe", "faithful", teacher=teacher_folder)
+
+    assert [step["stage"] for step in own][:2] == ["trim", "distill"]
+    assert "distill" not in [step["stage"] for step in named]
+
+
+def test_without_data_nothing_is_trained(teacher_folder: Path, tmp_path: Path, capfd):
+    """
+    The languages named alone are enough for the recipe that needs no data.
+    """
+    given = ["--teacher", str(teacher_folder), "--lang", "swa", "--work", str(tmp_path / "work")]
+    run(["build", "--target", "rpi4", *given, "--dry-run", "--json"])
+
+    assert "distill" not in [step["stage"] for step in json.loads(capfd.readouterr().out)]
+
+
+def test_the_embedded_sample_is_not_trained_on():
+    """
+    Its teacher is tiny already: the recipe that trains nothing shows the chain in seconds.
+    """
+    profile = read_profile("rpi4", ())
+    own = Order("rpi4", teacher="mine", data="mine")
+
+    assert delivery._own_recipe(Order("rpi4"), profile) == "faithful"
+    assert delivery._own_recipe(own, profile) == "balanced"
+    assert delivery._own_recipe(own, replace(profile, recipe_with_data=None)) == "faithful"
+
+
+@pytest.mark.slow
+def test_zeros_are_said_to_be_worth_nothing_by_themselves(teacher_folder: Path, data: Path, tmp_path: Path):
+    """
+    A pruned build's report says that nothing became smaller or faster, and what a sparse file would weigh.
+    """
+    recipe = tmp_path / "pruned.yaml"
+    recipe.write_text("steps: [trim, prune: {sparsity: 0.5}, export-onnx, optimize, bundle: {margin: 0}]", "utf-8")
+    given = ["--teacher", str(teacher_folder), "--data", str(data), "--work", str(tmp_path / "work")]
+    _, document = answered(["build", "--target", "rpi4", "--recipe", str(recipe), *given])
+    (note,) = [note for note in document["notes"] if "zero" in note]
+    page = Path(document["report"]["md"]).read_text("utf-8")
+
+    assert note.startswith("50.0 % of the linear weights are zero. Zeros alone make nothing smaller or faster: 0.")
+    assert note in page
 
 
 def test_a_recipe_that_fine_tunes_does_it_once(planned, tmp_path: Path):
@@ -219,7 +272,7 @@ def test_whole_texts_go_the_whole_way(classifier_folder: Path, texts: Path, tmp_
     Its labels are equal, so its F1 is; the loss may differ by what the export allows, 1e-4.
     """
     given = ["--teacher", str(classifier_folder), "--data", str(texts), "--work", str(tmp_path / "work")]
-    exact = ["--set", "quantize.weights=float32", "--set", "quantize.embeddings=float32"]
+    exact = ["--recipe", "faithful", "--set", "quantize.weights=float32", "--set", "quantize.embeddings=float32"]
     code, document = answered(["build", "--target", "rpi4", "--task", "sentiment", *given, *exact])
     request = {"do": "evaluate", "task": "sentiment", "model": str(classifier_folder), "data": str(texts)}
     before = ask(TORCH, {**request, "languages": ["hau", "swa"], "split": "test"})["quality"]
@@ -240,10 +293,11 @@ def test_whole_texts_go_the_whole_way(classifier_folder: Path, texts: Path, tmp_
 @pytest.mark.slow
 def test_whole_texts_in_int8_are_verified_and_judged(classifier_folder: Path, texts: Path, tmp_path: Path):
     """
-    With the device's own recipe: every command works on the bundle, and the report is about texts.
+    Every command works on the bundle, and the report is about texts.
     """
     given = ["--teacher", str(classifier_folder), "--data", str(texts), "--work", str(tmp_path / "work")]
-    code, document = answered(["build", "--target", "rpi4", "--task", "topic", *given, "--set", "bundle.margin=0"])
+    options = ["--target", "rpi4", "--recipe", "faithful", "--task", "topic", "--set", "bundle.margin=0"]
+    code, document = answered(["build", *options, *given])
     bundle = document["bundle"]
     _, verified = answered(["verify", bundle])
     _, labelled = answered(["run", bundle, "Rais Amina 30"])

@@ -64,8 +64,9 @@ def test_every_profile_of_the_project_reads_and_names_a_recipe_there_is(name: st
     A device that is listed can be built for.
     """
     profile = read_profile(name)
+    named = [profile.recipe, *([profile.recipe_with_data] if profile.recipe_with_data else [])]
 
-    assert (ROOT / "edgeafri" / "recipes" / f"{profile.recipe}.yaml").is_file()
+    assert all((ROOT / "edgeafri" / "recipes" / f"{recipe}.yaml").is_file() for recipe in named)
     assert all(bool(fact.source) != bool(fact.assumed) for _, fact, _ in facts(profile, name))
 
 

@@ -27,7 +27,17 @@ def answer_of(*arguments):
 def built(lab, tmp_path_factory):
     """Exit code and document of the build, made once, with a cache of its own."""
     folder = tmp_path_factory.mktemp("lab")
-    command = ["build", "--target", "rpi4", "--task", "ner", "--lang", ",".join(LANGUAGES), "--work", folder / "work"]
+    command = [
+        "build",
+        "--target",
+        "rpi4",
+        "--recipe",
+        "faithful",
+        "--lang",
+        ",".join(LANGUAGES),
+        "--work",
+        folder / "work",
+    ]
     given = ["--data", lab / "data" / "masakhaner", "--text", lab / "data" / "text"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGEAFRI_CACHE", str(folder / "cache"))
@@ -108,7 +118,8 @@ def tones(lab, tmp_path_factory):
         source, out = str(lab / "models" / "lab-ner"), str(folder / "tones")
         assert run(["finetune", source, *map(str, given), *learning, "--out", out]) == 0
         teacher = ["--teacher", out, "--lang", "swa", "--work", folder / "work"]
-        return answer_of("build", "--target", "rpi4", *given, *teacher, "--text", lab / "data" / "text")[1]
+        options = ["--target", "rpi4", "--recipe", "faithful", "--text", lab / "data" / "text"]
+        return answer_of("build", *options, *given, *teacher)[1]
 
 
 def test_tweets_lose_little_on_the_way_to_the_bundle(tones):

@@ -38,7 +38,10 @@ Examples:
 @click.option(
     "--lang", default="all", show_default=True, help="ISO 639-3 codes separated by commas, or 'all' in the data."
 )
-@click.option("--recipe", help="A recipe by name or a .yaml file; the device's own if not given.")
+@click.option(
+    "--recipe",
+    help="A recipe by name or a .yaml file; the device's own if not given (rpi4: balanced with --data, else faithful).",
+)
 @click.option("--set", "assignments", multiple=True, metavar="STAGE.KEY=VALUE", help="Change one setting of one step.")
 @click.option(
     "--work", type=click.Path(path_type=Path), default="edgeafri-work", show_default=True, help="Where steps are kept."

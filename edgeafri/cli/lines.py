@@ -76,12 +76,26 @@ def _distill(facts: Facts) -> str:
     return f"{size}, {score}"
 
 
+def _prune(facts: Facts) -> str:
+    zeros = f"{facts['zeros']:,} of {facts['prunable']:,} linear weights are zero ({100 * facts['sparsity']:.1f} %)"
+    return f"{zeros}, {_no_smaller(facts)}" + (f", dev F1 {facts['dev_f1_average']:.2f}" if "dev_f1" in facts else "")
+
+
+def _no_smaller(facts: Facts) -> str:
+    return f"{facts['dense_bytes'] / 1e6:.1f} MB as before, {facts['sparse_bytes'] / 1e6:.1f} if kept sparse"
+
+
 _FACTS: dict[str, Callable[[Facts], str]] = {
     "scratch": lambda facts: f"{facts['vocabulary']:,} tokens, {facts['parameters'] / 1e6:.1f} million parameters",
     "finetune": lambda facts: f"{facts['train_sentences']:,} sentences, dev F1 {facts['dev_f1_average']:.2f}",
     "adapt-maft": lambda facts: f"{facts['inputs']:,} lines, loss {facts['dev_loss']:.2f} on lines held back",
     "distill": _distill,
+    "prune": _prune,
     "trim": _trim,
+    "quantize-torch": lambda facts: (
+        f"{facts['linear_layers']} linear layers, {facts['bytes_before'] / 1e6:.1f} -> {facts['bytes'] / 1e6:.1f} MB, "
+        f"logits within {facts['max_logit_difference']:.1g}"
+    ),
     "export-onnx": lambda facts: f"opset {facts['opset']}, logits within {facts['max_logit_difference']:.1g} of torch",
     "optimize": lambda facts: f"{facts['nodes_before']} -> {facts['nodes']} nodes",
     "quantize": lambda facts: (

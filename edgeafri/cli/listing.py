@@ -66,7 +66,8 @@ def devices_command(name: str | None, profiles: tuple[Path, ...], as_json: bool)
         return
     for profile in found:
         budget = profile.budget
-        click.echo(f"{profile.name:<14} {profile.title}; recipe {profile.recipe}")
+        with_data = f", with data {profile.recipe_with_data}" if profile.recipe_with_data else ""
+        click.echo(f"{profile.name:<14} {profile.title}; recipe {profile.recipe}{with_data}")
         click.echo(
             f"    budget: bundle {budget.bundle_mb.value:g} MB, peak memory {budget.peak_rss_mb.value:g} MB, "
             f"p95 {budget.p95_ms.value:g} ms at {budget.seq_len} sub-words, load {budget.load_ms.value:g} ms"

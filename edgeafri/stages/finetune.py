@@ -6,7 +6,7 @@ whole texts the beginning is read.
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,10 @@ class Prepared:
     tokenizer: Any
     course: Course
     sentences: int
+
+    def with_course(self, **changes: Any) -> "Prepared":
+        """The same with another course."""
+        return replace(self, course=replace(self.course, **changes))
 
 
 def run(source: Artifact, settings: Finetune, out: Path, tick: Tick) -> Mapping[str, Any]:

@@ -69,7 +69,15 @@ class Learning:
         "float32", "of the products in training; auto: bfloat16 where it is faster on this processor"
     )
     dropout: float | None = setting(None, "dropout everywhere; the model's own when not given", low=0, high=0.9)
+    zeros: Literal["keep", "learn"] = setting(
+        "keep", "of a pruned model: keep holds them at zero, learn lets them grow again"
+    )
     seed: int = setting(1, "seed of the order, the dropout and all new weights", low=0, high=_LARGEST_SEED)
+
+    @property
+    def learns(self) -> bool:
+        """Whether this trains, and so needs data and time."""
+        return True
 
 
 @dataclass(frozen=True)
@@ -129,6 +137,60 @@ class Distill(Learning):
 
 
 @dataclass(frozen=True)
+class Prune(Finetune):
+    """The linear layers' weights of least magnitude become zero: after fine-tuning, before it, or during it."""
+
+    sparsity: float = setting(0.5, "share of the linear layers' weights that become zero", low=0, high=0.99)
+    pattern: Literal["unstructured", "2:4"] = setting(
+        "unstructured", "one threshold for all layers, or in each four weights of a row the two smallest"
+    )
+    when: Literal["after", "before", "during"] = setting(
+        "after",
+        "after: nothing is trained; before: fine-tuned then, the zeros held; during: more and more while fine-tuned",
+    )
+    ramp: float = setting(0.5, "share of the steps over which the zeros grow, with --when during", low=0, high=0.9)
+
+    @property
+    def learns(self) -> bool:
+        return self.when != "after"
+
+
+@dataclass(frozen=True)
+class Shrink(Learning):
+    """Smaller tensors: attention heads, feed-forward units, layers and width that matter least are taken out."""
+
+    epochs: int = setting(0, "passes of recovery, taught by the model as it was; 0: none", low=0, high=1000)
+    layers: float | None = setting(None, "layers to keep" + _OR_SHARE, low=0.01)
+    heads: tuple[float, ...] = setting((), "heads to keep: a share of all, a number a layer, or one for each layer")
+    ffn: tuple[float, ...] = setting(
+        (), "feed-forward units to keep: a share of all, a number a layer, or one for each layer"
+    )
+    hidden: float | None = setting(None, "width to keep" + _OR_SHARE, low=0.01)
+    macs: float | None = setting(None, "goal: share of the encoder's multiply-accumulates", low=0.001, high=1)
+    bytes: float | None = setting(None, "goal: share of the bytes of all weights", low=0.001, high=1)
+    latency_of: dict[str, float] | None = setting(
+        None, "goal: a device and the share of its estimated time for one sentence"
+    )
+    importance: Literal["taylor", "fisher", "magnitude"] = setting(
+        "taylor", "what makes a part matter: change of the loss (taylor), its square (fisher), or size of the weights"
+    )
+    sentences: int = setting(256, "sentences a language that importance is measured on, at most", low=1)
+    task: str = setting("ner", "the task of the model's head", given=True)
+    data: Path | None = setting(None, _DATA + "; dev measures importance, train teaches recovery", given=True)
+    text: Path | None = setting(None, _TEXT + "; in place of labelled data, or more for recovery", given=True)
+    lines: int | None = setting(None, "lines of raw text a language for recovery, at most; all when not given", low=1)
+
+    @property
+    def learns(self) -> bool:
+        return self.epochs > 0
+
+
+@dataclass(frozen=True)
+class QuantizeTorch:
+    """PyTorch's own dynamic int8: linear layers only, one scale a matrix. To compare with; it runs in torch alone."""
+
+
+@dataclass(frozen=True)
 class Trim:
     """Drop the vocabulary that the target languages never use: the largest lever there is on size."""
 
@@ -176,25 +238,32 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Stage:
-    """One line of the menu. A `resumable` stage learns: it is a Learner, and finds its unfinished folder again."""
+    """One line of the menu."""
 
     name: str
     takes: "Kind"
     gives: "Kind"
     settings: type
-    resumable: bool = False
 
     @property
     def about(self) -> str:
         return str(self.settings.__doc__)
 
+    @property
+    def resumable(self) -> bool:
+        """Whether it can learn: then it is a Learner, and finds its unfinished folder again."""
+        return issubclass(self.settings, Learning)
+
 
 MENU = (
     Stage("scratch", "corpus", "torch", Scratch),
-    Stage("finetune", "torch", "torch", Finetune, resumable=True),
-    Stage("adapt-maft", "torch", "torch", AdaptMaft, resumable=True),
+    Stage("finetune", "torch", "torch", Finetune),
+    Stage("adapt-maft", "torch", "torch", AdaptMaft),
     Stage("trim", "torch", "torch", Trim),
-    Stage("distill", "torch", "torch", Distill, resumable=True),
+    Stage("distill", "torch", "torch", Distill),
+    Stage("prune", "torch", "torch", Prune),
+    Stage("shrink", "torch", "torch", Shrink),
+    Stage("quantize-torch", "torch", "torch-int8", QuantizeTorch),
     Stage("export-onnx", "torch", "onnx", ExportOnnx),
     Stage("optimize", "onnx", "onnx", Optimize),
     Stage("quantize", "onnx", "onnx", Quantize),

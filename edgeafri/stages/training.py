@@ -31,6 +31,7 @@ from edgeafri.files import write_whole
 from edgeafri.progress import Tick
 from edgeafri.stages.menu import Learning
 from edgeafri.stages.rows import Collator, Rows
+from edgeafri.stages.sparsity import Growth, HoldZeros, share_of_zeros
 
 Batch = Mapping[str, torch.Tensor]
 Loss = Callable[[Any, Batch], torch.Tensor]
@@ -44,12 +45,13 @@ _PRECISION = "precision.txt"
 
 @dataclass(frozen=True)
 class Course:
-    """One training: what is learnt from, what is to fall, and who says which epoch was best."""
+    """One training: what is learnt from, what is to fall, who says which epoch was best, and how zeros grow, if so."""
 
     rows: Rows
     pad: int
     loss: Loss
     judge: Judge
+    growth: Growth | None = None
 
 
 def train(model: Any, course: Course, settings: Learning, checkpoints: Path, tick: Tick) -> list[dict[str, float]]:
@@ -59,6 +61,8 @@ def train(model: Any, course: Course, settings: Learning, checkpoints: Path, tic
     """
     trainer = make_trainer(model, course, settings, checkpoints)
     trainer.add_callback(_Ticks(tick))
+    if course.growth or _holds(model, settings):
+        trainer.add_callback(HoldZeros(model, course.growth))
     last = _last_checkpoint(checkpoints)
     if settings.patience is not None:
         trainer.add_callback(EarlyStoppingCallback(settings.patience))
@@ -91,7 +95,22 @@ def expected(model: Any, course: Course, settings: Learning) -> str:
     first, again = seconds_a_sub_word(model, course, settings, bfloat16)
     seconds = int(course.rows.lengths.sum()) * (settings.epochs * again + max(0.0, first - again))
     rows = f"{len(course.rows):,} inputs x {settings.epochs} epochs"
-    return f"about {duration(seconds)} on this machine: {rows}, {total / 1e6:.1f} million sub-words"
+    said = f"about {duration(seconds)} on this machine: {rows}, {total / 1e6:.1f} million sub-words"
+    return said + _said_of_zeros(model, settings)
+
+
+def _holds(model: Any, settings: Learning) -> bool:
+    return settings.zeros == "keep" and share_of_zeros(model) > 0
+
+
+def _said_of_zeros(model: Any, settings: Learning) -> str:
+    """What will become of a pruned model's zeros; nothing for a dense one."""
+    share = 100 * share_of_zeros(model)
+    if not share:
+        return ""
+    if settings.zeros == "keep":
+        return f"; the {share:.1f} % zeros of its linear layers are held"
+    return f"; WARNING: the {share:.1f} % zeros of its linear layers are not held, it will be dense again"
 
 
 def seconds_a_sub_word(model: Any, course: Course, settings: Learning, bfloat16: bool = False) -> tuple[float, float]:

@@ -162,9 +162,10 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(teacher: Path, data: Path,
     """
     Every step with its folder, its settings, and whether it would be reused.
     """
-    arguments = ["--teacher", teacher, "--data", data, "--work", tmp_path / "work", "--set", "bundle.golden=2"]
-    plan = build(*arguments, "--dry-run", "--json").document
-    text = build(*arguments, "--dry-run").out
+    given = ["--teacher", teacher, "--data", data, "--work", tmp_path / "work", "--recipe", "faithful"]
+    arguments = [*given, "--set", "bundle.golden=2", "--dry-run"]
+    plan = build(*arguments, "--json").document
+    text = build(*arguments).out
 
     assert [(step["stage"], step["reused"]) for step in plan] == [(name, False) for name in CHAIN]
     assert plan[0]["settings"]["languages"] == ["hau", "swa"]
@@ -178,7 +179,8 @@ def test_a_teacher_without_a_head_is_fine_tuned_first(data: Path, tmp_path: Path
     The plan says so.
     """
     encoder = model_folder(tmp_path / "encoder", "XLMRobertaForMaskedLM", {})
-    plan = build("--teacher", encoder, "--data", data, "--work", tmp_path / "work", "--dry-run", "--json").document
+    given = ["--teacher", encoder, "--data", data, "--work", tmp_path / "work", "--recipe", "faithful"]
+    plan = build(*given, "--dry-run", "--json").document
 
     assert [step["stage"] for step in plan] == ["finetune", *CHAIN]
 
@@ -195,7 +197,7 @@ class Built:
 def built(teacher_folder: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     root = tmp_path_factory.mktemp("build")
     given = ["--teacher", teacher_folder, "--data", data, "--lang", "swa,hau", "--work", root / "work"]
-    arguments = (*given, "--set", "bundle.margin=0", "--profiles", small_device(root))
+    arguments = (*given, "--recipe", "faithful", "--set", "bundle.margin=0", "--profiles", small_device(root))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGEAFRI_CACHE", str(root / "cache"))
         yield Built(arguments, build(*arguments, "--json"))

@@ -1,0 +1,103 @@
+"""prune: weights of least magnitude become zero, over all linear layers at once, or two in every four of a row.
+
+After fine-tuning nothing is trained. Before it, the model is fine-tuned with its zeros held. During it, more and more
+become zero. Zeros alone make a file no smaller and a model no faster: the facts say what a sparse file would weigh.
+"""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgeafri.artifact import Artifact
+from edgeafri.errors import ConfigError, ModelError
+from edgeafri.progress import Tick
+from edgeafri.stages import finetune, judge, sparsity
+from edgeafri.stages import model as door
+from edgeafri.stages.menu import Prune
+from edgeafri.stages.sparsity import Masks
+from edgeafri.stages.training import SCORE, Judge, expected, train, used_precision
+
+_HALF = 0.5  # what a 2:4 pattern takes
+
+
+def run(source: Artifact, settings: Prune, out: Path, tick: Tick) -> Mapping[str, Any]:
+    """Set weights to zero, and fine-tune where asked; facts state the zeros of every matrix and on the whole."""
+    _check(settings)
+    if settings.when == "after":
+        tick(0, 1)
+        model = door.read_model(source.path)
+        sparsity.apply(model, _masks(model, settings))
+        door.write_model(model, door.read_tokenizer(source.path), out)
+        return facts_of(model)
+    ready = prepare(source, settings)
+    history = train(ready.model, ready.course, settings, out / "checkpoints", tick)
+    door.write_model(ready.model, ready.tokenizer, out)
+    precision = used_precision(out / "checkpoints")
+    shutil.rmtree(out / "checkpoints", ignore_errors=True)
+    learnt = {"train_sentences": ready.sentences, "precision": precision}
+    return {**facts_of(ready.model), **learnt, **judge.dev_facts(history, settings.languages)}
+
+
+def forecast(source: Artifact, settings: Prune) -> str:
+    """How long it will take on this machine."""
+    _check(settings)
+    ready = prepare(source, settings)
+    return expected(ready.model, ready.course, settings)
+
+
+def prepare(source: Artifact, settings: Prune) -> finetune.Prepared:
+    """What finetune prepares, its weights pruned already (before) or with the schedule that prunes them (during)."""
+    ready = finetune.prepare(source, settings)
+    if settings.when == "before":
+        sparsity.apply(ready.model, _masks(ready.model, settings))
+        return ready
+    growth = sparsity.cubic(settings.sparsity, settings.ramp)
+    return ready.with_course(growth=growth, judge=only_when_grown(ready.course.judge, settings.sparsity))
+
+
+def facts_of(model: Any) -> dict[str, Any]:
+    """Zeros of every linear matrix and on the whole, the bytes of the weights, and what a sparse file would weigh."""
+    weights, zeros = sparsity.linear_weights(model), sparsity.zeros(model)
+    total = sum(weight.numel() for weight in weights.values())
+    return {
+        "prunable": total,
+        "zeros": sum(zeros.values()),
+        "sparsity": sum(zeros.values()) / total,
+        "sparsity_per_matrix": {name: round(zeros[name] / weights[name].numel(), 4) for name in weights},
+        "dense_bytes": sum(weight.numel() * weight.element_size() for weight in model.parameters()),
+        "sparse_bytes": sparsity.sparse_bytes(model),
+    }
+
+
+def only_when_grown(judge: Judge, wanted: float) -> Judge:
+    """The judge, but an epoch with fewer zeros than wanted is never the best: its score lies below any F1."""
+
+    def judged(model: Any) -> dict[str, float]:
+        missing = wanted - sparsity.share_of_zeros(model)
+        found = judge(model)
+        # The score rises with the zeros, so that patience does not end the training while they grow.
+        return found if missing < 0.001 else {**found, SCORE: -1.0 - missing}
+
+    return judged
+
+
+def _masks(model: Any, settings: Prune) -> Masks:
+    if settings.pattern == "unstructured":
+        return sparsity.by_magnitude(model, settings.sparsity)
+    masks = sparsity.two_of_four(model)
+    if not masks:
+        hint = "Use --pattern unstructured."
+        raise ModelError("prune: no linear layer has rows that divide into fours, as pattern 2:4 needs", hint)
+    return masks
+
+
+def _check(settings: Prune) -> None:
+    if settings.pattern == "unstructured":
+        return
+    if settings.sparsity != _HALF:
+        hint = "Leave sparsity at 0.5, or use --pattern unstructured."
+        raise ConfigError(f"prune: pattern 2:4 takes half of the weights, not {settings.sparsity:g}", hint)
+    if settings.when == "during":
+        hint = "Use --when before or after, or --pattern unstructured."
+        raise ConfigError("prune: pattern 2:4 does not grow, so it cannot come during fine-tuning", hint)
