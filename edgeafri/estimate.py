@@ -42,13 +42,21 @@ def estimate(facts: Mapping[str, Any], profile: DeviceProfile, seq_len: int, thr
     """
     work = _work(facts)
     _check(profile, seq_len, threads)
+    low, high = milliseconds(work, profile, seq_len, threads)
+    return Estimate(
+        _rounded(low), _rounded(high), UNCALIBRATED, tuple(_notes(work, profile, _busy(profile.cores, threads)))
+    )
+
+
+def milliseconds(work: Work, profile: DeviceProfile, seq_len: int, threads: int) -> tuple[float | None, float | None]:
+    """Both ends of an estimate, not rounded; None where the device is not known enough."""
     busy = _busy(profile.cores, threads)
     megabytes = (work.weight_bytes + work.embedding_row_bytes * seq_len) / 1e6
     fast = (_arithmetic(work, seq_len, lambda kind: _fast(busy, kind)), _reading(megabytes, profile.memory.read))
     slow = (_arithmetic(work, seq_len, lambda kind: _slow(busy, kind)), _reading(megabytes, profile.memory.copy))
     low = max((part for part in fast if part is not None), default=None)
     high = None if None in slow else sum(part for part in slow if part is not None)
-    return Estimate(_rounded(low), _rounded(high), UNCALIBRATED, tuple(_notes(work, profile, busy)))
+    return low, high
 
 
 def _work(facts: Mapping[str, Any]) -> Work:

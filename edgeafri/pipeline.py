@@ -11,13 +11,14 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, cast
 
 from edgeafri import __version__
 from edgeafri.artifact import Artifact, Kind, Manifest, adopt, is_artifact, load, seal
 from edgeafri.chatter import chatter_to
+from edgeafri.device import read_profile
 from edgeafri.errors import ArtifactError, ConfigError, DataError, StorageError
 from edgeafri.files import Digests, WatchedDisk, cache_folder, partial_folder, storage, write_whole
 from edgeafri.packages import needed_by, version_of
@@ -31,10 +32,12 @@ _ROOT = Path(__file__).parent
 # A change in one of these changes what stages make.
 DATA_CODE = ("text.py", "textfile.py", "conll.py", "tsv.py", "dataset.py")
 _SHARED_CODE = (*DATA_CODE, "languages.py", "predict.py", "evaluate.py", "metrics.py", "session.py")
-_STAGE_CODE = ("bundle.py", "golden", "templates/card.md.j2", "stages/model.py")
+_STAGE_CODE = ("bundle.py", "golden", "templates/card.md.j2", "stages/model.py", "stages/uneven.py")
 _KEY = "made-for.txt"  # in an unfinished folder: what it was to become
 _LEARNERS = ("training", "sparsity", "rows", "judge", "signals", "kept", "lessons", "losses", "student")
 _LEARNING_CODE = tuple(f"stages/{name}.py" for name in _LEARNERS)
+_SHRINKERS = ("importance", "widths", "costs", "surgery", "distill")
+_MORE_CODE = {"shrink": ("device.py", "estimate.py", *(f"stages/{name}.py" for name in _SHRINKERS))}
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,8 @@ def folders(jobs: Sequence[Job], source: Artifact, digests: Digests) -> tuple[st
     """The folder name of every step, known before any work because each key hangs on the keys before it."""
     key, names = source.id, []
     for job in jobs:
-        parts = [key, job.stage.name, identity(job.settings, digests.of), _code(job.stage.name, digests), versions()]
+        settings = {**identity(job.settings, digests.of), **_devices(job.settings)}
+        parts = [key, job.stage.name, settings, _code(job.stage.name, digests), versions()]
         key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
         names.append(f"{job.stage.name}-{key[:12]}")
     return tuple(names)
@@ -278,10 +282,17 @@ def _read_settings(line: menu.Stage, values: Mapping[str, Any]) -> Any:
     return settings
 
 
+def _devices(settings: Any) -> dict[str, Any]:
+    """What is known of the devices that a goal names: with another profile, other parts would go."""
+    names = getattr(settings, "latency_of", None) or ()
+    return {f"profile {name}": asdict(read_profile(name)) for name in names}
+
+
 def _code(stage: str, digests: Digests) -> list[str]:
     own = f"stages/{stage.replace('-', '_')}.py"
     learning = _LEARNING_CODE if menu.stage(stage).resumable else ()
-    return [digests.of(_ROOT / name) for name in (own, *_SHARED_CODE, *_STAGE_CODE, *learning)]
+    more = _MORE_CODE.get(stage, ())
+    return [digests.of(_ROOT / name) for name in (own, *_SHARED_CODE, *_STAGE_CODE, *learning, *more)]
 
 
 def _givers(kind: str) -> str:

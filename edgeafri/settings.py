@@ -56,8 +56,9 @@ def coerce(value: Any, kind: Any, where: str) -> Any:
     if origin is Literal:
         return _coerce_choice(value, get_args(kind), where)
     if origin is tuple:
-        items = _items(value) if isinstance(value, str) else value
-        return tuple(coerce(item, get_args(kind)[0], where) for item in _iterable(items, where))
+        inner = get_args(kind)[0]
+        items = _items(value, inner) if isinstance(value, str) else value
+        return tuple(coerce(item, inner, where) for item in _iterable(items, where))
     if origin is dict:
         inner = get_args(kind)[1]
         return {str(key): coerce(item, inner, f"{where}.{key}") for key, item in _mapping(value, where).items()}
@@ -170,9 +171,10 @@ _KINDS: dict[Any, str] = {
 }
 
 
-def _items(text: str) -> list[str]:
-    """`swa, hau` as its parts, without spaces and repeats: a language named twice is not learnt twice as often."""
-    return list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+def _items(text: str, kind: Any) -> list[str]:
+    """`swa, hau` as its parts, without spaces. A language named twice counts once, a number as often as it stands."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    return list(dict.fromkeys(parts)) if kind is str else parts
 
 
 def _iterable(value: Any, where: str) -> Iterable[Any]:

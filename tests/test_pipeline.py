@@ -10,6 +10,7 @@ import pytest
 
 from edgeafri import pipeline
 from edgeafri.artifact import Artifact, adopt
+from edgeafri.device import profile_folders
 from edgeafri.errors import ArtifactError, ConfigError, DataError, EdgeAfriError, StorageError, UsageError
 from edgeafri.files import Digests
 from edgeafri.pipeline import Event, Finished, Job, Noted, Started, build, folders, make, opened, plan
@@ -94,6 +95,26 @@ def test_a_key_changes_with_settings_source_side_input_and_versions(
     keys.append(folders(trim(text=text), source, digests))
 
     assert len(set(keys)) == len(keys)
+
+
+def test_a_key_changes_with_the_profile_of_a_device_that_a_goal_names(
+    source: Artifact, tmp_path: Path, digests: Digests, monkeypatch: pytest.MonkeyPatch
+):
+    """
+    With other speeds other parts would be taken out; a comment in the file changes nothing.
+    """
+    own = profile_folders()[-1] / "rpi4.yaml"
+    monkeypatch.setenv("EDGEAFRI_PROFILES", str(tmp_path))
+    keys = []
+    for text in (
+        own.read_text("utf-8"),
+        f"# mine\n{own.read_text('utf-8')}",
+        own.read_text("utf-8").replace("2326", "2327"),
+    ):
+        (tmp_path / "rpi4.yaml").write_text(text, "utf-8")
+        keys += folders(plan([Step("shrink", {"latency_of": {"rpi4": 0.5}})], "torch", {}), source, digests)
+
+    assert keys[0] == keys[1] != keys[2]
 
 
 def test_a_key_does_not_change_with_a_name_or_a_time(source: Artifact, tmp_path: Path, digests: Digests):

@@ -58,6 +58,18 @@ def test_a_list_in_text_has_no_spaces_and_no_repeats():
     assert read(Oven, {"name": "a", "trays": "x, y,x,"}, "oven").trays == ("x", "y")
 
 
+def test_a_list_of_numbers_in_text_keeps_its_repeats():
+    """
+    `--heads 4,4,2` is a number a layer.
+    """
+
+    @dataclass(frozen=True)
+    class Layers:
+        heads: tuple[float, ...] = setting((), "heads")
+
+    assert read(Layers, {"heads": "4, 4,2"}, "layers").heads == (4.0, 4.0, 2.0)
+
+
 def test_keys_may_be_written_with_hyphens():
     """
     A command line writes learning-rate, Python writes learning_rate; both name one setting.

@@ -85,12 +85,19 @@ def _no_smaller(facts: Facts) -> str:
     return f"{facts['dense_bytes'] / 1e6:.1f} MB as before, {facts['sparse_bytes'] / 1e6:.1f} if kept sparse"
 
 
+def _shrink(facts: Facts) -> str:
+    size = f"{facts['parameters_before'] / 1e6:.1f} -> {facts['parameters'] / 1e6:.1f} million parameters"
+    macs = f"{100 * facts['macs'] / facts['macs_before']:.0f} % of the encoder's arithmetic"
+    return f"{size}, {macs}" + (f", dev F1 {facts['dev_f1_average']:.2f}" if "dev_f1" in facts else "")
+
+
 _FACTS: dict[str, Callable[[Facts], str]] = {
     "scratch": lambda facts: f"{facts['vocabulary']:,} tokens, {facts['parameters'] / 1e6:.1f} million parameters",
     "finetune": lambda facts: f"{facts['train_sentences']:,} sentences, dev F1 {facts['dev_f1_average']:.2f}",
     "adapt-maft": lambda facts: f"{facts['inputs']:,} lines, loss {facts['dev_loss']:.2f} on lines held back",
     "distill": _distill,
     "prune": _prune,
+    "shrink": _shrink,
     "trim": _trim,
     "quantize-torch": lambda facts: (
         f"{facts['linear_layers']} linear layers, {facts['bytes_before'] / 1e6:.1f} -> {facts['bytes'] / 1e6:.1f} MB, "

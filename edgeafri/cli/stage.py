@@ -16,6 +16,7 @@ _EXAMPLES = {
     "finetune": " --languages swa,hau --data ./masakhaner",
     "adapt-maft": " --languages swa,hau --text ./raw",
     "distill": " --languages swa,hau --data ./masakhaner --layers 3 --hidden 128",
+    "shrink": " --languages swa,hau --data ./masakhaner --macs 0.5",
     "bundle": " --languages swa,hau",
 }
 _SOURCES = {"corpus": "a folder of labelled data", "torch": "a model folder", "onnx": "an ONNX artifact"}
@@ -46,9 +47,16 @@ def _options(line: Stage) -> list[click.Parameter]:
             default=None,
             metavar=_metavar(kinds[field.name]),
             help=f"{field.metadata['about']}{_default(field.default)}",
+            nargs=2 if _is_mapping(kinds[field.name]) else 1,
+            multiple=_is_mapping(kinds[field.name]),
         )
         for field in fields(line.settings)
     ]
+
+
+def _is_mapping(kind: Any) -> bool:
+    """Whether a setting is a name and a value, given as two words, again for every name."""
+    return dict in (get_origin(inner) for inner in (kind, *get_args(kind)))
 
 
 def _metavar(kind: Any) -> str:
@@ -56,6 +64,8 @@ def _metavar(kind: Any) -> str:
         return "|".join(str(choice) for choice in get_args(kind))
     if get_origin(kind) is tuple:
         return "A,B"
+    if _is_mapping(kind):
+        return "NAME X"
     inner = next((item for item in get_args(kind) if item is not NoneType), kind)
     return {int: "N", float: "X", bool: "true|false", Path: "DIR"}.get(inner, "TEXT")
 
@@ -64,15 +74,19 @@ def _default(value: Any) -> str:
     return "" if value is MISSING or value in (None, ()) else f"  [default: {value}]"
 
 
+def _value(value: Any) -> Any:
+    return value if isinstance(value, str) else dict(value)
+
+
 def _callback(line: Stage) -> Any:
-    def run(source: Path, out: Path, as_json: bool, **options: str | None) -> None:
+    def run(source: Path, out: Path, as_json: bool, **options: Any) -> None:
         from edgeafri.cli.console import telling
         from edgeafri.cli.lines import event_line
         from edgeafri.files import Digests
         from edgeafri.pipeline import make, opened, plan
         from edgeafri.recipe import Step
 
-        given = {name: value for name, value in options.items() if value is not None}
+        given = {name: _value(value) for name, value in options.items() if value not in (None, ())}
         with Digests() as digests, telling(lambda event: None if as_json else click.echo(event_line(event))) as tell:
             (job,) = plan([Step(line.name, given)], line.takes, {})
             finished = make(job, opened(source, stage(line.name), digests), out, digests, tell)

@@ -20,6 +20,7 @@ from edgeafri.progress import Tick
 from edgeafri.session import forward, open_session
 from edgeafri.stages import model as door
 from edgeafri.stages.menu import Bundle
+from edgeafri.stages.uneven import sizes_of
 from edgeafri.tasks import task, unit_of
 from edgeafri.text import words_of
 
@@ -94,9 +95,10 @@ def costs(graph: onnx.ModelProto, config: Mapping[str, Any]) -> dict[str, int]:
     ]
     tables = {node.input[0] for node in graph.graph.node if node.op_type == "Gather" and node.input[0] in weights}
     rows = [weights[name] for name in tables if len(weights[name].dims) == 2]
+    sizes = sizes_of(config)
     return {
         "linear_macs_per_token": sum(_elements(weight) for weight in linear),
-        "attention_macs_per_token_pair": 2 * int(config["hidden_size"]) * int(config["num_hidden_layers"]),
+        "attention_macs_per_token_pair": 2 * sizes.head_size * sum(sizes.heads),
         "weight_bits": min((8 * _bytes(weight) // _elements(weight) for weight in linear), default=32),
         "weight_bytes": sum(_bytes(weight) for weight in linear),
         "embedding_bytes": sum(_bytes(weight) for weight in rows),

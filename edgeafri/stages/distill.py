@@ -17,14 +17,14 @@ from edgeafri.dataset import Split, check_labels
 from edgeafri.errors import ConfigError, DataError, ModelError
 from edgeafri.predict import Encoder, Predictor
 from edgeafri.progress import Tick
-from edgeafri.stages import judge, rows
+from edgeafri.stages import judge, rows, uneven
 from edgeafri.stages import model as door
 from edgeafri.stages.kept import Kept, Kind, Top, bytes_of, kinds_of
 from edgeafri.stages.lessons import PROJECTION, Lesson, lesson_of, temperature_of
 from edgeafri.stages.menu import Distill
 from edgeafri.stages.rows import Masks, Row, Rows
 from edgeafri.stages.signals import Signals, Teacher, live, remembering
-from edgeafri.stages.student import Shape, check_shape, new_student, parameters, shape_of
+from edgeafri.stages.student import Shape, check_smaller, new_student, parameters, shape_of
 from edgeafri.stages.training import Batch, Course, Judge, expected, train, used_precision
 from edgeafri.tasks import Task, tasks_of, unit_of
 
@@ -105,8 +105,11 @@ def _pair(source: Artifact, settings: Distill) -> Pair:
     labels = door.labels_of(teacher.config.to_dict()) if task and task.unit != "sub-word" else None
     start = door.with_head(source.path, head, labels, settings.seed, settings.dropout)
     shape = student_shape(settings, shape_of(start.config))
-    check_shape(shape, shape_of(teacher.config))
-    student = new_student(start, shape, settings.take, settings.seed)
+    check_smaller(shape, shape_of(teacher.config))
+    student = start  # as it stands, uneven layers too, unless another shape or other weights are asked for
+    if shape != shape_of(start.config) or settings.take == "random":
+        student = new_student(start, shape, settings.take, settings.seed)
+    _check_even((teacher, student), settings)
     tokenizer = door.read_tokenizer(source.path)
     if settings.teacher is not None:
         _check_tokenizers(tokenizer, door.read_tokenizer(folder), settings)
@@ -157,6 +160,12 @@ def _size(asked: float | None, own: int) -> int:
     if asked is None:
         return own
     return int(asked) if asked >= 1 else max(1, int(own * asked))
+
+
+def _check_even(models: Sequence[Any], settings: Distill) -> None:
+    if settings.mode == "relation" and any(hasattr(model.config, uneven.KEY) for model in models):
+        hint = "Use another --mode, or the model as it was before it was shrunk."
+        raise ModelError("distill: mode relation compares layers as wide as their model, and here some are not", hint)
 
 
 def _check_tokenizers(ours: Any, theirs: Any, settings: Distill) -> None:

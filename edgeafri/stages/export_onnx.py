@@ -11,7 +11,6 @@ from optimum.exporters.onnx import onnx_export_from_model
 
 from edgeafri.artifact import Artifact
 from edgeafri.errors import ModelError
-from edgeafri.predict import padded
 from edgeafri.progress import Tick
 from edgeafri.session import IR_VERSION, forward, open_session
 from edgeafri.stages import model as door
@@ -26,7 +25,6 @@ _CARRIED = (
     "special_tokens_map.json",
     "sentencepiece.bpe.model",
 )
-_LENGTHS = (3, 17, 40)  # one padded batch: what differs between lengths shows here
 
 
 def run(source: Artifact, settings: ExportOnnx, out: Path, tick: Tick) -> Mapping[str, Any]:
@@ -60,18 +58,7 @@ def run(source: Artifact, settings: ExportOnnx, out: Path, tick: Tick) -> Mappin
 
 def largest_difference(model: Any, graph: Path) -> float:
     """The largest absolute difference of torch's and onnxruntime's logits on one padded batch of random ids."""
-    random = np.random.default_rng(0)
-    top = model.config.vocab_size
-    longest = min(max(_LENGTHS), door.max_tokens(model.config.to_dict()))
-    rows = [random.integers(0, top, size=min(length, longest)).tolist() for length in _LENGTHS]
-    ids, mask = padded(rows, model.config.pad_token_id)
-    # A padding id inside the text would move the positions behind it, which no real input does.
-    ids[(ids == model.config.pad_token_id) & (mask == 1)] = top - 1
-    expected = door.forward(model)(ids, mask)
-    found = forward(open_session(graph, threads=1))(ids, mask)
-    # Where whole texts are labelled there is one row of logits a text, none of them padding.
-    seen = mask.astype(bool) if expected.ndim == 3 else slice(None)
-    return float(np.abs(expected[seen] - found[seen]).max())
+    return door.largest_difference(model, forward(open_session(graph, threads=1)))
 
 
 def write_graph(graph: onnx.ModelProto, path: Path) -> None:

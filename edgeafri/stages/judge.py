@@ -11,7 +11,7 @@ from edgeafri.evaluate import average, evaluate
 from edgeafri.predict import Encoder, Predictor
 from edgeafri.stages import losses
 from edgeafri.stages import model as door
-from edgeafri.stages.menu import Distill, Finetune
+from edgeafri.stages.menu import Distill, Finetune, Shrink
 from edgeafri.stages.rows import IGNORED, Collator, Rows
 from edgeafri.stages.training import SCORE, Batch, Judge, Loss
 
@@ -81,7 +81,7 @@ def hard_loss(weights: torch.Tensor | None) -> Loss:
     return loss
 
 
-def splits_of(stage: str, settings: Finetune | Distill, name: str, unit: Unit) -> list[Split]:
+def splits_of(stage: str, settings: Finetune | Distill | Shrink, name: str, unit: Unit) -> list[Split]:
     """One split of every language. DataError where there is no data or no language."""
     if settings.data is None:
         raise DataError(f"{stage}: no labelled data", "Add --data DIR with a train and a dev file for every language.")

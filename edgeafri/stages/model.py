@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
 from safetensors import SafetensorError
@@ -12,24 +13,37 @@ from safetensors import SafetensorError
 from edgeafri.bundle import Frame
 from edgeafri.dataset import Unit
 from edgeafri.errors import ModelError
-from edgeafri.predict import Encoder, Forward, Ids, Logits
+from edgeafri.predict import Encoder, Forward, Ids, Logits, padded
+from edgeafri.stages import uneven
 
 _OFFSET_TYPES = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "xmod")
 _HEADS = ("Model", "ForMaskedLM", "ForTokenClassification", "ForSequenceClassification")
+QUANTIZED = "edgeafri_quantized"  # in config.json: the weights are torch's int8, for quantize_torch.read_quantized
+_LENGTHS = (3, 17, 40)  # one padded batch: what differs between lengths shows here
 _LONGEST = 160
 _BROKEN = "The file may be cut off or damaged: copy or download it again."
 
 
-def read_model(path: Path, architecture: str | None = None, new_head: bool = False, **config: Any) -> Any:
+def read_model(
+    path: Path,
+    architecture: str | None = None,
+    new_head: bool = False,
+    weights: Mapping[str, torch.Tensor] | None = None,
+    **config: Any,
+) -> Any:
     """The model in a folder, in float32 and in evaluation mode, as `architecture` or as its own config says.
 
     Reads safetensors only and runs no code from the folder. With `new_head`, a head that the weights lack or have in
-    another shape is made new; any other missing or misfitting weight is a ModelError.
+    another shape is made new; any other missing or misfitting weight is a ModelError. `weights` stand in for the
+    folder's own. Layers may be of unlike size (uneven.py).
     """
+    if weights is None and QUANTIZED in read_config(path):
+        hint = "Give the float model it was made from; for a device, `quantize` in a recipe comes after export-onnx."
+        raise ModelError(f"{path}: torch's int8, which can be evaluated and timed, and nothing is made from it", hint)
     model_class = _model_class(path, architecture or own_architecture(path))
     try:
         model, report = model_class.from_pretrained(
-            path,
+            **_origin(path, model_class, weights),
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,
@@ -139,6 +153,21 @@ def forward(model: Any) -> Forward:
     return run
 
 
+def largest_difference(model: Any, other: Forward) -> float:
+    """The largest absolute difference of a torch model's logits and `other`'s on one padded batch of random ids."""
+    random = np.random.default_rng(0)
+    top = model.config.vocab_size
+    longest = min(max(_LENGTHS), max_tokens(model.config.to_dict()))
+    rows = [random.integers(0, top, size=min(length, longest)).tolist() for length in _LENGTHS]
+    ids, mask = padded(rows, model.config.pad_token_id)
+    # A padding id inside the text would move the positions behind it, which no real input does.
+    ids[(ids == model.config.pad_token_id) & (mask == 1)] = top - 1
+    expected, found = forward(model)(ids, mask), other(ids, mask)
+    # Where whole texts are labelled there is one row of logits a text, none of them padding.
+    seen = mask.astype(bool) if expected.ndim == 3 else slice(None)
+    return float(np.abs(expected[seen] - found[seen]).max())
+
+
 def answers(model: Any, batch: Mapping[str, torch.Tensor], **wanted: bool) -> tuple[torch.Tensor, Any]:
     """Logits of shape (places, labels) at the places of a training batch (rows.Collator), and all that was said.
 
@@ -183,7 +212,17 @@ def _model_class(path: Path, architecture: str) -> Any:
     if not (isinstance(found, type) and issubclass(found, transformers.PreTrainedModel)):
         hint = "EdgeAfri runs no code from model folders; use an architecture of transformers, such as XLM-R."
         raise ModelError(f"{path}/config.json: transformers has no architecture '{architecture}'", hint)
-    return found
+    values = read_config(path)
+    if uneven.KEY in values:
+        uneven.sizes_of(values, f"{path}/config.json")
+    return uneven.class_for(found, values)
+
+
+def _origin(path: Path, model_class: Any, weights: Mapping[str, torch.Tensor] | None) -> dict[str, Any]:
+    if weights is None:
+        return {"pretrained_model_name_or_path": path}
+    config = model_class.config_class.from_pretrained(path, local_files_only=True)
+    return {"pretrained_model_name_or_path": None, "config": config, "state_dict": dict(weights)}
 
 
 def _check_complete(path: Path, model: Any, report: Mapping[str, Any], new_head: bool) -> None:

@@ -16,6 +16,7 @@ from edgeafri.progress import Tick
 from edgeafri.stages.export_onnx import GRAPH, carry, write_graph
 from edgeafri.stages.menu import Optimize
 from edgeafri.stages.model import read_config
+from edgeafri.stages.uneven import KEY
 
 
 def run(source: Artifact, settings: Optimize, out: Path, tick: Tick) -> Mapping[str, Any]:
@@ -53,11 +54,7 @@ def _folded(source: Path, scratch: Path) -> onnx.ModelProto:
 
 def _fused(source: Path) -> onnx.ModelProto:
     config = read_config(source)
-    fused = optimize_model(
-        str(source / GRAPH),
-        model_type="bert",
-        num_heads=config["num_attention_heads"],
-        hidden_size=config["hidden_size"],
-        opt_level=0,
-    )
+    # Layers of unlike size each have their own numbers; with 0, onnxruntime finds them in the graph.
+    heads, width = (0, 0) if KEY in config else (config["num_attention_heads"], config["hidden_size"])
+    fused = optimize_model(str(source / GRAPH), model_type="bert", num_heads=heads, hidden_size=width, opt_level=0)
     return fused.model

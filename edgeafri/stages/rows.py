@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from edgeafri.predict import Encoder, padded
 from edgeafri.predict import Row as Input
 from edgeafri.text import words_of as words_in
 
+T = TypeVar("T")
 IGNORED = -100  # what torch's cross entropy skips
 HELD_OUT = 50  # one line of raw text in so many judges the training and is not learnt from
 _MASKED, _TO_MASK, _TO_RANDOM = 0.15, 0.8, 0.9  # BERT: 15 % are hidden; of these 80 % masked, 10 % random, 10 % kept
@@ -65,7 +66,7 @@ def raw_lines(root: Path, languages: Sequence[str], most: int | None) -> dict[st
         hint = "Add --languages swa,hau: the files of --text to learn from."
         raise DataError(f"{root}: no language named to read raw text of", hint)
     found = {
-        code: _spread([line for line in read_lines(file) if any(map(str.isalpha, line))], most)
+        code: list(spread([line for line in read_lines(file) if any(map(str.isalpha, line))], most))
         for code, file in text_files(root, languages).items()
     }
     for code, lines in found.items():
@@ -171,7 +172,8 @@ def _row(item: Input, targets: tuple[int, ...], language: str) -> Row:
     return Row(item.ids, item.firsts, targets, language)
 
 
-def _spread(items: list[str], most: int | None) -> list[str]:
+def spread(items: Sequence[T], most: int | None) -> Sequence[T]:
+    """At most so many of the items, evenly from all of them."""
     if most is None or len(items) <= most:
         return items
     return [items[number * len(items) // most] for number in range(most)]

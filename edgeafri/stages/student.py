@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 
 from edgeafri.errors import ConfigError, ModelError
+from edgeafri.stages import uneven
 
 
 @dataclass(frozen=True)
@@ -42,17 +43,19 @@ def shape_of(config: Any) -> Shape:
     return Shape(config.num_hidden_layers, config.hidden_size, config.num_attention_heads, config.intermediate_size)
 
 
-def check_shape(student: Shape, teacher: Shape) -> None:
-    """ConfigError when the student has more than its teacher, or heads that do not divide its width.
-
-    Head counts are free otherwise: they cut the same matrices into other parts.
-    """
+def check_smaller(student: Shape, teacher: Shape) -> None:
+    """ConfigError when the student has more than its teacher. Head counts are free: they cut the same matrices."""
     for name in ("layers", "hidden", "ffn"):
         if getattr(student, name) > getattr(teacher, name):
             raise ConfigError(
                 f"distill: '{name}' {getattr(student, name)} makes a student larger than its teacher",
                 f"Use at most {getattr(teacher, name)}, which the teacher has.",
             )
+
+
+def check_shape(student: Shape, teacher: Shape) -> None:
+    """ConfigError when the student has more than its teacher, or heads that do not divide its width."""
+    check_smaller(student, teacher)
     if student.hidden % student.heads:
         fitting = ", ".join(str(count) for count in range(1, student.hidden + 1) if student.hidden % count == 0)
         raise ConfigError(
@@ -103,6 +106,7 @@ def _config(teacher: Any, shape: Shape) -> Any:
     config.num_hidden_layers, config.hidden_size = shape.layers, shape.hidden
     config.num_attention_heads, config.intermediate_size = shape.heads, shape.ffn
     config.pruned_heads = {}  # the numbers of the teacher's layers and heads mean others here
+    uneven.forget(config)  # a student in a shape of its own has layers of one size
     return config
 
 

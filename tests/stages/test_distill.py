@@ -21,6 +21,8 @@ from edgeafri.stages.menu import Distill, Finetune, Scratch
 from edgeafri.stages.rows import IGNORED, Collator
 from edgeafri.stages.signals import Wanted, signals
 from edgeafri.stages.student import Shape, parameters
+from edgeafri.stages.surgery import cut
+from edgeafri.stages.widths import Parts
 
 LANGUAGES = ("swa", "hau")
 LABELS = ("O", "B-DATE", "I-DATE", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
@@ -706,3 +708,54 @@ def test_a_teacher_of_another_task_is_refused(teacher, data, tmp_path):
 
     assert error.message == f"distill: {teacher.path} has a head for ner, not for topic"
     assert error.hint == "Use --task ner, or a teacher that was fine-tuned for topic."
+
+
+@pytest.fixture
+def uneven(tuned, tmp_path, as_artifact):
+    """The tuned teacher with unlike layers, its own heads and units in them."""
+    folder = tmp_path / "uneven"
+    model = door.read_model(tuned.path)
+    parts = Parts((0, 1), ((1,), (0, 1)), (tuple(range(20)), (1, 2, 3)), tuple(range(16)))
+    door.write_model(cut(model, parts), door.read_tokenizer(tuned.path), folder)
+    return as_artifact(folder, "torch")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [{}, {"heads": 2, "ffn": 20}])
+def test_an_uneven_source_stays_as_it_is(tuned, uneven, data, tmp_path, shape):
+    """
+    No other shape is asked for, so its layers are taught as they stand.
+    """
+    given = {"data": data, "teacher": tuned.path, "layers": None, "epochs": 1, "learning_rate": 0.0, **shape}
+    _, student = taught(uneven, tmp_path / "out", **given)
+    own = load_file(uneven.path / "model.safetensors")
+
+    assert {name: weight.tolist() for name, weight in student.state_dict().items()} == {
+        name: weight.tolist() for name, weight in own.items()
+    }
+
+
+@pytest.mark.slow
+def test_an_uneven_source_in_another_shape(uneven, data, tmp_path):
+    """
+    Its layers are too small to be cut to it, and a student from nothing has layers of one size.
+    """
+    said = refused(ModelError, uneven, tmp_path, data=data, layers=1)
+    _, student = taught(uneven, tmp_path / "random", data=data, layers=1, take="random", epochs=1)
+
+    assert "too small to cut to (16, 16)" in said.message
+    assert not hasattr(student.config, "edgeafri_layers")
+    assert student.roberta.encoder.layer[0].attention.self.query.weight.shape == (16, 16)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("as_teacher", [True, False])
+def test_relations_of_uneven_layers_are_refused(tuned, uneven, text, tmp_path, as_teacher):
+    """
+    Their queries are not as wide as the model, so there is nothing to cut into relation heads.
+    """
+    source, teacher = (tuned, uneven) if as_teacher else (uneven, tuned)
+    said = refused(ModelError, source, tmp_path, mode="relation", teacher=teacher.path, text=text, layers=None, ffn=20)
+
+    assert said.message.startswith("distill: mode relation compares layers as wide as their model")
+    assert said.hint == "Use another --mode, or the model as it was before it was shrunk."

@@ -1,0 +1,121 @@
+"""uneven: layers of unlike size, which no config of transformers can express: how they are described and built.
+
+config.json keeps its usual fields, the largest layer's sizes in them, and beside them, only where those do not say it
+all: "edgeafri_layers": {"head_size": 64, "heads": [4, 3, 2], "ffn": [512, 300, 64]}, a number a layer.
+"""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from edgeafri.errors import ModelError
+
+KEY = "edgeafri_layers"
+_FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert")  # their layers have the same parts under the same names
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large the layers are: attention heads and feed-forward units of each, and the width of every head."""
+
+    head_size: int
+    heads: tuple[int, ...]
+    ffn: tuple[int, ...]
+
+
+def sizes_of(config: Mapping[str, Any], where: str = "config.json") -> Sizes:
+    """The layers' sizes that a config.json describes. ModelError at `where` when it contradicts itself."""
+    if KEY in config:
+        _check(config, where)
+        told = config[KEY]
+        return Sizes(told["head_size"], tuple(told["heads"]), tuple(told["ffn"]))
+    layers, heads = int(config["num_hidden_layers"]), int(config["num_attention_heads"])
+    gone = {int(layer): len(numbers) for layer, numbers in (config.get("pruned_heads") or {}).items()}
+    left = tuple(heads - gone.get(layer, 0) for layer in range(layers))
+    return Sizes(int(config["hidden_size"]) // heads, left, (int(config["intermediate_size"]),) * layers)
+
+
+def described(config: Any, hidden: int, sizes: Sizes) -> Any:
+    """A copy of a transformers config for layers of these sizes in an encoder `hidden` wide."""
+    found = copy.deepcopy(config)
+    found.num_hidden_layers, found.hidden_size = len(sizes.heads), hidden
+    found.num_attention_heads, found.intermediate_size = max(sizes.heads), max(sizes.ffn)
+    found.pruned_heads = {}  # the numbers of the layers and heads mean others here
+    forget(found)
+    if sizes != sizes_of(found.to_dict()):
+        setattr(found, KEY, {"head_size": sizes.head_size, "heads": list(sizes.heads), "ffn": list(sizes.ffn)})
+    return found
+
+
+def forget(config: Any) -> None:
+    """Leave the usual fields of a transformers config alone. Changes `config`."""
+    if hasattr(config, KEY):
+        delattr(config, KEY)
+
+
+def class_for(architecture: Any, config: Mapping[str, Any]) -> Any:
+    """The class that builds what a config describes: the architecture, or one of its name with uneven layers."""
+    if KEY not in config or issubclass(architecture, _Uneven):
+        return architecture
+    return type(architecture.__name__, (_Uneven, architecture), {"__module__": architecture.__module__})
+
+
+def build(architecture: Any, config: Any) -> Any:
+    """A new model of that config, in float32 with plain attention; the caller's random numbers go on as before."""
+    with torch.random.fork_rng(range(torch.cuda.device_count())):
+        return class_for(architecture, config.to_dict())._from_config(
+            config, dtype=torch.float32, attn_implementation="eager"
+        )
+
+
+def layers_of(model: Any) -> Any:
+    """The encoder layers of a model. ModelError for a family whose layers have other parts."""
+    config = model.config
+    if config.model_type in _FAMILIES and getattr(config, "position_embedding_type", "absolute") == "absolute":
+        return model.base_model.encoder.layer
+    hint = f"Use an encoder of these families with absolute positions: {', '.join(_FAMILIES)}."
+    raise ModelError(f"the layers of a {config.model_type} model cannot be of unlike size", hint)
+
+
+class _Uneven(nn.Module):
+    """What an architecture does differently: each layer gets its own sizes, once all are built."""
+
+    def __init__(self, config: Any, *more: Any, **named: Any) -> None:
+        if not hasattr(config, KEY):
+            super().__init__(config, *more, **named)
+            return
+        sizes, largest = sizes_of(config.to_dict()), config.num_attention_heads
+        config.num_attention_heads = 1  # the largest layer's heads need not divide the width, and transformers asks
+        super().__init__(config, *more, **named)
+        config.num_attention_heads = largest
+        for layer, heads, ffn in zip(layers_of(self), sizes.heads, sizes.ffn, strict=True):
+            _resize(layer, config.hidden_size, heads, sizes.head_size, ffn)
+
+
+def _resize(layer: Any, hidden: int, heads: int, head_size: int, ffn: int) -> None:
+    own, width = layer.attention.self, heads * head_size
+    own.num_attention_heads, own.attention_head_size, own.all_head_size = heads, head_size, width
+    for name in ("query", "key", "value"):
+        setattr(own, name, nn.Linear(hidden, width))
+    layer.attention.output.dense = nn.Linear(width, hidden)
+    layer.intermediate.dense = nn.Linear(hidden, ffn)
+    layer.output.dense = nn.Linear(ffn, hidden)
+
+
+def _check(config: Mapping[str, Any], where: str) -> None:
+    told, layers = config[KEY], config.get("num_hidden_layers")
+    hint = "The file was changed by hand or damaged: shrink the model again."
+    if not isinstance(told, Mapping) or set(told) != {"head_size", "heads", "ffn"}:
+        raise ModelError(f"{where}: '{KEY}' must hold head_size, heads and ffn", hint)
+    if config.get("pruned_heads"):
+        raise ModelError(f"{where}: '{KEY}' and 'pruned_heads' cannot both be there", hint)
+    for name in ("heads", "ffn"):
+        if not isinstance(told[name], list) or len(told[name]) != layers:
+            raise ModelError(f"{where}: '{KEY}.{name}' must be a list of {layers} numbers, one a layer", hint)
+    numbers = [told["head_size"], *told["heads"], *told["ffn"]]
+    if any(type(number) is not int or number < 1 for number in numbers):
+        raise ModelError(f"{where}: '{KEY}' must hold whole numbers from 1", hint)

@@ -1,0 +1,77 @@
+"""`python -m edgeafri.stages`: float and int8 folders are read by what their config says, and measured alike."""
+
+from dataclasses import fields
+
+import pytest
+
+from edgeafri.dataset import read_split
+from edgeafri.evaluate import evaluate
+from edgeafri.measurement import Measurement
+from edgeafri.predict import Predictor
+from edgeafri.progress import silent
+from edgeafri.stages import __main__ as worker
+from edgeafri.stages import model as door
+from edgeafri.stages import quantize_torch
+from edgeafri.stages.menu import QuantizeTorch
+
+pytestmark = pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
+
+
+@pytest.fixture(scope="module")
+def int8_folder(teacher, tmp_path_factory):
+    """The tiny teacher in torch's int8."""
+    out = tmp_path_factory.mktemp("int8")
+    quantize_torch.run(teacher, QuantizeTorch(), out, silent)
+    return out
+
+
+def request_for(folder, data):
+    return {"task": "ner", "model": str(folder), "data": str(data), "languages": ["swa", "hau"], "split": "test"}
+
+
+def expected(model, folder, data, batch):
+    splits = [read_split(data, code, "test", "word") for code in ("swa", "hau")]
+    labels = door.labels_of(door.read_config(folder))
+    encoder = door.encoder(door.read_tokenizer(folder), door.max_tokens(door.read_config(folder)))
+    return plain(evaluate(Predictor(encoder, labels, door.forward(model), batch), splits, silent))
+
+
+def plain(quality):
+    """What depends on the model alone, not on how long it took."""
+    return {code: {name: entry[name] for name in ("f1", "loss", "counts")} for code, entry in quality.items()}
+
+
+def test_a_float_model_is_evaluated(teacher_folder, data):
+    """
+    Per language, by the one path that bundles take too.
+    """
+    found = plain(worker.measure_quality(request_for(teacher_folder, data), silent)["quality"])
+
+    assert found == expected(door.read_model(teacher_folder), teacher_folder, data, 32)
+
+
+def test_an_int8_model_is_evaluated_a_sentence_at_a_time(int8_folder, data):
+    """
+    Inputs of one batch share the scale of their activations, so in a batch the loss would be another.
+    """
+    found = plain(worker.measure_quality(request_for(int8_folder, data), silent)["quality"])
+    model = quantize_torch.read_quantized(int8_folder)
+
+    assert found == expected(model, int8_folder, data, 1)
+    assert found["swa"]["loss"] != expected(model, int8_folder, data, 32)["swa"]["loss"]
+
+
+def test_speed_says_which_precision_was_timed(teacher_folder, int8_folder):
+    """
+    One document for both, complete, the precision among its conditions.
+    """
+    request = {"id": "an id", "threads": 1, "seq_len": 16, "runs": 3, "warmup": 1}
+    found = [
+        worker.measure_speed({**request, "model": str(folder)}, silent) for folder in (teacher_folder, int8_folder)
+    ]
+
+    assert [item["conditions"]["precision"] for item in found] == ["float32", "dynamic-int8"]
+    for item in found:
+        assert set(item) == {field.name for field in fields(Measurement)}
+        assert (item["bundle_id"], item["seq_len"], item["runs"]) == ("an id", 16, 3)
+        assert item["p50_ms"] > 0
