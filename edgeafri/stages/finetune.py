@@ -60,11 +60,12 @@ def prepare(source: Artifact, settings: Finetune) -> Prepared:
     if row.unit == "sub-word":
         raise UsageError(f"finetune: '{row.name}' is learnt from raw text", "Use edgeafri adapt-maft --text DIR.")
     learnt, dev = (judge.splits_of("finetune", settings, name, row.unit) for name in ("train", "dev"))
-    labels = labels_of([*learnt, *dev])
-    if row.unit == "text" and len(labels) < 2:
+    found = labels_of([*learnt, *dev])
+    if row.unit == "text" and len(found) < 2:
         raise DataError(
-            f"finetune: all texts have the label '{labels[0]}'", "Add texts with another label to learn from."
+            f"finetune: all texts have the label '{found[0]}'", "Add texts with another label to learn from."
         )
+    labels = own_labels(source.path, row.head, found)
     tokenizer = door.read_tokenizer(source.path)
     model = door.with_head(source.path, row.head, labels, settings.seed, settings.dropout)
     encoder = door.encoder(tokenizer, min(settings.max_length, door.max_tokens(model.config.to_dict())), row.unit)
@@ -72,6 +73,13 @@ def prepare(source: Artifact, settings: Finetune) -> Prepared:
     loss = judge.hard_loss(class_weights(rows, len(labels)) if settings.class_weights == "balanced" else None)
     course = Course(Rows(rows), encoder.frame.pad, loss, judge.on_labels(encoder, labels, dev))
     return Prepared(model, tokenizer, course, sum(len(split.sentences) for split in learnt))
+
+
+def own_labels(path: Path, head: str, found: tuple[str, ...]) -> tuple[str, ...]:
+    """The model's own labels where it has that head and knows all that were found: a trained head is kept, then."""
+    known = door.own_architecture(path).endswith(head)
+    own = door.labels_of({"id2label": {}, **door.read_config(path)}) if known else ()
+    return own if set(found) <= set(own) else found
 
 
 def class_weights(rows: Sequence[Row], labels: int) -> torch.Tensor:

@@ -278,3 +278,15 @@ def test_texts_of_one_label_are_refused(encoder, tmp_path):
         finetune.run(encoder, settings(tmp_path / "texts", task="sentiment", languages=("swa",)), tmp_path, silent)
     assert caught.value.message == "finetune: all texts have the label 'positive'"
     assert caught.value.hint == "Add texts with another label to learn from."
+
+
+def test_a_head_that_knows_all_labels_is_kept(teacher_folder, encoder_folder):
+    """
+    The data's labels in another order, and fewer of them: what the head has learnt is not thrown away.
+    """
+    own = door.labels_of(door.read_config(teacher_folder))
+    head = "ForTokenClassification"
+
+    assert finetune.own_labels(teacher_folder, head, ("O", "B-PER", "I-PER")) == own
+    assert finetune.own_labels(teacher_folder, head, ("O", "B-AGE", "I-AGE")) == ("O", "B-AGE", "I-AGE")
+    assert finetune.own_labels(encoder_folder, head, ("O", "B-PER", "I-PER")) == ("O", "B-PER", "I-PER")
