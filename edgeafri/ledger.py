@@ -26,7 +26,7 @@ FEW = 10  # below so many entities or texts in a language's test split, a bootst
 _ROOT = Path(__file__).parent
 # A change in one of these changes what a measurement would say.
 _CODE = (*DATA_CODE, "predict.py", "evaluate.py", "metrics.py", "probe.py", "session.py", "ledger.py")
-_CODE_FILES = (*_CODE, "runtime/engine.py", "stages/model.py")
+_CODE_FILES = (*_CODE, "runtime/engine.py", "stages/model.py", "stages/quantize_torch.py")
 
 
 @dataclass(frozen=True)
@@ -67,16 +67,18 @@ class Ledger:
         """The task's metric per language of teacher and bundle on the test split, and the drop with its interval."""
         if data is None:
             return None
-        request = _evaluation(data, languages, task)
-        before = self._asked("evaluate teacher", reference, TORCH, {**request, "model": str(reference.path)})
+        before = self.evaluated(reference, data, languages, task)
         after = self.evaluated(bundle, data, languages, task)
-        pair = {**request, "reference": reference.id}
+        pair = {**_evaluation(data, languages, task), "reference": reference.id}
         return dict(self.measured("compare", bundle, pair, lambda _: _compared(before, after, task)))
 
-    def evaluated(self, bundle: Artifact, data: Path, languages: Sequence[str], task: str) -> Any:
-        """Quality per language of a bundle on the test split, through the runtime."""
-        request = {**_evaluation(data, languages, task), "bundle": str(bundle.path)}
-        return self._asked("evaluate bundle", bundle, RUNTIME, request)
+    def evaluated(self, model: Artifact, data: Path, languages: Sequence[str], task: str) -> Any:
+        """Quality per language on the test split: of a bundle through the runtime, of a torch model through torch."""
+        request = _evaluation(data, languages, task)
+        if model.kind == "bundle":
+            return self._asked("evaluate bundle", model, RUNTIME, {**request, "bundle": str(model.path)})
+        what = "evaluate teacher" if model.kind == "torch" else f"evaluate {model.kind}"
+        return self._asked(what, model, TORCH, {**request, "model": str(model.path)})
 
     def findings(self, data: Path, languages: Sequence[str], task: str, labels: Sequence[str] | None) -> Findings:
         """Read all splits once and say what is odd. The answer is kept for the same files and labels.

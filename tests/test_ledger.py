@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from edgeafri import ledger
-from edgeafri.artifact import Artifact, Manifest
+from edgeafri.artifact import Artifact, Kind, Manifest
 from edgeafri.errors import DataError
 from edgeafri.files import Digests
 from edgeafri.ledger import FEW, Ledger, few_notes
 from edgeafri.pipeline import Event, Noted, Started, Ticked
-from edgeafri.runners.local import RUNTIME
+from edgeafri.runners.local import RUNTIME, TORCH
 
 BENCH = {"do": "bench", "threads": 2}
 
@@ -47,8 +47,8 @@ def corpus(tmp_path: Path) -> Path:
     return folder.parent
 
 
-def artifact(name: str = "one") -> Artifact:
-    return Artifact(Path("/nowhere") / name, Manifest("bundle", "ner", ("swa",), name, {}, None, {}, {}))
+def artifact(name: str = "one", kind: Kind = "bundle") -> Artifact:
+    return Artifact(Path("/nowhere") / name, Manifest(kind, "ner", ("swa",), name, {}, None, {}, {}))
 
 
 def opened(tmp_path: Path, digests: Digests, events: list[Event] | None = None, fresh: bool = False) -> Ledger:
@@ -160,7 +160,7 @@ def test_quality_compares_teacher_and_bundle_language_by_language(
     (corpus / "swa").mkdir()
     (corpus / "swa" / "test.txt").write_bytes((corpus / "hau" / "test.txt").read_bytes())
     monkeypatch.setattr(ledger, "ask", ask)
-    found = opened(tmp_path, digests).quality(artifact("teacher"), artifact(), corpus, ("swa", "hau"), "ner")
+    found = opened(tmp_path, digests).quality(artifact("teacher", "torch"), artifact(), corpus, ("swa", "hau"), "ner")
 
     assert found is not None
     assert (found["metric"], found["split"]) == ("entity F1", "test")
@@ -168,6 +168,26 @@ def test_quality_compares_teacher_and_bundle_language_by_language(
     assert found["bundle"] == {"swa": 100.0, "hau": 0.0, "avg": 50.0}
     assert {code: lost["value"] for code, lost in found["drop"].items()} == {"swa": 0, "hau": 100, "avg": 50}
     assert found["worst"] == {"lang": "hau", "drop": 100}
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked", "said"),
+    [
+        ("bundle", RUNTIME, "evaluate bundle"),
+        ("torch", TORCH, "evaluate teacher"),
+        ("torch-int8", TORCH, "evaluate torch-int8"),
+    ],
+)
+def test_a_model_is_asked_where_it_runs(kind, asked, said, tmp_path, digests, corpus, monkeypatch):
+    """
+    A bundle in the runtime, as on a device; torch's own int8 in torch, for nothing else reads it.
+    """
+    modules, events = [], []
+    monkeypatch.setattr(ledger, "ask", lambda module, *_: modules.append(module) or {"quality": {}})
+    opened(tmp_path, digests, events).evaluated(artifact(kind=kind), corpus, ("swa",), "ner")
+
+    assert modules == [asked]
+    assert events[-1].stage == said
 
 
 def test_without_data_there_is_no_quality(tmp_path: Path, digests: Digests):

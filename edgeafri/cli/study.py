@@ -1,6 +1,7 @@
 """`edgeafri study`: a paper's tables, made again with your teacher and your data."""
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,30 +14,40 @@ _EPILOG = """\b
 Examples:
   edgeafri study comet --teacher ./my-encoder --data ./afrisenti --text ./raw --out comet
   edgeafri study distillation --teacher ./my-ner --data ./masakhaner --text ./raw --lang swa,hau,yor --out grid
+  edgeafri study compression --teacher ./my-ner --data ./masakhaner --text ./raw --grid smoke --out compression
 """
-_STUDIES = ("comet", "distillation")
+_STUDIES = ("comet", "compression", "distillation")
+_FOLDER = click.Path(path_type=Path)
 
 
 @click.command("study", epilog=_EPILOG)
 @click.argument("name", type=click.Choice(_STUDIES))
 @click.option("--teacher", required=True, help="A model folder, or a hub id such as org/name.")
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="Labelled data of the study's task.")
-@click.option("--text", required=True, type=click.Path(path_type=Path), help="Raw text: a folder with LANG.txt.")
+@click.option("--data", required=True, type=_FOLDER, help="Labelled data of the study's task.")
+@click.option(
+    "--text", type=_FOLDER, help="Raw text: a folder with LANG.txt. Without it, compression leaves parts out."
+)
 @click.option("--lang", help="ISO 639-3 codes separated by commas; the study's own if not given.")
 @click.option(
-    "--grid", default="lab", show_default=True, help="How large: smoke (minutes), lab (an hour or less), paper (a GPU)."
+    "--grid",
+    default="lab",
+    show_default=True,
+    help="How large: smoke (minutes), lab (an hour; compression: hours), paper or, of compression, full (a GPU).",
 )
-@click.option("--seeds", default="1,3,5", show_default=True, help="Seeds of the distillation grid.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Where the tables are written.")
+@click.option("--seeds", default="1,3,5", show_default=True, help="Seeds of what is trained again and again.")
 @click.option(
-    "--work", type=click.Path(path_type=Path), default="edgeafri-work", show_default=True, help="Where steps are kept."
+    "--few-shot-data", type=_FOLDER, help="compression: labelled data of unseen languages, a little to learn."
 )
+@click.option("--ood-data", type=_FOLDER, help="compression: labelled data of a high-resource language, to test on.")
+@click.option("--out", required=True, type=_FOLDER, help="Where the tables are written.")
+@click.option("--work", type=_FOLDER, default="edgeafri-work", show_default=True, help="Where steps are kept.")
 @json_option
 @click.pass_obj
 def study_command(arguments: list[str], /, name: str, as_json: bool, **options: Any) -> None:
     """Make a study's models, measure them through the runtime, and write its tables as Markdown, CSV and JSON.
 
     comet: a sentiment student of AfroXLMR-Comet's proportions (arXiv 2502.18020), language by language.
+    compression: pruning, distillation, quantization and generalisation (arXiv 2404.04759), with plots.
     distillation: students of several shapes, taught in two ways and without a teacher, over seeds.
 
     What is finished is kept in --work: an interrupted study goes on where it stopped.
@@ -44,14 +55,28 @@ def study_command(arguments: list[str], /, name: str, as_json: bool, **options: 
     from edgeafri.cli.console import telling
     from edgeafri.cli.lines import event_line
     from edgeafri.files import Digests
-    from edgeafri.studies import comet, distillation, table
+    from edgeafri.studies import comet, compression, distillation
+    from edgeafri.studies.page import write
 
-    study = {"comet": comet, "distillation": distillation}[name]
+    study = {"comet": comet, "compression": compression, "distillation": distillation}[name]
+    _check(name, options)
     order = _order(options, arguments, study)
     with Digests() as digests, telling(lambda event: click.echo(event_line(event), err=as_json)) as tell:
-        tables = study.run(order, digests, tell)
-    page = table.write(tables, order.out, f"Study: {name}", [order.command])
-    click.echo(_as_json(tables) if as_json else f"\n{page.read_text('utf-8')}\n{page}")
+        page = study.run(order, digests, tell)
+    file = write(page, order.out, f"Study: {name}", [order.command])
+    click.echo(_as_json(page.tables) if as_json else f"\n{file.read_text('utf-8')}\n{file}")
+
+
+def _check(name: str, options: Mapping[str, Any]) -> None:
+    """UsageError for an option that the study has no use for, and for raw text that it cannot do without."""
+    if name == "compression":
+        return
+    given = next((option for option in ("few_shot_data", "ood_data") if options[option]), None)
+    if given:
+        option = "--" + given.replace("_", "-")
+        raise UsageError(f"study {name}: it has no {option}", f"Leave out {option}; study compression takes it.")
+    if options["text"] is None:
+        raise UsageError(f"study {name}: --text is missing", "Add --text DIR, a folder with LANG.txt to learn from.")
 
 
 def _order(options: dict[str, Any], arguments: list[str], study: Any) -> Any:

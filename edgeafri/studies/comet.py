@@ -16,7 +16,8 @@ from edgeafri.files import Digests
 from edgeafri.metrics import drop
 from edgeafri.pipeline import Tell
 from edgeafri.studies import papers
-from edgeafri.studies.study import Bench, Order, Quality, graph_mb, masked_teacher, parameters, read_grid
+from edgeafri.studies.page import Page
+from edgeafri.studies.study import Bench, Order, Quality, masked_teacher, parameters, read_grid, weights_mb
 from edgeafri.studies.table import Column, Table
 from edgeafri.teacher import config_of
 
@@ -33,7 +34,7 @@ class Side:
     quality: Quality
 
 
-def run(order: Order, digests: Digests, tell: Tell) -> list[Table]:
+def run(order: Order, digests: Digests, tell: Tell) -> Page:
     """Make both sides, measure them through the runtime, and put them beside the paper's figures."""
     grid, bench = read_grid("comet", order.grid), Bench(order, TASK, digests, tell)
     bench.check_data(None)
@@ -44,9 +45,9 @@ def run(order: Order, digests: Digests, tell: Tell) -> list[Table]:
     small = {code: bench.bundle(model, (code,), int8=True) for code, model in alone.items()}
     int8 = {code: bench.quality(bundle, (code,))[code] for code, bundle in small.items()}
     first = order.languages[0]
-    speed = bench.speed(teacher.bundles[first], pupil.bundles[first], _SEQ_LEN)
+    speed = bench.speeds({"teacher": teacher.bundles[first], "student": pupil.bundles[first]}, _SEQ_LEN)
     sizes = size_table(teacher, pupil, small[first], speed, first)
-    return [quality_table(order, teacher.quality, pupil.quality, int8), sizes]
+    return Page((quality_table(order, teacher.quality, pupil.quality, int8), sizes))
 
 
 def languages_of(data: Path) -> tuple[str, ...]:
@@ -84,16 +85,18 @@ def quality_table(order: Order, teacher: Quality, student: Quality, int8: Qualit
     return Table("comet-quality", "F1 per language", _QUALITY, tuple(rows), notes)
 
 
-def size_table(teacher: Side, student: Side, int8: Artifact, speed: Mapping[str, float], code: str) -> Table:
+def size_table(
+    teacher: Side, student: Side, int8: Artifact, speed: Mapping[str, Mapping[str, float]], code: str
+) -> Table:
     """Parameters, file and time of both sides, and the paper's."""
     paper = papers.comet()
     before, after = parameters(teacher.model), parameters(student.model)
-    size = [graph_mb(bundle) for bundle in (teacher.bundles[code], student.bundles[code], int8)]
+    size = [weights_mb(bundle) for bundle in (teacher.bundles[code], student.bundles[code], int8)]
     rows: tuple[dict[str, Any], ...] = (
-        {"model": "teacher", "parameters": before / 1e6, "file_mb": size[0], **_times(speed, "reference")},
+        {"model": "teacher", "parameters": before / 1e6, "file_mb": size[0], **speed["teacher"]},
         {"model": "student", "parameters": after / 1e6, "fewer": 100 * (1 - after / before), "file_mb": size[1]}
-        | _times(speed, "bundle")
-        | {"ratio": speed["reference_p50_ms"] / speed["bundle_p50_ms"]},
+        | dict(speed["student"])
+        | {"ratio": speed["teacher"]["p50_ms"] / speed["student"]["p50_ms"]},
         {"model": "student, int8", "parameters": after / 1e6, "fewer": 100 * (1 - after / before), "file_mb": size[2]},
         {
             "model": "paper: teacher",
@@ -146,10 +149,6 @@ def _row(code: str, teacher: Mapping[str, Any], student: Mapping[str, Any], int8
 
 def _share(part: float | None, whole: float | None) -> float | None:
     return 100 * part / whole if part is not None and whole else None
-
-
-def _times(speed: Mapping[str, float], side: str) -> dict[str, float]:
-    return {"p50_ms": speed[f"{side}_p50_ms"], "cpu_ms": speed[f"{side}_cpu_ms"]}
 
 
 _QUALITY = (

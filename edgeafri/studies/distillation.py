@@ -14,14 +14,14 @@ import numpy as np
 
 from edgeafri.artifact import Artifact
 from edgeafri.dataset import languages_in
-from edgeafri.errors import ModelError
 from edgeafri.files import Digests
 from edgeafri.metrics import average_drop, drop
 from edgeafri.pipeline import Tell
 from edgeafri.studies import papers
-from edgeafri.studies.study import Bench, Order, Quality, graph_mb, masked_teacher, parameters, read_grid
+from edgeafri.studies.page import Page
+from edgeafri.studies.study import Bench, Order, Quality, masked_teacher, parameters, read_grid, weights_mb
 from edgeafri.studies.table import Column, Spread, Table, spread
-from edgeafri.teacher import head_of, labels_of
+from edgeafri.teacher import labels_of
 
 TASK = "ner"
 AGNOSTIC, SPECIFIC = "task-agnostic", "task-specific"
@@ -40,19 +40,21 @@ class Taught:
     quality: tuple[Quality, ...]
 
 
-def run(order: Order, digests: Digests, tell: Tell) -> list[Table]:
+def run(order: Order, digests: Digests, tell: Tell) -> Page:
+    """The grid's tables, from a fine-tuned teacher."""
+    grid = read_grid("distillation", order.grid)
+    return Page(tables(Bench(order, TASK, digests, tell), grid))
+
+
+def tables(bench: Bench, grid: Mapping[str, Any]) -> tuple[Table, ...]:
     """Make every student with every seed, measure all through the runtime, and put them beside the paper's figures."""
-    grid, bench = read_grid("distillation", order.grid), Bench(order, TASK, digests, tell)
-    teacher = bench.teacher()
-    if not head_of(teacher, TASK):
-        hint = f"Fine-tune it first: edgeafri finetune {order.teacher} --data {order.data} --out TEACHER"
-        raise ModelError(f"study distillation: {order.teacher} has no head for {TASK}", hint)
+    order, teacher = bench.order, bench.fine_tuned("distillation")
     bench.check_data(labels_of(teacher))
     whole = bench.bundle(teacher, order.languages)
     known = bench.quality(whole, order.languages)
     students = [taught for shape in grid["shapes"] for taught in _taught(bench, teacher, shape, grid)]
-    first = ("teacher", parameters(teacher) / 1e6, graph_mb(whole), known)
-    return [quality_table(order, first, students), gain_table(order, students), paper_table()]
+    first = ("teacher", parameters(teacher) / 1e6, weights_mb(whole), known)
+    return quality_table(order, first, students), gain_table(order, students), paper_table()
 
 
 def languages_of(data: Path) -> tuple[str, ...]:
@@ -139,7 +141,7 @@ def _measured(bench: Bench, strategy: str, shape: Mapping[str, int], models: Seq
     bundles = [bench.bundle(model, languages) for model in models]
     quality = tuple(bench.quality(bundle, languages) for bundle in bundles)
     size = parameters(models[0]) / 1e6
-    return Taught(strategy, shape["layers"], shape["heads"], size, graph_mb(bundles[0]), quality)
+    return Taught(strategy, shape["layers"], shape["heads"], size, weights_mb(bundles[0]), quality)
 
 
 def _f1(found: Sequence[Quality], languages: Sequence[str]) -> dict[str, Spread]:

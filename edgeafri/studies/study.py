@@ -3,45 +3,52 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from edgeafri import pipeline
 from edgeafri.artifact import Artifact
-from edgeafri.bundle import GRAPH
+from edgeafri.bundle import read_config
 from edgeafri.dataset import files_of, text_files
-from edgeafri.errors import UsageError
+from edgeafri.errors import ModelError, UsageError
 from edgeafri.files import Digests, storage
+from edgeafri.languages import language
 from edgeafri.ledger import SPLITS, Ledger
 from edgeafri.pipeline import Tell
 from edgeafri.progress import Tick
 from edgeafri.recipe import Step
-from edgeafri.runners.local import RUNTIME, ask
+from edgeafri.runners.local import RUNTIME, TORCH, ask
 from edgeafri.settings import did_you_mean
 from edgeafri.tasks import unit_of
-from edgeafri.teacher import config_of, find_teacher
+from edgeafri.teacher import config_of, find_teacher, head_of
 
 FOLDER = Path(__file__).parent / "grids"
-_ROUNDS, _RUNS = 5, 20  # two bundles are timed in turns: so many fresh processes each, so many sentences in each
+_ROUNDS, _RUNS = 5, 20  # models are timed in turns: so many fresh processes each, so many sentences in each
+_WEIGHTS = (".safetensors", ".pt", ".onnx")
 Quality = Mapping[str, Mapping[str, Any]]
 Settings = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Order:
-    """What was asked of a study. `grid` names how large it is: an entry of grids/<study>.yaml."""
+    """What was asked of a study. `grid` names how large it is: an entry of grids/<study>.yaml.
+
+    `few_shot_data` are unseen languages to learn from a few sentences of, `ood_data` those to test on alone.
+    """
 
     teacher: str
     data: Path
-    text: Path
+    text: Path | None
     languages: tuple[str, ...]
     grid: str
     seeds: tuple[int, ...]
     work: Path
     out: Path
     command: str
+    few_shot_data: Path | None = None
+    ood_data: Path | None = None
 
 
 class Bench:
@@ -51,14 +58,29 @@ class Bench:
         self.order, self.task, self._digests, self._tell = order, task, digests, tell
         self._ledger = Ledger(order.work, digests, tell, fresh=False)
         files_of(order.data, order.languages, SPLITS, unit_of(task))  # a missing file is told now, not hours later
-        text_files(order.text, order.languages)
+        for code in order.languages:
+            language(code)
+        if order.text is not None:
+            text_files(order.text, order.languages)
         with storage(order.out):  # so is a folder that cannot be written
             order.out.mkdir(parents=True, exist_ok=True)
+
+    def only(self, languages: tuple[str, ...], seeds: tuple[int, ...]) -> "Bench":
+        """The same bench for a part of a study that has its own languages and seeds."""
+        return Bench(replace(self.order, languages=languages, seeds=seeds), self.task, self._digests, self._tell)
 
     def teacher(self) -> Artifact:
         """The teacher that the order names."""
         order = self.order
         return find_teacher(order.teacher, self.task, order.languages, order.work, True, self._digests, self._tell)
+
+    def fine_tuned(self, study: str) -> Artifact:
+        """The teacher, which has learnt the task; ModelError when it has not."""
+        teacher, order = self.teacher(), self.order
+        if not head_of(teacher, self.task):
+            hint = f"Fine-tune it first: edgeafri finetune {order.teacher} --data {order.data} --out TEACHER"
+            raise ModelError(f"study {study}: {order.teacher} has no head for {self.task}", hint)
+        return teacher
 
     def check_data(self, labels: Sequence[str] | None) -> None:
         """Read all labelled data once, so that what is wrong in it is told now, not hours later.
@@ -81,29 +103,33 @@ class Bench:
         jobs = pipeline.plan(steps, "torch", {"languages": tuple(languages)})
         return pipeline.build(jobs, model, self.order.work, self._digests, self._tell)[-1].artifact
 
-    def quality(self, bundle: Artifact, languages: Sequence[str]) -> Quality:
-        """Quality per language on test, of the bundle through the runtime."""
-        found: Quality = self._ledger.evaluated(bundle, self.order.data, languages, self.task)
+    def quality(self, model: Artifact, languages: Sequence[str], data: Path | None = None) -> Quality:
+        """Quality per language on test, of a bundle through the runtime, of a torch model through torch."""
+        found: Quality = self._ledger.evaluated(model, data or self.order.data, languages, self.task)
         return found
 
-    def speed(self, reference: Artifact, bundle: Artifact, seq_len: int) -> dict[str, float]:
-        """p50 and processor time of a sentence in ms, on one thread: medians of two bundles timed in turns."""
+    def speeds(self, models: Mapping[str, Artifact], seq_len: int) -> Mapping[str, Mapping[str, float]]:
+        """p50_ms and cpu_ms of a sentence by the models' names, on one thread: medians over rounds, all in turns."""
         request = {"do": "bench", "seq_len": seq_len, "threads": 1, "runs": _RUNS, "warmup": 3}
 
-        def measure(tick: Tick) -> dict[str, float]:
+        def measure(tick: Tick) -> dict[str, dict[str, float]]:
             rounds = []
             for done in range(_ROUNDS):
-                rounds.append([ask(RUNTIME, {**request, "bundle": str(item.path)}) for item in (reference, bundle)])
+                rounds.append({name: _timed(model, request) for name, model in models.items()})
                 tick(done + 1, _ROUNDS)
             return {
-                f"{side}_{name}": median(pair[index][name] for pair in rounds)
-                for index, side in enumerate(("reference", "bundle"))
-                for name in ("p50_ms", "cpu_ms")
+                name: {key: median(found[name][key] for found in rounds) for key in ("p50_ms", "cpu_ms")}
+                for name in models
             }
 
-        pair = {**request, "pair": reference.id}
-        found: dict[str, float] = self._ledger.measured("bench pair", bundle, pair, measure)
+        together = {**request, "models": {name: model.id for name, model in models.items()}}
+        last = list(models.values())[-1]
+        found: Mapping[str, Mapping[str, float]] = self._ledger.measured("bench in turns", last, together, measure)
         return found
+
+    def say(self, what: str, text: str) -> None:
+        """Tell the user something that is known before work begins."""
+        self._tell(pipeline.Noted(what, text))
 
 
 def masked_teacher(bench: Bench, settings: Settings) -> Artifact:
@@ -114,9 +140,15 @@ def masked_teacher(bench: Bench, settings: Settings) -> Artifact:
     return bench.make("adapt-maft", teacher, settings)
 
 
-def graph_mb(bundle: Artifact) -> float:
-    """The size of a bundle's graph in 10^6 bytes."""
-    return float(bundle.manifest.files[GRAPH]["bytes"]) / 1e6
+def weights_mb(model: Artifact) -> float:
+    """The size of the files that hold a model's weights, in 10^6 bytes; of a bundle, its graph."""
+    files = model.manifest.files
+    return sum(int(entry["bytes"]) for name, entry in files.items() if Path(name).suffix in _WEIGHTS) / 1e6
+
+
+def fitting(bundle: Artifact, seq_len: int) -> int:
+    """That many sub-words, or as many as a bundle's model can read."""
+    return min(seq_len, read_config(bundle.path).max_tokens)
 
 
 def parameters(model: Artifact) -> int:
@@ -141,3 +173,14 @@ def read_grid(study: str, name: str) -> dict[str, Any]:
     if name not in sizes:
         raise UsageError(f"study {study}: there is no grid '{name}'", did_you_mean(name, sizes))
     return dict(sizes[name])
+
+
+def _timed(model: Artifact, request: Settings) -> Mapping[str, float]:
+    """One fresh process's measurement."""
+    module, named = (
+        (RUNTIME, {"bundle": str(model.path)})
+        if model.kind == "bundle"
+        else (TORCH, {"model": str(model.path), "id": model.id})
+    )
+    found: Mapping[str, float] = ask(module, {**request, **named})
+    return found

@@ -2,13 +2,12 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, TypeAlias
 
-from edgeafri.files import json_text, storage, write_whole
+from edgeafri.files import json_text
 
 
 @dataclass(frozen=True)
@@ -35,13 +34,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """`name` is a file's stem. A row may leave a cell out; ValueError when it has one that no column shows."""
+    """`name` is a file's stem. A row may leave a cell out; ValueError when it has one that no column shows.
+
+    A `long` one is too long to read: its page names the files that it is in.
+    """
 
     name: str
     title: str
     columns: tuple[Column, ...]
     rows: tuple[Mapping[str, Cell], ...]
     notes: tuple[str, ...] = ()
+    long: bool = False
 
     def __post_init__(self) -> None:
         unknown = {key for row in self.rows for key in row} - {column.key for column in self.columns}
@@ -54,30 +57,14 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(fmean(values), stdev(values) if len(values) > 1 else None, len(values))
 
 
-def write(tables: Sequence[Table], folder: Path, heading: str, commands: Sequence[str]) -> Path:
-    """Write one page named after the folder, with all tables, and a CSV and a JSON file a table.
-
-    The same tables give the same bytes. Returns the page. StorageError when the disk refuses.
-    """
-    page = folder / f"{folder.resolve().name}.md"
-    texts = {page: _page(tables, heading, commands)}
-    for table in tables:
-        texts |= {folder / f"{table.name}.csv": to_csv(table), folder / f"{table.name}.json": to_json(table)}
-    with storage(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        for file, text in texts.items():
-            write_whole(file, text)
-    return page
-
-
 def to_markdown(table: Table) -> str:
     """A section: title, table, notes. Units stand in the head, numbers to the right, '–' for what is not known."""
     head = [f"{column.title} ({column.unit})" if column.unit else column.title for column in table.columns]
     rule = ["---:" if _numeric(table, column) else "---" for column in table.columns]
     rows = [[_shown(row.get(column.key), column.digits) for column in table.columns] for row in table.rows]
-    lines = ["| " + " | ".join(_escaped(cell) for cell in line) + " |" for line in (head, rule, *rows)]
-    notes = [f"- {_escaped(note)}" for note in table.notes]
-    return "\n\n".join(["## " + _escaped(table.title), "\n".join(lines), *(["\n".join(notes)] if notes else [])]) + "\n"
+    lines = ["| " + " | ".join(escaped(cell) for cell in line) + " |" for line in (head, rule, *rows)]
+    notes = [f"- {escaped(note)}" for note in table.notes]
+    return "\n\n".join(["## " + escaped(table.title), "\n".join(lines), *(["\n".join(notes)] if notes else [])]) + "\n"
 
 
 def to_csv(table: Table) -> str:
@@ -99,13 +86,6 @@ def to_json(table: Table) -> str:
     return json_text(
         {"name": table.name, "title": table.title, "columns": columns, "rows": rows, "notes": list(table.notes)}
     )
-
-
-def _page(tables: Iterable[Table], heading: str, commands: Sequence[str]) -> str:
-    sections = [f"# {_escaped(heading)}\n", *(to_markdown(table) for table in tables)]
-    if commands:
-        sections.append("## Repeat it\n\n" + "".join(f"    {_one_line(command)}\n" for command in commands))
-    return "\n".join(sections)
 
 
 def _cells(table: Table, column: Column) -> Iterator[Cell]:
@@ -140,10 +120,11 @@ def _plain(cell: Cell) -> Any:
     return {"mean": cell.mean, "sd": cell.deviation, "n": cell.count} if isinstance(cell, Spread) else cell
 
 
-def _escaped(text: str) -> str:
-    # Text of other people must not end a table cell or start a tag.
-    return _one_line(text).replace("|", "\\|").replace("<", "&lt;")
+def escaped(text: str) -> str:
+    """One line of Markdown that ends no table cell and starts no tag, whoever wrote it."""
+    return one_line(text).replace("|", "\\|").replace("<", "&lt;")
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """The text without line breaks and repeated spaces."""
     return " ".join(text.split())

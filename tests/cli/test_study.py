@@ -37,3 +37,26 @@ def test_an_unknown_study_is_refused(capsys):
     """
     assert run(["study", "rocket", *ASKED]) == 2
     assert "'comet'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("study", ["comet", "distillation"])
+@pytest.mark.parametrize("option", ["--ood-data", "--few-shot-data"])
+def test_an_option_of_another_study_is_refused(study, option, capsys):
+    """
+    It would be silently without effect.
+    """
+    assert run(["study", study, *ASKED, option, "nowhere"]) == 2
+    assert f"study {study}: it has no {option}" in capsys.readouterr().err
+
+
+def test_raw_text_may_be_missing_for_compression_alone(capsys, tmp_path, monkeypatch):
+    """
+    The others learn from it; compression leaves out the parts that do.
+    """
+    monkeypatch.chdir(tmp_path)
+    without = [word for place, word in enumerate(ASKED) if "--text" not in (word, ASKED[place - 1])]
+
+    assert run(["study", "distillation", *without]) == 2
+    assert "study distillation: --text is missing" in capsys.readouterr().err
+    assert run(["study", "compression", *without, "--lang", "swa"]) == 4
+    assert "--text" not in capsys.readouterr().err.splitlines()[0]

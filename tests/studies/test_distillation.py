@@ -104,4 +104,4 @@ def test_a_study_is_made_once(teacher_folder, data, tmp_path):
     assert ended
     assert all(event.reused for event in ended)
     assert first == second
-    assert [row["strategy"] for row in first[0].rows] == ["teacher", *(ALONE, DIRECT, AGNOSTIC, SPECIFIC) * 2]
+    assert [row["strategy"] for row in first.tables[0].rows] == ["teacher", *(ALONE, DIRECT, AGNOSTIC, SPECIFIC) * 2]

@@ -1,21 +1,24 @@
 """The workbench of studies: sizes read from a grid, parameters counted without torch, models made only once."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from edgeafri.artifact import adopt
+from edgeafri.artifact import Artifact, Manifest, adopt
 from edgeafri.errors import DataError, ModelError, StorageError, UsageError
+from edgeafri.runners.local import RUNTIME, TORCH
 from edgeafri.stages.menu import stage
-from edgeafri.studies import distillation
-from edgeafri.studies.study import FOLDER, Bench, Order, parameters, read_grid
+from edgeafri.studies import distillation, study
+from edgeafri.studies.parts import NAMES
+from edgeafri.studies.study import FOLDER, Bench, Order, parameters, read_grid, weights_mb
 
-STUDIES = ("comet", "distillation")
+STUDIES = ("comet", "compression", "distillation")
 # Entries of a grid that are no stage's settings, and which stage the others are for.
 _STAGES = {"masked teacher": "adapt-maft", "distill": "distill", "agnostic": "distill", "specific": "distill"}
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", ["comet", "distillation"])
 @pytest.mark.parametrize("grid", ["smoke", "lab", "paper"])
 def test_every_grid_is_made_of_settings_that_exist(name, grid):
     """
@@ -26,6 +29,26 @@ def test_every_grid_is_made_of_settings_that_exist(name, grid):
     for entry, settings in read_grid(name, grid).items():
         if entry != "shapes":
             read(stage(_STAGES.get(entry, "finetune")).settings, settings, entry)
+
+
+@pytest.mark.parametrize("grid", ["smoke", "lab", "full"])
+def test_every_part_of_the_compression_grid_exists(grid):
+    """
+    Its parts by name, their settings, levels between 0 and 0.99, and the distillation grid that is named.
+    """
+    from edgeafri.settings import read
+
+    parts = read_grid("compression", grid)
+    read(stage("adapt-maft").settings, parts.pop("masked teacher"), "masked teacher")
+    known = {"sparsity", "learning", "languages", "seeds", "k", "grid"}
+
+    assert set(parts) == set(NAMES)
+    assert read_grid("distillation", parts["distillation"]["grid"])
+    for name, settings in parts.items():
+        assert set(settings) <= known, name
+        read(stage("finetune").settings, settings.get("learning", {}), name)
+        for level in settings.get("sparsity", ()):
+            read(stage("prune").settings, {"sparsity": level}, name)
 
 
 def test_every_study_has_its_grids():
@@ -90,3 +113,68 @@ def test_the_grid_needs_a_fine_tuned_teacher(asked, digests, encoder_folder):
     """
     with pytest.raises(ModelError, match="has no head for ner"):
         distillation.run(replace(asked, teacher=str(encoder_folder)), digests, lambda event: None)
+
+
+def test_a_code_that_is_no_language_is_told_before_any_work(asked, digests, tmp_path):
+    """
+    It was found out at the first bundle, after the training.
+    """
+    for split in ("train", "dev", "test"):
+        (tmp_path / "data" / "sw").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / "sw" / f"{split}.txt").write_text("Rais O\n", "utf-8")
+    order = replace(asked, languages=("sw",), data=tmp_path / "data", text=None)
+
+    with pytest.raises(UsageError, match="unknown language 'sw'"):
+        Bench(order, "ner", digests, lambda event: None)
+
+
+def test_a_part_has_its_own_languages(asked, digests):
+    """
+    On the same bench: the same work folder, other languages and seeds.
+    """
+    bench = Bench(replace(asked, text=None), "ner", digests, lambda event: None).only(("hau",), (3,))
+
+    assert (bench.order.languages, bench.order.seeds, bench.order.work) == (("hau",), (3,), asked.work)
+
+
+def model(kind: str, **files: int) -> Artifact:
+    """An artifact that is only looked at."""
+    entries = {name.replace("_", "."): {"sha256": "", "bytes": size} for name, size in files.items()}
+    return Artifact(Path("/nowhere") / kind, Manifest(kind, "ner", ("swa",), kind, {}, None, {}, entries))
+
+
+def test_models_are_timed_in_turns(asked, digests, monkeypatch):
+    """
+    A bundle in the runtime and a torch model in torch, again and again; the median of each, and it is kept.
+    """
+    times = iter(range(100))
+    calls = []
+
+    def ask(module, request):
+        calls.append((module, request.get("bundle") or request.get("model")))
+        return {"p50_ms": float(next(times)), "cpu_ms": 1.0, "p95_ms": 9.0}
+
+    monkeypatch.setattr(study, "ask", ask)
+    bench = Bench(replace(asked, text=None), "ner", digests, lambda event: None)
+    models = {"torch": model("torch"), "int8": model("torch-int8"), "ours": model("bundle")}
+    first, second = bench.speeds(models, 64), bench.speeds(models, 64)
+
+    assert [module for module, _ in calls[:3]] == [TORCH, TORCH, RUNTIME]
+    assert len(calls) == 15
+    assert (
+        first
+        == second
+        == {
+            "torch": {"p50_ms": 6.0, "cpu_ms": 1.0},
+            "int8": {"p50_ms": 7.0, "cpu_ms": 1.0},
+            "ours": {"p50_ms": 8.0, "cpu_ms": 1.0},
+        }
+    )
+
+
+def test_the_size_of_weights_leaves_the_rest_out():
+    """
+    The tokenizer is as large whatever the weights are kept in.
+    """
+    assert weights_mb(model("torch", model_safetensors=2_000_000, tokenizer_json=17_000_000)) == 2.0
+    assert weights_mb(model("bundle", model_onnx=500_000, card_md=1)) == 0.5

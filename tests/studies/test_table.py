@@ -1,14 +1,12 @@
-"""Tables of a study: what a person reads, what a program reads, and what lies in the folder."""
+"""Tables of a study: what a person reads and what a program reads."""
 
 import csv
 import io
 import json
-from pathlib import Path
 
 import pytest
 
-from edgeafri.errors import StorageError
-from edgeafri.studies.table import Column, Spread, Table, spread, to_csv, to_json, to_markdown, write
+from edgeafri.studies.table import Column, Spread, Table, spread, to_csv, to_json, to_markdown
 
 COLUMNS = (
     Column("model", "model"),
@@ -134,68 +132,3 @@ def test_a_cell_that_no_column_shows_is_an_error():
     """
     with pytest.raises(ValueError, match="table 'grid' has no column for f2"):
         Table("grid", "Students", COLUMNS, ({"model": "student", "f2": 1.0},))
-
-
-def test_a_number_that_is_none_is_not_written(tmp_path: Path):
-    """
-    A loss that became NaN is a fault of the study; its folder stays as it was.
-    """
-    table = Table("one", "One", (Column("loss", "loss"),), ({"loss": float("nan")},))
-
-    with pytest.raises(ValueError, match="JSON"):
-        write([table], tmp_path / "study", "A study", [])
-
-    assert not (tmp_path / "study").exists()
-
-
-def test_a_study_is_one_page_and_two_files_a_table(table: Table, tmp_path: Path):
-    """
-    The page has the folder's name, all tables in order, and the commands to repeat it.
-    """
-    other = Table("teachers", "Teachers", COLUMNS, ())
-    page = write([table, other], tmp_path / "results" / "comet", "The Comet study", ["edgeafri study comet --lang swa"])
-    text = page.read_text("utf-8")
-
-    assert page == tmp_path / "results" / "comet" / "comet.md"
-    assert sorted(file.name for file in page.parent.iterdir()) == [
-        "comet.md",
-        "grid.csv",
-        "grid.json",
-        "teachers.csv",
-        "teachers.json",
-    ]
-    assert text.startswith("# The Comet study\n\n## Students\n\n| model |")
-    assert text.index("## Students") < text.index("## Teachers")
-    assert text.endswith("## Repeat it\n\n    edgeafri study comet --lang swa\n")
-    assert (page.parent / "grid.csv").read_text("utf-8") == to_csv(table)
-    assert (page.parent / "grid.json").read_text("utf-8") == to_json(table)
-
-
-def test_the_same_tables_are_the_same_files(table: Table, tmp_path: Path):
-    """
-    No time and no path in them: what differs between two runs is a measurement.
-    """
-    first, second = (write([table], tmp_path / part / "grid", "Grid", ["edgeafri study"]).parent for part in "ab")
-
-    assert [file.read_bytes() for file in sorted(first.iterdir())] == [
-        file.read_bytes() for file in sorted(second.iterdir())
-    ]
-
-
-def test_a_page_of_a_folder_called_here_has_its_name(table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """
-    `.` is no name for a file.
-    """
-    monkeypatch.chdir(tmp_path)
-
-    assert write([table], Path(), "Grid", []).resolve() == tmp_path / f"{tmp_path.name}.md"
-
-
-def test_a_folder_that_cannot_be_made_is_told(table: Table, tmp_path: Path):
-    """
-    A file stands where the folder should be.
-    """
-    (tmp_path / "taken").write_text("", "utf-8")
-
-    with pytest.raises(StorageError, match="taken"):
-        write([table], tmp_path / "taken", "Grid", [])

@@ -1,0 +1,105 @@
+"""The compression study (Awobade et al. 2024, arXiv 2404.04759): pruning, distillation, quantization, generalisation.
+
+A teacher fine-tuned for named entities is made smaller in every way that the paper tried, and measured per language.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from edgeafri.artifact import Artifact
+from edgeafri.dataset import languages_in
+from edgeafri.files import Digests
+from edgeafri.pipeline import Tell
+from edgeafri.studies import distillation, generalisation, parts, pruning, quantization
+from edgeafri.studies.page import Page, Plot
+from edgeafri.studies.parts import Part
+from edgeafri.studies.study import Bench, Order, masked_teacher, read_grid
+from edgeafri.studies.table import Table
+from edgeafri.teacher import labels_of
+
+TASK = "ner"
+
+
+def run(order: Order, digests: Digests, tell: Tell) -> Page:
+    """Check all data, say what is not run, then do part after part; what was made once is not made again."""
+    grid, bench = read_grid("compression", order.grid), Bench(order, TASK, digests, tell)
+    teacher = bench.fine_tuned("compression")
+    chosen = parts.plan(order, grid)
+    wanted = {name: part for name, part in chosen.items() if not part.absent}
+    check(bench, teacher, wanted)
+    for part in chosen.values():
+        if part.absent:
+            bench.say(part.name, f"not run: {part.absent}")
+    learning = grid["masked teacher"]
+    encoder = partial(masked_teacher, bench, learning)
+    return Page(
+        (
+            parts.overview(chosen, order.grid, learning),
+            *_pruned(bench, teacher, encoder, wanted),
+            *_distilled(bench, wanted),
+            *_quantized(bench, teacher, wanted),
+            *_generalised(bench, teacher, encoder, wanted),
+        )
+    )
+
+
+def languages_of(data: Path) -> tuple[str, ...]:
+    """All languages of the data."""
+    return languages_in(data)
+
+
+def check(bench: Bench, teacher: Artifact, wanted: Mapping[str, Part]) -> None:
+    """Read all labelled data once: what is wrong in it is told now, not hours later."""
+    labels = labels_of(teacher)
+    bench.check_data(labels)
+    if part := wanted.get("few-shot"):
+        generalisation.check_few_shot(part, labels)
+    if part := wanted.get("high-resource"):
+        generalisation.check_high_resource(part, labels)
+    if part := wanted.get("zero-shot"):
+        generalisation.check_zero_shot(part, bench.order.languages)
+
+
+def _pruned(
+    bench: Bench, teacher: Artifact, encoder: Callable[[], Artifact], wanted: Mapping[str, Part]
+) -> list[Table | Plot]:
+    """After, before and during fine-tuning, and the three in one plot."""
+    runs, found = {}, []
+    if part := wanted.get("after"):
+        runs["after"], made = pruning.after(bench, teacher, part)
+        found += made
+    for when in pruning.TRAINED:
+        if part := wanted.get(when):
+            runs[when], made = pruning.trained(bench, encoder(), part, when)
+            found += made
+    return [*found, *pruning.compared(runs)]
+
+
+def _distilled(bench: Bench, wanted: Mapping[str, Part]) -> tuple[Table, ...]:
+    part = wanted.get("distillation")
+    if part is None:
+        return ()
+    grid = read_grid("distillation", part.settings["grid"])
+    found = distillation.tables(bench.only(part.languages, part.seeds), grid)
+    return tuple(replace(table, title=f"Distilled: {table.title}") for table in found)
+
+
+def _quantized(bench: Bench, teacher: Artifact, wanted: Mapping[str, Part]) -> list[Table]:
+    part = wanted.get("quantization")
+    return quantization.tables(bench, teacher, part) if part else []
+
+
+def _generalised(
+    bench: Bench, teacher: Artifact, encoder: Callable[[], Artifact], wanted: Mapping[str, Part]
+) -> list[Table | Plot]:
+    """Few-shot, zero-shot between languages, and zero-shot on a high-resource language."""
+    found: list[Table | Plot] = []
+    if part := wanted.get("few-shot"):
+        found += generalisation.few_shot(bench, teacher, part)
+    if part := wanted.get("zero-shot"):
+        found += generalisation.zero_shot(bench, encoder(), part)
+    if part := wanted.get("high-resource"):
+        found += generalisation.high_resource(bench, teacher, part)
+    return found

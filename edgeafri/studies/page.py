@@ -1,0 +1,69 @@
+"""The page of a study: its tables and plots in order, as one Markdown file with a CSV and a JSON file a table."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeafri.files import storage, write_whole
+from edgeafri.studies import plot
+from edgeafri.studies.plot import Series
+from edgeafri.studies.table import Table, escaped, one_line, to_csv, to_json, to_markdown
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Lines over a common axis; `name` is a file's stem, `x` and `y` name the axes with their units."""
+
+    name: str
+    title: str
+    x: str
+    y: str
+    series: Series
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a study found, in the order in which it is read."""
+
+    parts: tuple[Table | Plot, ...]
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        return tuple(part for part in self.parts if isinstance(part, Table))
+
+    @property
+    def plots(self) -> tuple[Plot, ...]:
+        return tuple(part for part in self.parts if isinstance(part, Plot))
+
+
+def write(page: Page, folder: Path, heading: str, commands: Sequence[str]) -> Path:
+    """Write one page named after the folder, a CSV and a JSON file a table, and an SVG file a plot.
+
+    The same page gives the same bytes. Returns the Markdown file. StorageError when the disk refuses.
+    """
+    file = folder / f"{folder.resolve().name}.md"
+    texts = {file: _markdown(page.parts, heading, commands)}
+    for table in page.tables:
+        texts |= {folder / f"{table.name}.csv": to_csv(table), folder / f"{table.name}.json": to_json(table)}
+    with storage(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for target, text in texts.items():
+            write_whole(target, text)
+    for item in page.plots:
+        plot.lines(item.series, item.title, item.x, item.y, folder / f"{item.name}.svg")
+    return file
+
+
+def _markdown(parts: Iterable[Table | Plot], heading: str, commands: Sequence[str]) -> str:
+    sections = [f"# {escaped(heading)}\n", *(_section(part) for part in parts)]
+    if commands:
+        sections.append("## Repeat it\n\n" + "".join(f"    {one_line(command)}\n" for command in commands))
+    return "\n".join(sections)
+
+
+def _section(part: Table | Plot) -> str:
+    if isinstance(part, Plot):
+        return f"![{escaped(part.title)}]({part.name}.svg)\n"
+    if part.long:
+        return f"{escaped(part.title)}: `{part.name}.csv`, {len(part.rows):,} rows.\n"
+    return to_markdown(part)

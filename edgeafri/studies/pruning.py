@@ -1,0 +1,119 @@
+"""Magnitude pruning after, before and during fine-tuning (Awobade et al. 2024, Tables 8 and 9), level by level."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from edgeafri.artifact import Artifact
+from edgeafri.studies.levels import (
+    OTHER_TEACHER,
+    Point,
+    Run,
+    compact_table,
+    level_of,
+    line,
+    long_table,
+    oddities,
+    over,
+    paper_line,
+    percent,
+    pruned,
+    sparsities,
+)
+from edgeafri.studies.page import Plot
+from edgeafri.studies.parts import Part
+from edgeafri.studies.study import Bench, fitting
+from edgeafri.studies.table import Table
+
+ENCODER_NOTE = (
+    "The encoder fine-tuned here is the given teacher's, trained on raw text again. It has seen the labels once, in "
+    "other training, so this is easier than in the paper, where the encoder never had."
+)
+When = Literal["before", "during"]
+TRAINED: tuple[When, ...] = ("before", "during")
+_SEQ_LEN = 128
+_MANY = 5  # so many languages are not named in a plot's title
+_X, _Y = "sparsity (%)", "F1 (points)"
+_UNITS = "Entity F1 on test, in points, of float32 bundles through the runtime; avg: every language counts the same."
+_ONE_MODEL = (
+    "One model a level, pruned from the teacher given: there are no seeds to spread over. lost: against sparsity 0 on "
+    "the same sentences, with its paired bootstrap interval (95 %)."
+)
+_ALIKE = (
+    "Sparsity 0 is fine-tuned alike. lost: each seed against its own model at sparsity 0; of one seed, with the paired "
+    "bootstrap interval (95 %)."
+)
+
+
+def after(bench: Bench, teacher: Artifact, part: Part) -> tuple[Run, list[Table | Plot]]:
+    """The teacher with its smallest weights at zero: a long and a compact table, and plots of F1 and of time."""
+    models = {sparsity: pruned(bench, teacher, sparsity) for sparsity in sparsities(part.settings)}
+    codes = part.languages
+    levels = tuple(level_of(bench, sparsity, (model,), codes, codes) for sparsity, model in models.items())
+    run = Run(levels, codes, "after")
+    length = fitting(levels[0].bundles[0], _SEQ_LEN)
+    found = bench.speeds({f"{level.sparsity:g}": level.bundles[0] for level in levels}, length)
+    times = {level.sparsity: found[f"{level.sparsity:g}"] for level in levels}
+    timed = (
+        f"p50 and processor: one sentence of {length} sub-words, one thread, all levels in turns, the median of the "
+        "rounds. Zeros are stored and multiplied as any other number."
+    )
+    notes = (_UNITS, _ONE_MODEL, timed, OTHER_TEACHER, *oddities("pruning", without="Table 8"))
+    page: list[Table | Plot] = [
+        compact_table(run, "pruning-after", "Pruned after fine-tuning", notes, times),
+        long_table(run, "pruning-after-all", "Pruned after fine-tuning, every figure of Table 9", notes),
+        Plot("pruning-after", "Pruned after fine-tuning", _X, _Y, {code: line(run, (code,)) for code in run.languages}),
+        Plot("pruning-time", "Time of a sentence", _X, "time (ms)", _time_lines(times)),
+    ]
+    return run, page
+
+
+def trained(bench: Bench, masked: Artifact, part: Part, when: When) -> tuple[Run, list[Table | Plot]]:
+    """An encoder pruned before it is fine-tuned, or while it is: all languages together, level by level, seed by seed.
+
+    Sparsity 0 is plain fine-tuning with the same settings and seeds.
+    """
+    codes = part.languages
+    levels = tuple(
+        level_of(
+            bench, sparsity, [_trained(bench, masked, part, when, sparsity, seed) for seed in part.seeds], codes, codes
+        )
+        for sparsity in sparsities(part.settings)
+    )
+    run = Run(levels, codes, "before" if when == "before" else None)
+    odd = oddities("pruning", without="Table 9") if when == "before" else ()
+    notes = (_UNITS, over(part.seeds), _ALIKE, ENCODER_NOTE, OTHER_TEACHER, *odd)
+    title = f"Pruned {when} fine-tuning"
+    every = "every figure of Table 8" if when == "before" else "every figure"
+    return run, [
+        compact_table(run, f"pruning-{when}", title, notes),
+        long_table(run, f"pruning-{when}-all", f"{title}, {every}", notes),
+    ]
+
+
+def compared(runs: Mapping[str, Run]) -> list[Plot]:
+    """After, before and during in one plot, on the languages that all have, with the paper's averages over them."""
+    if not runs:
+        return []
+    spoken = [run.languages for run in runs.values()]
+    common = [code for code in spoken[0] if all(code in languages for languages in spoken)]
+    if not common:
+        return []
+    series: dict[str, Sequence[Point]] = {name: line(run, common) for name, run in runs.items()}
+    for run in runs.values():
+        points = paper_line(run.paper, common) if run.paper else []
+        series |= {f"paper: {run.paper}": points} if points else {}
+    spoken_of = ", ".join(common) if len(common) < _MANY else f"{len(common)} languages"
+    title = f"Pruned {', '.join(runs)} fine-tuning: mean of {spoken_of}"
+    return [Plot("pruning-when", title, _X, _Y, series)]
+
+
+def _trained(bench: Bench, masked: Artifact, part: Part, when: str, sparsity: float, seed: int) -> Artifact:
+    more: dict[str, Any] = {"languages": part.languages, "seed": seed}
+    if sparsity == 0:
+        return bench.make("finetune", masked, part.settings["learning"], **more)
+    return bench.make("prune", masked, part.settings["learning"], when=when, sparsity=sparsity, **more)
+
+
+def _time_lines(times: Mapping[float, Mapping[str, float]]) -> dict[str, list[Point]]:
+    names = {"p50": "p50_ms", "processor": "cpu_ms"}
+    return {name: [(percent(level), found[key]) for level, found in times.items()] for name, key in names.items()}
