@@ -9,9 +9,11 @@ round. Quality is that of the bundles on test; shapes are chosen by the dev colu
 
 import argparse
 import json
+import shlex
 import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,8 @@ import yaml
 from main_job import BENCH, LENGTHS, macs, medians
 
 from edgeafri.runners.local import RUNTIME, TORCH, ask
-from edgeafri.studies.plot import lines
-from edgeafri.studies.table import Column, Table, write
+from edgeafri.studies.page import Page, Plot, write
+from edgeafri.studies.table import Column, Table
 
 HERE = Path(__file__).parent
 TEACHER = "teacher, PyTorch fp32"
@@ -40,24 +42,26 @@ def main() -> None:
     points = yaml.safe_load(options.points.read_text("utf-8"))
     built = {name: build(options, point) for name, point in points.items()}
     timings = timed(options, {name: document["bundle"] for name, document in built.items()})
-    tables = [summary(options, built, timings), per_language(built)]
-    command = f"python benchmarks/frontier.py {' '.join(sys.argv[1:])}"
-    write(tables, options.out, "The recipes' frontier", [command])
+    table = summary(options, built, timings)
+    page = Page((table, *plots(table), per_language(built)))
+    write(page, options.out, "The recipes' frontier", [shlex.join(["python", "benchmarks/frontier.py", *sys.argv[1:]])])
     keep = ("languages", "quality", "size", "checks", "steps")
     kept = {name: {key: document[key] for key in keep} for name, document in built.items()}
     facts = {"points": points, "built": kept, "timings": timings, "rounds": options.rounds, "bench": BENCH}
     (options.out / "run.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    draw(tables[0], options.out)
 
 
 def build(options: argparse.Namespace, point: dict[str, Any]) -> dict[str, Any]:
     """The document of one build; a failed gate is a point too."""
     given = ["--teacher", options.teacher, "--data", options.data, "--text", options.text, "--lang", options.lang]
     changes = [word for change in point.get("set", ()) for word in ("--set", change)]
-    command = ["build", "--target", "rpi4", "--recipe", point["recipe"], *given, *changes, "--work", options.work]
-    done = subprocess.run(
-        [sys.executable, "-m", "edgeafri.cli", *command, "--json"], stdout=subprocess.PIPE, text=True, check=False
-    )
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
+        yaml.safe_dump({"about": "A point of the frontier.", "steps": point.get("steps")}, file)
+        file.flush()
+        recipe = file.name if "steps" in point else point["recipe"]
+        command = ["build", "--target", "rpi4", "--recipe", recipe, *given, *changes, "--work", options.work, "--json"]
+        whole = [sys.executable, "-m", "edgeafri.cli", *command]
+        done = subprocess.run(whole, stdout=subprocess.PIPE, text=True, check=False)
     return dict(json.loads(done.stdout))
 
 
@@ -88,14 +92,17 @@ def ratios(teacher: list[dict[str, Any]], own: list[dict[str, Any]]) -> dict[str
 def summary(options: argparse.Namespace, built: dict[str, dict[str, Any]], timings: dict[str, Any]) -> Table:
     """A row a point, the teacher first."""
     first = next(iter(built.values()))
+    config = json.loads((Path(options.teacher) / "config.json").read_text("utf-8"))
+    whole = {"layers": config["num_hidden_layers"], "hidden": config["hidden_size"]}
     teacher = {
+        **whole,
         "point": TEACHER,
         "graph_mb": first["size"]["teacher_bytes"] / 1e6,
         "macs": macs(options.teacher) / 1e6,
         "f1": first["quality"]["teacher"]["avg"],
         "rss_mb": timings[TEACHER]["128"]["peak_rss_mb"],
     }
-    rows = [teacher, *(row(name, document, timings[name]) for name, document in built.items())]
+    rows = [teacher, *({**whole, **row(name, document, timings[name])} for name, document in built.items())]
     notes = (
         "F1: entities on test, mean over the languages, of the bundle through the runtime; lost: against the teacher, "
         "paired, 95 %. dev: the student's F1 on dev, in float32, by which shapes are chosen.",
@@ -126,6 +133,9 @@ def row(name: str, document: dict[str, Any], timings: dict[str, Any]) -> dict[st
     if "distill" in facts:
         learnt = facts["distill"]
         cells |= {"layers": learnt["layers"], "hidden": learnt["hidden"], "dev": learnt["dev_f1_average"]}
+    if "shrink" in facts:
+        left = facts["shrink"]
+        cells |= {"layers": len(left["layers"]), "hidden": left["hidden"], "dev": left.get("dev_f1_average")}
     for length in LENGTHS:
         cells |= {f"x{length}": timings[str(length)]["faster"], f"p{length}": timings[str(length)]["faster_cpu"]}
     return cells
@@ -141,13 +151,16 @@ def per_language(built: dict[str, dict[str, Any]]) -> Table:
     return Table("frontier-languages", "F1 per language", columns, tuple(rows))
 
 
-def draw(table: Table, out: Path) -> None:
+def plots(table: Table) -> list[Plot]:
     """F1 against size, and against multiply-accumulates: a mark a point."""
     points = [item for item in table.rows if item["point"] != TEACHER]
-    for key, title in (("graph_mb", "MB of the graph"), ("macs", "million MACs a sub-word")):
-        series = {str(item["point"]): [(float(str(item[key])), float(str(item["f1"])))] for item in points}
-        file = out / f"f1-{key.replace('_', '-')}.svg"
-        lines(series, "What smaller costs", title, "F1, mean over the languages", file)
+    title, y = "What smaller costs", "F1, mean over the languages"
+    axes = {"size": ("graph_mb", "MB of the graph"), "macs": ("macs", "million MACs a sub-word")}
+    return [Plot(f"f1-{name}", title, x, y, marks(points, key)) for name, (key, x) in axes.items()]
+
+
+def marks(points: list[Any], key: str) -> dict[str, list[tuple[float, float]]]:
+    return {str(item["point"]): [(float(item[key]), float(item["f1"]))] for item in points}
 
 
 COLUMNS = (

@@ -24,7 +24,7 @@ from edgeafri.stages.lessons import PROJECTION, Lesson, lesson_of, temperature_o
 from edgeafri.stages.menu import Distill
 from edgeafri.stages.rows import Masks, Row, Rows
 from edgeafri.stages.signals import Signals, Teacher, live, remembering
-from edgeafri.stages.student import Shape, check_smaller, new_student, parameters, shape_of
+from edgeafri.stages.student import Shape, check_smaller, new_student, shape_of
 from edgeafri.stages.training import Batch, Course, Judge, expected, train, used_precision
 from edgeafri.tasks import Task, tasks_of, unit_of
 
@@ -61,14 +61,14 @@ def run(source: Artifact, settings: Distill, out: Path, tick: Tick) -> Mapping[s
     """Teach the student, and leave the best epoch's weights in `out`; facts name both sizes and the quality on dev."""
     ready = prepare(source, settings)
     pair, teacher = ready.pair, _kept(ready, out / "answers", tick)
-    before = parameters(pair.teacher)
+    before = door.parameters(pair.teacher)
     history = train(pair.student, _course(ready, teacher), settings, out / "checkpoints", tick)
     if hasattr(pair.student, PROJECTION):
         delattr(pair.student, PROJECTION)
     # A head that was never taught must not pass for one that was.
     student = pair.student.base_model if settings.mode == "relation" else pair.student
     door.write_model(student, pair.tokenizer, out)
-    facts: dict[str, Any] = {"parameters_before": before, "parameters": parameters(student)}
+    facts: dict[str, Any] = {"parameters_before": before, "parameters": door.parameters(student)}
     facts["precision"] = used_precision(out / "checkpoints")
     for folder in ("checkpoints", "answers"):
         shutil.rmtree(out / folder, ignore_errors=True)

@@ -140,6 +140,16 @@ def labels_of(config: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(labels[index] for index in range(len(labels)))
 
 
+def parameters(model: Any) -> int:
+    """How many numbers a model learns; a matrix that two layers share counts once."""
+    return sum(weight.numel() for weight in model.parameters())
+
+
+def weight_bytes(model: Any) -> int:
+    """The bytes of these numbers as they are kept."""
+    return sum(weight.numel() * weight.element_size() for weight in model.parameters())
+
+
 def forward(model: Any) -> Forward:
     """A torch model as a forward function over numpy arrays, on the device the model is on."""
 

@@ -65,7 +65,7 @@ def facts_of(model: Any) -> dict[str, Any]:
         "zeros": sum(zeros.values()),
         "sparsity": sum(zeros.values()) / total,
         "sparsity_per_matrix": {name: round(zeros[name] / weights[name].numel(), 4) for name in weights},
-        "dense_bytes": sum(weight.numel() * weight.element_size() for weight in model.parameters()),
+        "dense_bytes": door.weight_bytes(model),
         "sparse_bytes": sparsity.sparse_bytes(model),
     }
 

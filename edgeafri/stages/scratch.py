@@ -17,7 +17,7 @@ from edgeafri.dataset import languages_in, read_split
 from edgeafri.errors import ConfigError
 from edgeafri.progress import Tick
 from edgeafri.stages.menu import Scratch
-from edgeafri.stages.model import write_model
+from edgeafri.stages.model import parameters, write_model
 
 
 def run(source: Artifact, settings: Scratch, out: Path, tick: Tick) -> Mapping[str, Any]:
@@ -37,7 +37,7 @@ def run(source: Artifact, settings: Scratch, out: Path, tick: Tick) -> Mapping[s
     )
     model = _encoder(settings, len(tokenizer))
     write_model(model, tokenizer, out)
-    return {"vocabulary": len(tokenizer), "parameters": sum(weight.numel() for weight in model.parameters())}
+    return {"vocabulary": len(tokenizer), "parameters": parameters(model)}
 
 
 def _vocabulary(root: Path, languages: tuple[str, ...], settings: Scratch) -> bytes:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from transformers import TrainerCallback
 
+from edgeafri.stages import model as door
+
 Masks = dict[str, Tensor]
 Growth = Callable[[int, int], float]
 _GROWTHS = 50  # how often zeros grow, at most: each time, all weights are ranked
@@ -72,8 +74,7 @@ def share_of_zeros(model: Any) -> float:
 
 def sparse_bytes(model: Any) -> int:
     """The bytes of all weights if each matrix were kept as a bit a place and its other weights, where that is less."""
-    total: int = sum(weight.numel() * weight.element_size() for weight in model.parameters())
-    found = zeros(model)
+    total, found = door.weight_bytes(model), zeros(model)
     for name, weight in linear_weights(model).items():
         total -= max(0, found[name] * weight.element_size() - -(-weight.numel() // 8))
     return total

@@ -87,11 +87,6 @@ def layer_map(student: int, teacher: int) -> tuple[tuple[int, int], ...]:
     return tuple(enumerate(_evenly(student, teacher)))
 
 
-def parameters(model: Any) -> int:
-    """How many numbers a model learns; a matrix that two layers share counts once."""
-    return sum(weight.numel() for weight in model.parameters())
-
-
 def _drawn(teacher: Any, shape: Shape, seed: int) -> Any:
     # torch seeds every GPU at once, so all their generators are put back, not only the processor's.
     with torch.random.fork_rng(range(torch.cuda.device_count())):

@@ -42,10 +42,10 @@ def run(source: Artifact, settings: Trim, out: Path, tick: Tick) -> Mapping[str,
     words = {language: _words(settings, language, unit) for language in settings.languages}
     used = _pieces_used(tokenizer.backend_tokenizer, words, tick)
     kept = kept_ids(fast, used, settings)
-    before = sum(weight.numel() for weight in model.parameters())
+    before = door.parameters(model)
     cut_embeddings(model, kept)
     _write(model, tokenizer, fast, kept, source.path, out)
-    after = sum(weight.numel() for weight in model.parameters())
+    after = door.parameters(model)
     return {
         "vocabulary_before": len(fast["model"]["vocab"]),
         "vocabulary": len(kept),

@@ -10,7 +10,8 @@ import transformers
 
 from edgeafri.errors import ConfigError, ModelError
 from edgeafri.stages import model as door
-from edgeafri.stages.student import Shape, check_shape, layer_map, layers_taken, new_student, parameters, shape_of
+from edgeafri.stages.model import parameters
+from edgeafri.stages.student import Shape, check_shape, layer_map, layers_taken, new_student, shape_of
 
 OWN = Shape(layers=6, hidden=16, heads=4, ffn=24)
 FAMILIES = ("XLMRoberta", "Roberta", "Bert")
