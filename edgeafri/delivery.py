@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # data is read where it is needed, so that a typo is told bef
     from edgeafri.dataset import Unit
 
 ALL = "all"
+_SMALLER = ("distill", "prune", "shrink")
 Document = dict[str, Any]
 
 
@@ -136,7 +137,8 @@ def deliver(checked: Checked, digests: Digests, tell: Tell) -> Document:
 
 def _measured(checked: Checked, done: Sequence[Finished], found: Findings, ledger: Ledger) -> Document:
     order, profile = checked.order, checked.profile
-    bundle, reference = done[-1].artifact, _reference(checked.teacher, done)
+    bundle, step = done[-1].artifact, _reference_step(checked, [item.stage for item in done])
+    reference = checked.teacher if step is None else done[step].artifact
     quality = ledger.quality(reference, bundle, checked.data, checked.languages, order.task)
     if quality is not None:
         quality["test_sentences_in_train"] = found.leaked
@@ -224,14 +226,22 @@ def _found_in(checked: Checked, ledger: Ledger) -> Findings:
     """What is odd about the labelled data; labels that the teacher will not know are an error before any work."""
     if checked.data is None:
         return Findings(("no labelled data: quality was not measured",), {})
-    learns = any(job.stage.name == "finetune" for job in checked.jobs)
+    learns = _reference_step(checked, [job.stage.name for job in checked.jobs]) is not None
     labels = None if learns else labels_of(checked.teacher)
     return ledger.findings(checked.data, checked.languages, checked.order.task, labels)
 
 
-def _reference(source: Artifact, done: Sequence[Finished]) -> Artifact:
-    """What the bundle is compared with: the last model before anything was made smaller."""
-    return next((item.artifact for item in reversed(done) if item.stage == "finetune"), source)
+def _reference_step(checked: Checked, stages: Sequence[str]) -> int | None:
+    """The step whose model the bundle is compared with; None for the teacher itself.
+
+    The last fine-tuning before anything is made smaller. A later one makes up for what was lost, and hides none of it.
+    """
+    smaller = next((place for place, name in enumerate(stages) if name in _SMALLER), len(stages))
+    tuned = [place for place, name in enumerate(stages) if name == "finetune"]
+    whole = [place for place in tuned if place < smaller]
+    if whole or head_of(checked.teacher, checked.order.task):
+        return whole[-1] if whole else None
+    return tuned[0]  # a teacher without a head cannot be measured before that
 
 
 def _sizes(reference: Artifact, bundle: Artifact) -> dict[str, int]:
@@ -264,12 +274,12 @@ def _golden_notes(bundle: Artifact) -> list[str]:
 
 
 def _zero_notes(done: Sequence[Finished]) -> list[str]:
-    """What zeros of a pruned step are worth here: nothing by themselves."""
+    """What the zeros of a pruned step are worth: nothing by themselves. Later steps may change its model."""
     found = [item.artifact.manifest.facts for item in done if "sparse_bytes" in item.artifact.manifest.facts]
     return [
-        f"{100 * facts['sparsity']:.1f} % of the linear weights are zero. Zeros alone make nothing smaller or faster: "
-        f"{facts['dense_bytes'] / 1e6:.1f} MB of weights stay; kept sparse they would be "
-        f"{facts['sparse_bytes'] / 1e6:.1f} MB, which onnxruntime does not read"
+        f"prune left {100 * facts['sparsity']:.1f} % of the linear weights at zero. Zeros alone make nothing smaller "
+        f"or faster: its {facts['dense_bytes'] / 1e6:.1f} MB in float32 would be {facts['sparse_bytes'] / 1e6:.1f} MB "
+        "kept sparse, which onnxruntime does not read"
         for facts in found
     ]
 

@@ -107,7 +107,8 @@ def read_profile(name: str, folders: Iterable[Path] = ()) -> DeviceProfile:
         file = folder / f"{name}.yaml"
         if file.is_file():
             return _profile(file)
-    raise UsageError(f"no device '{name}'", settings.did_you_mean(name, profile_names(searched)))
+    hint = f"{settings.did_you_mean(name, profile_names(searched))} {FOLDER_VARIABLE} names a folder of your own."
+    raise UsageError(f"no device '{name}'", hint)
 
 
 def profile_folders() -> tuple[Path, ...]:

@@ -10,7 +10,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, cast
@@ -151,12 +151,16 @@ def run(job: Job, source: Artifact, target: Path, log: Path, digests: Digests, t
     began = time.monotonic()
     (key,) = folders([job], source, digests)
     partial = _partial_folder(target, key if job.stage.resumable else None)
-    with chatter_to(log), WatchedDisk(partial), needed_by(job.stage.name):
-        method = menu.load(job.stage.name)
-        facts = method.run(source, job.settings, partial, lambda done, total: tell(Ticked(job.stage.name, done, total)))
-    (partial / _KEY).unlink(missing_ok=True)
-    seal(partial, _manifest(job, source, facts, digests), digests)
-    partial.rename(target)
+    with ExitStack() as undone:
+        if not job.learns:  # only learning goes on from what was left
+            undone.callback(shutil.rmtree, partial, ignore_errors=True)
+        with chatter_to(log), WatchedDisk(partial), needed_by(job.stage.name):
+            method = menu.load(job.stage.name)
+            facts = method.run(source, job.settings, partial, lambda *tick: tell(Ticked(job.stage.name, *tick)))
+        (partial / _KEY).unlink(missing_ok=True)
+        seal(partial, _manifest(job, source, facts, digests), digests)
+        partial.rename(target)
+        undone.pop_all()
     return Finished(job.stage.name, load(target, digests), reused=False, seconds=time.monotonic() - began)
 
 

@@ -61,6 +61,7 @@ def coerce(value: Any, kind: Any, where: str) -> Any:
         return tuple(coerce(item, inner, where) for item in _iterable(items, where))
     if origin is dict:
         inner = get_args(kind)[1]
+        value = _pairs(value, where) if isinstance(value, str) else value
         return {str(key): coerce(item, inner, f"{where}.{key}") for key, item in _mapping(value, where).items()}
     return _coerce_plain(value, kind, where)
 
@@ -175,6 +176,14 @@ def _items(text: str, kind: Any) -> list[str]:
     """`swa, hau` as its parts, without spaces. A language named twice counts once, a number as often as it stands."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
     return list(dict.fromkeys(parts)) if kind is str else parts
+
+
+def _pairs(text: str, where: str) -> dict[str, str]:
+    """`rpi4=0.5, phone=0.4` as its parts."""
+    parts = [part.partition("=") for part in _items(text, str)]
+    if not all(name and equals for name, equals, _ in parts):
+        raise ConfigError(f"{where}: expected name=value, got {text!r}", "Write it as a=1 or a=1,b=2.")
+    return {name.strip(): value.strip() for name, _, value in parts}
 
 
 def _iterable(value: Any, where: str) -> Iterable[Any]:

@@ -16,8 +16,9 @@ import psutil
 import pytest
 
 from edgeafri import delivery
+from edgeafri.artifact import adopt
 from edgeafri.cli import run
-from edgeafri.delivery import Order
+from edgeafri.delivery import Checked, Order
 from edgeafri.device import read_profile
 from edgeafri.runners.local import TORCH, ask
 
@@ -166,8 +167,34 @@ def test_zeros_are_said_to_be_worth_nothing_by_themselves(teacher_folder: Path, 
     (note,) = [note for note in document["notes"] if "zero" in note]
     page = Path(document["report"]["md"]).read_text("utf-8")
 
-    assert note.startswith("50.0 % of the linear weights are zero. Zeros alone make nothing smaller or faster: 0.")
+    assert note.startswith(
+        "prune left 50.0 % of the linear weights at zero. Zeros alone make nothing smaller or faster"
+    )
     assert note in page
+
+
+@pytest.mark.parametrize(
+    ("stages", "headed", "step"),
+    [
+        ("trim export-onnx", True, None),
+        ("finetune trim export-onnx", True, 0),
+        ("trim finetune finetune prune", True, 2),
+        ("shrink finetune export-onnx", True, None),
+        ("finetune prune finetune", True, 0),
+        ("distill finetune finetune", False, 1),
+        ("finetune shrink finetune", False, 0),
+    ],
+)
+def test_what_was_made_smaller_is_compared_with_what_was_not(
+    stages, headed, step, teacher_folder: Path, encoder_folder: Path, data: Path, digests
+):
+    """
+    Fine-tuning after it makes up for a loss, and must not hide it; a teacher without a head has none to compare.
+    """
+    teacher = adopt(teacher_folder if headed else encoder_folder, "torch", "ner", ("swa",), digests)
+    checked = Checked(Order("rpi4"), read_profile("rpi4", ()), None, (), data, ("swa",), teacher, (), ())
+
+    assert delivery._reference_step(checked, stages.split()) == step
 
 
 def test_a_recipe_that_fine_tunes_does_it_once(planned, tmp_path: Path):

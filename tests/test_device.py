@@ -130,6 +130,7 @@ def test_an_unknown_device_is_refused_with_the_nearest_name():
         read_profile("rpi-4")
 
     assert error.value.hint.startswith("Did you mean 'rpi4'? Known: ")
+    assert error.value.hint.endswith("EDGEAFRI_PROFILES names a folder of your own.")
 
 
 def test_a_folder_of_profiles_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch):

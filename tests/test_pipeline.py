@@ -63,6 +63,24 @@ def told(events: list[Event]) -> list[tuple[str, str]]:
     return [(type(event).__name__, event.stage) for event in events if isinstance(event, (Started, Noted, Finished))]
 
 
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        (Step("prune", {"pattern": "2:4", "sparsity": 0.6}), "pattern 2:4 takes half"),
+        (Step("prune", {"pattern": "2:4", "when": "during"}), "pattern 2:4 does not grow"),
+        (Step("shrink"), "nothing is asked for"),
+        (Step("shrink", {"macs": 0.5, "heads": (1,)}), "a goal .'macs'. and a number"),
+        (Step("shrink", {"latency_of": {"rpi4": 2}}), "is no share of its time"),
+    ],
+)
+def test_settings_that_cannot_go_together_are_told_before_hours_of_learning(step: Step, message: str):
+    """
+    What hangs on no model is said when the plan is read, wherever the step stands in it.
+    """
+    with pytest.raises(ConfigError, match=message):
+        plan([Step("finetune"), step], "torch", {})
+
+
 def test_keys_are_known_before_any_work(source: Artifact, tmp_path: Path, digests: Digests, method: Any):
     """
     A dry run names the very folders that the build then makes.

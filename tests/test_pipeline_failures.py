@@ -313,3 +313,18 @@ def test_what_a_kill_left_is_taken_up_for_the_same_work_only(source, digests, tm
 
     assert found == [[], left]
     assert not (tmp_path / "out" / "made-for.txt").exists()
+
+
+@pytest.mark.parametrize(("stage", "settings", "left"), [("trim", {}, 0), ("prune", {}, 0), ("finetune", {}, 1)])
+def test_a_failure_leaves_nothing_beside_out_but_what_learning_goes_on_from(
+    source: Artifact, tmp_path: Path, digests: Digests, method: Any, stage: str, settings: dict[str, Any], left: int
+):
+    """
+    The user's folder is not littered with hidden ones that nobody takes up again.
+    """
+    method.broken = ArtifactError("no", "Change it.")
+    (job,) = plan([Step(stage, settings)], "torch", {})
+    with pytest.raises(ArtifactError):
+        make(job, source, tmp_path / "here" / "out", digests, lambda event: None)
+
+    assert len(list((tmp_path / "here").iterdir())) == left

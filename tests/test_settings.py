@@ -31,6 +31,16 @@ class Oven:
     inner: Inner = setting(Inner(), "a part")
 
 
+def test_text_of_a_command_line_holds_names_and_values():
+    """
+    `--set shrink.latency_of=rpi4=0.5` is how a mapping is written where there is one line.
+    """
+    assert coerce("a=1, b=2", dict[str, int], "oven.limits") == {"a": 1, "b": 2}
+    for wrong in ("a", "=1", "a=1,2"):
+        with pytest.raises(ConfigError, match=r"oven\.limits: expected name=value"):
+            coerce(wrong, dict[str, int], "oven.limits")
+
+
 def test_what_is_not_given_has_its_default():
     """
     Only what differs from the defaults has to be written down.

@@ -16,6 +16,7 @@ _EXAMPLES = {
     "finetune": " --languages swa,hau --data ./masakhaner",
     "adapt-maft": " --languages swa,hau --text ./raw",
     "distill": " --languages swa,hau --data ./masakhaner --layers 3 --hidden 128",
+    "prune": " --sparsity 0.7",
     "shrink": " --languages swa,hau --data ./masakhaner --macs 0.5",
     "bundle": " --languages swa,hau",
 }

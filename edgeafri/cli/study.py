@@ -34,7 +34,12 @@ _FOLDER = click.Path(path_type=Path)
     show_default=True,
     help="How large: smoke (minutes), lab (an hour; compression: hours), paper or, of compression, full (a GPU).",
 )
-@click.option("--seeds", default="1,3,5", show_default=True, help="Seeds of what is trained again and again.")
+@click.option(
+    "--seeds",
+    default="1,3,5",
+    show_default=True,
+    help="Seeds of what is trained again and again, where the grid names none.",
+)
 @click.option(
     "--few-shot-data", type=_FOLDER, help="compression: labelled data of unseen languages, a little to learn."
 )
@@ -82,7 +87,10 @@ def _check(name: str, options: Mapping[str, Any]) -> None:
 def _order(options: dict[str, Any], arguments: list[str], study: Any) -> Any:
     from edgeafri.studies.study import Order
 
-    languages = codes(options.pop("lang") or "") or study.languages_of(options["data"])
+    named = options.pop("lang")
+    languages = study.languages_of(options["data"]) if named is None else codes(named)
+    if not languages:
+        raise UsageError("--lang names no language", "Example: --lang swa,hau,yor; without it, the study's own.")
     seeds = _seeds(options.pop("seeds"))
     command = shlex.join(["edgeafri", *arguments])
     return Order(**options, languages=languages, seeds=seeds, command=command)

@@ -18,6 +18,7 @@ from edgeafri.stages.menu import ExportOnnx
 from edgeafri.tasks import task, tasks_of
 
 GRAPH = "model.onnx"
+_SEGMENTS = "token_type_ids"
 _CARRIED = (
     "config.json",
     "tokenizer.json",
@@ -44,6 +45,7 @@ def run(source: Artifact, settings: ExportOnnx, out: Path, tick: Tick) -> Mappin
     )
     tick(1, 3)
     graph = onnx.load(out / GRAPH)
+    fill_segments(graph)
     write_graph(graph, out / GRAPH)
     carry(source.path, out)
     tick(2, 3)
@@ -59,6 +61,19 @@ def run(source: Artifact, settings: ExportOnnx, out: Path, tick: Tick) -> Mappin
 def largest_difference(model: Any, graph: Path) -> float:
     """The largest absolute difference of torch's and onnxruntime's logits on one padded batch of random ids."""
     return door.largest_difference(model, forward(open_session(graph, threads=1)))
+
+
+def fill_segments(graph: onnx.ModelProto) -> None:
+    """Put zeros in the place of the segments that BERT asks for: one sentence is all first segment. Changes `graph`."""
+    asked = next((item for item in graph.graph.input if item.name == _SEGMENTS), None)
+    if asked is None:
+        return
+    graph.graph.input.remove(asked)
+    size = onnx.helper.make_node("Shape", ["input_ids"], [f"{_SEGMENTS}_shape"])
+    zero = onnx.helper.make_tensor("value", onnx.TensorProto.INT64, [1], [0])
+    zeros = onnx.helper.make_node("ConstantOfShape", [f"{_SEGMENTS}_shape"], [_SEGMENTS], value=zero)
+    for place, node in enumerate((size, zeros)):
+        graph.graph.node.insert(place, node)
 
 
 def write_graph(graph: onnx.ModelProto, path: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
-from edgeafri.errors import UsageError
+from edgeafri.errors import ConfigError, UsageError
 from edgeafri.settings import did_you_mean, setting
 
 if TYPE_CHECKING:  # the command line lists stages without reading a model
@@ -34,6 +34,7 @@ _LANGUAGES = "ISO 639-3 codes of the languages to serve, separated by commas"
 _DATA = "labelled data: a folder with LANG/train, dev and test, .txt for words and .tsv for texts"
 _OR_SHARE = ", or below 1 a share of the source's; as the source when not given"
 _TEXT = "raw text: a folder with LANG.txt, one sentence a line"
+_HALF = 0.5  # what a 2:4 pattern takes
 _LARGEST_SEED = 2**32 - 1  # numpy takes no larger one
 
 
@@ -150,6 +151,16 @@ class Prune(Finetune):
     )
     ramp: float = setting(0.5, "share of the steps over which the zeros grow, with --when during", low=0, high=0.9)
 
+    def __post_init__(self) -> None:
+        if self.pattern == "unstructured":
+            return
+        if self.sparsity != _HALF:
+            hint = "Leave sparsity at 0.5, or use --pattern unstructured."
+            raise ConfigError(f"prune: pattern 2:4 takes half of the weights, not {self.sparsity:g}", hint)
+        if self.when == "during":
+            hint = "Use --when before or after, or --pattern unstructured."
+            raise ConfigError("prune: pattern 2:4 does not grow, so it cannot come during fine-tuning", hint)
+
     @property
     def learns(self) -> bool:
         return self.when != "after"
@@ -179,6 +190,20 @@ class Shrink(Learning):
     data: Path | None = setting(None, _DATA + "; dev measures importance, train teaches recovery", given=True)
     text: Path | None = setting(None, _TEXT + "; in place of labelled data, or more for recovery", given=True)
     lines: int | None = setting(None, "lines of raw text a language for recovery, at most; all when not given", low=1)
+
+    def __post_init__(self) -> None:
+        goals = [name for name in ("macs", "bytes", "latency_of") if getattr(self, name)]
+        numbers = [name for name in ("heads", "ffn", "hidden") if getattr(self, name) not in (None, ())]
+        if not goals and not numbers and self.layers is None:
+            hint = "Add --macs 0.5, or numbers: --layers, --heads, --ffn, --hidden."
+            raise ConfigError("shrink: nothing is asked for", hint)
+        if goals and numbers:
+            hint = "Leave one of them out: a goal chooses heads, units and width itself. --layers goes with both."
+            raise ConfigError(f"shrink: a goal ('{goals[0]}') and a number ('{numbers[0]}') are asked for", hint)
+        for name, share in (self.latency_of or {}).items():
+            if not 0 < share <= 1:
+                hint = "Use more than 0 and at most 1."
+                raise ConfigError(f"shrink: goal 'latency_of.{name}' {share:g} is no share of its time", hint)
 
     @property
     def learns(self) -> bool:

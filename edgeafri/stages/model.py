@@ -106,6 +106,13 @@ def write_model(model: Any, tokenizer: Any, out: Path) -> None:
     tokenizer.save_pretrained(out)
 
 
+def check_finite(model: Any, stage: str, path: Path) -> None:
+    """ModelError for a weight that is no number: what is measured on such a model means nothing."""
+    for name, weight in model.named_parameters():
+        if not weight.isfinite().all():
+            raise ModelError(f"{stage}: {path}: {name} holds NaN or infinity", "Save the model again.")
+
+
 def encoder(tokenizer: Any, limit: int, unit: Unit = "word") -> Encoder:
     """Words to inputs with a transformers tokenizer, through the same path as on the device."""
     backend = tokenizer.backend_tokenizer

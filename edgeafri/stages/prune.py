@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from edgeafri.artifact import Artifact
-from edgeafri.errors import ConfigError, ModelError
+from edgeafri.errors import DataError, ModelError
 from edgeafri.progress import Tick
 from edgeafri.stages import finetune, judge, sparsity
 from edgeafri.stages import model as door
 from edgeafri.stages.menu import Prune
 from edgeafri.stages.sparsity import Masks
 from edgeafri.stages.training import SCORE, Judge, expected, train, used_precision
-
-_HALF = 0.5  # what a 2:4 pattern takes
+from edgeafri.tasks import tasks_of
 
 
 def run(source: Artifact, settings: Prune, out: Path, tick: Tick) -> Mapping[str, Any]:
@@ -27,9 +26,10 @@ def run(source: Artifact, settings: Prune, out: Path, tick: Tick) -> Mapping[str
     if settings.when == "after":
         tick(0, 1)
         model = door.read_model(source.path)
+        door.check_finite(model, "prune", source.path)
         sparsity.apply(model, _masks(model, settings))
         door.write_model(model, door.read_tokenizer(source.path), out)
-        return facts_of(model)
+        return {**_task_of(source, settings), **facts_of(model)}
     ready = prepare(source, settings)
     history = train(ready.model, ready.course, settings, out / "checkpoints", tick)
     door.write_model(ready.model, ready.tokenizer, out)
@@ -49,6 +49,7 @@ def forecast(source: Artifact, settings: Prune) -> str:
 def prepare(source: Artifact, settings: Prune) -> finetune.Prepared:
     """What finetune prepares, its weights pruned already (before) or with the schedule that prunes them (during)."""
     ready = finetune.prepare(source, settings)
+    door.check_finite(ready.model, "prune", source.path)
     if settings.when == "before":
         sparsity.apply(ready.model, _masks(ready.model, settings))
         return ready
@@ -82,6 +83,13 @@ def only_when_grown(judge: Judge, wanted: float) -> Judge:
     return judged
 
 
+def _task_of(source: Artifact, settings: Prune) -> dict[str, str]:
+    """The task of the head, which nothing was taught here: the one asked for among those that share it."""
+    found = [row.name for row in tasks_of(door.own_architecture(source.path))]
+    likely = [name for name in (settings.task, source.manifest.task, *found) if name in found]
+    return {"task": likely[0]} if likely else {}
+
+
 def _masks(model: Any, settings: Prune) -> Masks:
     if settings.pattern == "unstructured":
         return sparsity.by_magnitude(model, settings.sparsity)
@@ -93,11 +101,6 @@ def _masks(model: Any, settings: Prune) -> Masks:
 
 
 def _check(settings: Prune) -> None:
-    if settings.pattern == "unstructured":
-        return
-    if settings.sparsity != _HALF:
-        hint = "Leave sparsity at 0.5, or use --pattern unstructured."
-        raise ConfigError(f"prune: pattern 2:4 takes half of the weights, not {settings.sparsity:g}", hint)
-    if settings.when == "during":
-        hint = "Use --when before or after, or --pattern unstructured."
-        raise ConfigError("prune: pattern 2:4 does not grow, so it cannot come during fine-tuning", hint)
+    if settings.learns and not (settings.data and settings.languages):
+        hint = "Add --data DIR with --languages swa,hau, its folders to learn from, or use --when after."
+        raise DataError(f"prune: nothing to learn from, as --when {settings.when} must", hint)

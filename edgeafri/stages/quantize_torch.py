@@ -28,7 +28,7 @@ def run(source: Artifact, settings: QuantizeTorch, out: Path, tick: Tick) -> Map
     tick(0, 2)
     _check_head(source.path)
     model, tokenizer = door.read_model(source.path), door.read_tokenizer(source.path)
-    _check_weights(model, source.path)
+    door.check_finite(model, "quantize-torch", source.path)
     small = quantize(model)
     write_quantized(small, tokenizer, out)
     tick(1, 2)
@@ -102,12 +102,6 @@ def _check_head(path: Path) -> None:
     if not tasks_of(door.own_architecture(path)):
         hint = f"Fine-tune it first: edgeafri finetune {path} --data DIR --languages LANG --out DIR"
         raise ModelError(f"quantize-torch: {path} is an encoder without a head", hint)
-
-
-def _check_weights(model: Any, path: Path) -> None:
-    for name, layer in _layers(model, torch.nn.Linear).items():
-        if not layer.weight.isfinite().all():
-            raise ModelError(f"quantize-torch: {path}: {name} holds NaN or infinity", "Save the model again.")
 
 
 def _weight_bytes(path: Path) -> int:

@@ -73,7 +73,9 @@ def prepare(source: Artifact, settings: Shrink) -> Prepared:
     """Read model and data. Everything that can be known to be wrong is, before any work."""
     config = door.read_config(source.path)
     task = _task_of(source, settings)
+    _check_recovery(settings, task)
     model, tokenizer = door.read_model(source.path), door.read_tokenizer(source.path)
+    door.check_finite(model, "shrink", source.path)
     costs = costs_of(model)
     widths.check_asked(settings, sizes_of(config), model.config.hidden_size)
     encoder = door.encoder(
@@ -110,6 +112,13 @@ def _task_of(source: Artifact, settings: Shrink) -> Task | None:
         hint = "Use --importance magnitude without --epochs, which asks the weights alone, or fine-tune it first."
         raise ModelError(f"shrink: {source.path} has no head, so there is no loss to measure", hint)
     return task
+
+
+def _check_recovery(settings: Shrink, task: Task | None) -> None:
+    masked = task is not None and task.unit == "sub-word"
+    if settings.learns and not (settings.languages and (settings.text if masked else settings.data)):
+        hint = f"Add --{'text' if masked else 'data'} DIR with --languages swa,hau, or leave out --epochs."
+        raise DataError(f"shrink: no {'raw text' if masked else 'labelled data'} to recover on", hint)
 
 
 def _goals(settings: Shrink, costs: Costs, config: Any) -> tuple[Goal, ...]:

@@ -61,7 +61,7 @@ def train(model: Any, course: Course, settings: Learning, checkpoints: Path, tic
     """
     trainer = make_trainer(model, course, settings, checkpoints)
     trainer.add_callback(_Ticks(tick))
-    if course.growth or _holds(model, settings):
+    if _holds(model, course, settings):
         trainer.add_callback(HoldZeros(model, course.growth))
     last = _last_checkpoint(checkpoints)
     if settings.patience is not None:
@@ -96,19 +96,20 @@ def expected(model: Any, course: Course, settings: Learning) -> str:
     seconds = int(course.rows.lengths.sum()) * (settings.epochs * again + max(0.0, first - again))
     rows = f"{len(course.rows):,} inputs x {settings.epochs} epochs"
     said = f"about {duration(seconds)} on this machine: {rows}, {total / 1e6:.1f} million sub-words"
-    return said + _said_of_zeros(model, settings)
+    return said + _said_of_zeros(model, course, settings)
 
 
-def _holds(model: Any, settings: Learning) -> bool:
-    return settings.zeros == "keep" and share_of_zeros(model) > 0
+def _holds(model: Any, course: Course, settings: Learning) -> bool:
+    """Whether zeros stay zero: asked for, and some are there; or they are made while it learns."""
+    return course.growth is not None or (settings.zeros == "keep" and share_of_zeros(model) > 0)
 
 
-def _said_of_zeros(model: Any, settings: Learning) -> str:
+def _said_of_zeros(model: Any, course: Course, settings: Learning) -> str:
     """What will become of a pruned model's zeros; nothing for a dense one."""
     share = 100 * share_of_zeros(model)
     if not share:
         return ""
-    if settings.zeros == "keep":
+    if _holds(model, course, settings):
         return f"; the {share:.1f} % zeros of its linear layers are held"
     return f"; WARNING: the {share:.1f} % zeros of its linear layers are not held, it will be dense again"
 

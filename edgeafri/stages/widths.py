@@ -75,18 +75,6 @@ class Goal:
 
 def check_asked(asked: Shrink, sizes: Sizes, hidden: int) -> None:
     """ConfigError for numbers that cannot be, said before any work. `sizes` and `hidden` are the source's."""
-    goals = [name for name in ("macs", "bytes", "latency_of") if getattr(asked, name)]
-    numbers = [name for name in ("heads", "ffn", "hidden") if getattr(asked, name) not in (None, ())]
-    if not goals and not numbers and asked.layers is None:
-        hint = "Add --macs 0.5, or numbers: --layers, --heads, --ffn, --hidden."
-        raise ConfigError("shrink: nothing is asked for", hint)
-    if goals and numbers:
-        hint = "Leave one of them out: a goal chooses heads, units and width itself. --layers goes with both."
-        raise ConfigError(f"shrink: a goal ('{goals[0]}') and a number ('{numbers[0]}') are asked for", hint)
-    for name, share in (asked.latency_of or {}).items():
-        if not 0 < share <= 1:
-            hint = "Use more than 0 and at most 1."
-            raise ConfigError(f"shrink: goal 'latency_of.{name}' {share:g} is no share of its time", hint)
     for name, own in (("layers", len(sizes.heads)), ("hidden", hidden)):
         if getattr(asked, name) is not None:
             _check_number(name, getattr(asked, name), own)
@@ -139,7 +127,8 @@ def check_goals(goals: Sequence[Goal], counts: Counts) -> None:
     least = _least(counts, narrow=True)
     for goal in _unmet(goals, least):
         nearest = math.ceil(goal.reached(least) * _NEAREST) / _NEAREST
-        hint = f"The nearest that can be reached is {nearest:g}; fewer --layers, or trimmed vocabulary, go further."
+        further = "fewer --layers, or trimmed vocabulary, go" if goal.name == "bytes" else "fewer --layers go"
+        hint = f"The nearest that can be reached is {nearest:g}; {further} further."
         raise ConfigError(f"shrink: goal '{goal.name}' {goal.share:g} cannot be met", hint)
 
 

@@ -78,7 +78,8 @@ class Bench:
         """The teacher, which has learnt the task; ModelError when it has not."""
         teacher, order = self.teacher(), self.order
         if not head_of(teacher, self.task):
-            hint = f"Fine-tune it first: edgeafri finetune {order.teacher} --data {order.data} --out TEACHER"
+            learning = f"--data {order.data} --languages {','.join(order.languages)}"
+            hint = f"Fine-tune it first: edgeafri finetune {order.teacher} {learning} --out TEACHER"
             raise ModelError(f"study {study}: {order.teacher} has no head for {self.task}", hint)
         return teacher
 

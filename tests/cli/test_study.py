@@ -15,6 +15,7 @@ ASKED = ["--teacher", "nowhere", "--data", "nowhere", "--text", "nowhere", "--ou
         (["--seeds", "99999999999", "--lang", "swa"], "study.seed: 99999999999 is out of range"),
         (["--grid", "smoky", "--lang", "swa"], "study comet: there is no grid 'smoky'"),
         (["--lang", "swa"], "nowhere"),
+        (["--lang", ","], "--lang names no language"),
     ],
 )
 def test_a_wrong_order_ends_before_work(more, message, capsys, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from edgeafri.estimate import estimate
 from edgeafri.stages import bundle
 from edgeafri.stages import model as door
 from edgeafri.stages.costs import costs_of, counts_in
-from edgeafri.stages.student import parameters
+from edgeafri.stages.model import parameters
 from edgeafri.stages.surgery import cut
 from edgeafri.stages.widths import Parts
 

@@ -18,9 +18,10 @@ from edgeafri.stages import distill, finetune, losses, scratch
 from edgeafri.stages import model as door
 from edgeafri.stages.kept import bytes_of
 from edgeafri.stages.menu import Distill, Finetune, Scratch
+from edgeafri.stages.model import parameters
 from edgeafri.stages.rows import IGNORED, Collator
 from edgeafri.stages.signals import Wanted, signals
-from edgeafri.stages.student import Shape, parameters
+from edgeafri.stages.student import Shape
 from edgeafri.stages.surgery import cut
 from edgeafri.stages.widths import Parts
 

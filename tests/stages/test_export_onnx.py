@@ -3,6 +3,7 @@
 import numpy as np
 import onnx
 import pytest
+from transformers import BertConfig, BertForTokenClassification
 
 from edgeafri.errors import ModelError
 from edgeafri.progress import silent
@@ -161,3 +162,18 @@ def test_an_encoder_without_a_head_is_refused(encoder, tmp_path):
         export_onnx.run(encoder, ExportOnnx(), tmp_path, silent)
     assert caught.value.message == f"export-onnx: {encoder.path} is an encoder without a head"
     assert caught.value.hint.startswith("Fine-tune it first: edgeafri finetune")
+
+
+def test_a_graph_of_bert_asks_for_no_segments(teacher, tmp_path, as_artifact):
+    """
+    Devices give ids and mask; one sentence is all first segment, as torch takes it where nothing is said.
+    """
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    model = BertForTokenClassification(BertConfig(vocab_size=60, max_position_embeddings=64, pad_token_id=1, **sizes))
+    door.write_model(model, door.read_tokenizer(teacher.path), tmp_path / "bert")
+    (tmp_path / "out").mkdir()
+    facts = export_onnx.run(as_artifact(tmp_path / "bert", "torch"), ExportOnnx(), tmp_path / "out", silent)
+    graph = onnx.load(tmp_path / "out" / "model.onnx")
+
+    assert [item.name for item in graph.graph.input] == ["input_ids", "attention_mask"]
+    assert facts["max_logit_difference"] < 1e-4  # the stage's own limit

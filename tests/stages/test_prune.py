@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from edgeafri.errors import ConfigError, ModelError
+from edgeafri.errors import ConfigError, DataError, ModelError
 from edgeafri.progress import silent
 from edgeafri.settings import read
 from edgeafri.stages import finetune, prune, sparsity
@@ -214,3 +214,51 @@ def test_two_of_four_needs_rows_that_divide(teacher, tmp_path, monkeypatch):
 def named_in_head(zeros):
     """The names of an encoder's matrices as a model with a head has them; its pooler is gone."""
     return {f"roberta.{name}": count for name, count in zeros.items() if "pooler" not in name}
+
+
+def test_the_head_keeps_its_task(classifier, masked, encoder, tmp_path):
+    """
+    Nothing is taught, so the task is the head's: a classifier must not pass for a model of named entities.
+    """
+    facts = []
+    for name, source, task in (("a", classifier, "ner"), ("b", classifier, "topic"), ("c", masked, "ner")):
+        (tmp_path / name).mkdir()
+        facts.append(prune.run(source, settings(task=task), tmp_path / name, silent)["task"])
+    (tmp_path / "bare").mkdir()
+
+    assert facts == ["sentiment", "topic", "mask"]
+    assert "task" not in prune.run(encoder, settings(), tmp_path / "bare", silent)
+
+
+@pytest.mark.parametrize("missing", ["data", "languages"])
+def test_learning_needs_data_and_languages(encoder, data, tmp_path, missing):
+    """
+    The message names the command that was given, not the training inside it.
+    """
+    with pytest.raises(DataError) as caught:
+        prune.run(encoder, settings(**{"data": data, "when": "before", missing: None}), tmp_path, silent)
+
+    assert caught.value.message == "prune: nothing to learn from, as --when before must"
+    assert "Add --data DIR with --languages swa,hau" in caught.value.hint
+
+
+@pytest.mark.parametrize("when", ["after", "during"])
+def test_weights_that_are_not_numbers_are_refused(encoder, data, tmp_path, as_artifact, when):
+    """
+    Beside NaN, no weight is small or large.
+    """
+    model = door.read_model(encoder.path)
+    model.encoder.layer[0].output.dense.weight.data[0, 0] = float("nan")
+    door.write_model(model, door.read_tokenizer(encoder.path), tmp_path / "broken")
+
+    with pytest.raises(ModelError, match=r"encoder\.layer\.0\.output\.dense\.weight holds NaN"):
+        prune.run(as_artifact(tmp_path / "broken", "torch"), settings(data, when=when), tmp_path, silent)
+
+
+def test_zeros_that_grow_are_held_whatever_is_asked(pruned, data):
+    """
+    A pruned model that is pruned further while it learns keeps its zeros, and the forecast does not say otherwise.
+    """
+    said = prune.forecast(pruned, settings(data, when="during", sparsity=0.8, zeros="learn"))
+
+    assert said.endswith("% zeros of its linear layers are held")

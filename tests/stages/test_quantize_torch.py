@@ -199,14 +199,14 @@ def test_an_encoder_without_a_head_is_refused(encoder, tmp_path):
 
 def test_weights_that_are_not_numbers_are_refused(teacher_folder, tmp_path, as_artifact):
     """
-    A scale cannot be taken of them; the layer is named.
+    A scale cannot be taken of them; the weight is named.
     """
     broken = shutil.copytree(teacher_folder, tmp_path / "broken")
     reweighted(broken, lambda weights: weights["classifier.weight"].fill_(float("nan")))
     source = as_artifact(broken, "torch")
     error = refusal(source, lambda source: quantize_torch.run(source, QuantizeTorch(), tmp_path, silent))
 
-    assert error.message == f"quantize-torch: {broken}: classifier holds NaN or infinity"
+    assert error.message == f"quantize-torch: {broken}: classifier.weight holds NaN or infinity"
     assert error.hint == "Save the model again."
 
 

@@ -12,7 +12,7 @@ from edgeafri.progress import silent
 from edgeafri.stages import model as door
 from edgeafri.stages import shrink
 from edgeafri.stages.menu import Shrink
-from edgeafri.stages.student import parameters
+from edgeafri.stages.model import parameters
 from edgeafri.stages.uneven import KEY
 
 LANGUAGES = ("swa", "hau")
@@ -293,7 +293,8 @@ def test_recovery_is_told_all_that_learning_can_be(teacher, data, text):
     """
     Nothing is left at its default by mistake.
     """
-    given = settings(data=data, text=text, lines=5, epochs=3, learning_rate=1e-3, dropout=0.0, patience=2, seed=7)
+    learning = {"epochs": 3, "learning_rate": 1e-3, "dropout": 0.0, "patience": 2, "seed": 7}
+    given = settings(macs=0.5, data=data, text=text, lines=5, **learning)
     told = shrink.recovery(teacher, given)
     names = ("languages", "epochs", "learning_rate", "batch", "max_length", "dropout", "patience", "seed", "zeros")
 
@@ -321,3 +322,29 @@ def test_a_tokenizer_without_a_mask_is_refused(masked, text, as_artifact, tmp_pa
     said = refused(ModelError, as_artifact(folder, "torch"), tmp_path / "out", text=text, heads=(1.0,))
 
     assert "the tokenizer has no mask token, which a masked-LM head needs | Set mask_token." in said
+
+
+@pytest.mark.parametrize(("name", "said"), [("teacher", "labelled data"), ("masked", "raw text")])
+def test_recovery_without_anything_to_learn_from_is_refused(name, said, request):
+    """
+    The weights alone say what matters, and nothing about answers.
+    """
+    asked = settings(heads=(1.0,), importance="magnitude", epochs=1)
+
+    with pytest.raises(DataError, match=f"shrink: no {said} to recover on"):
+        shrink.forecast(request.getfixturevalue(name), asked)
+
+
+@pytest.mark.parametrize("importance", ["taylor", "magnitude"])
+def test_weights_that_are_not_numbers_are_refused(teacher, text, tmp_path, as_artifact, importance):
+    """
+    No part matters more than another then.
+    """
+    model = door.read_model(teacher.path)
+    model.classifier.bias.data[0] = float("inf")
+    door.write_model(model, door.read_tokenizer(teacher.path), tmp_path / "broken")
+    broken = as_artifact(tmp_path / "broken", "torch")
+
+    assert "classifier.bias holds NaN or infinity | Save the model again." in refused(
+        ModelError, broken, tmp_path / "out", text=text, heads=(1.0,), importance=importance
+    )

@@ -73,7 +73,7 @@ def test_layers_are_counted_or_shared(asked, kept):
     """
     A share is rounded down, at least to one.
     """
-    assert widths.layers_kept(Shrink(layers=asked), SCORES) == kept
+    assert widths.layers_kept(Shrink(layers=asked, heads=(1.0,)), SCORES) == kept
 
 
 def test_of_equal_parts_the_first_stay():
@@ -250,7 +250,7 @@ def test_a_goal_that_cannot_be_met_says_the_nearest():
         widths.check_goals([goal(0.3, heads_only, counts)], counts)
 
     assert caught.value.message == "shrink: goal 'macs' 0.3 cannot be met"
-    assert caught.value.hint.startswith("The nearest that can be reached is 0.334; fewer --layers")
+    assert caught.value.hint == "The nearest that can be reached is 0.334; fewer --layers go further."
     widths.check_goals([goal(0.334, heads_only, counts)], counts)
     widths.check_goals([goal(0.23, heads_only, counts)], widths.fewest_layers(counts, 2.0))
 

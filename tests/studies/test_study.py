@@ -109,10 +109,12 @@ def test_labels_that_the_teacher_does_not_know_are_told_before_any_work(asked, d
 
 def test_the_grid_needs_a_fine_tuned_teacher(asked, digests, encoder_folder):
     """
-    An encoder went as far as the export, and ended there in a traceback.
+    An encoder went as far as the export, and ended there in a traceback. The command that helps can be typed as it is.
     """
-    with pytest.raises(ModelError, match="has no head for ner"):
+    with pytest.raises(ModelError, match="has no head for ner") as caught:
         distillation.run(replace(asked, teacher=str(encoder_folder)), digests, lambda event: None)
+
+    assert f"--languages {','.join(asked.languages)} --out TEACHER" in caught.value.hint
 
 
 def test_a_code_that_is_no_language_is_told_before_any_work(asked, digests, tmp_path):
