@@ -13,6 +13,7 @@ Document = Mapping[str, Any]
 SAMPLE = "Built from the embedded sample; not a real model."
 FITS, OVER, UNKNOWN = "Fits", "Does not fit", "Nothing over its limit"
 _WORDS = {True: "passed", False: "over", None: "not known"}
+_MOST = 24  # values of one fact that are shown: as many as there are languages
 _PARTS = ("quality", "size", "host", "device")
 _LISTS = ("languages", "steps", "checks", "commands", "notes")
 
@@ -235,14 +236,19 @@ def _one_line(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """Any part of a document in one line."""
+    """Any part of a document in one line; a long part of it, such as a figure a matrix, by its length alone."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_text(inner)}" for key, inner in value.items())
+        return ", ".join(f"{key} {_short(inner)}" for key, inner in value.items())
     if isinstance(value, (list, tuple)):
         return "; ".join(_text(item) for item in value)
     if isinstance(value, bool) or value is None:
         return json.dumps(value)
     return number(value) if isinstance(value, (int, float)) else str(value)
+
+
+def _short(value: Any) -> str:
+    long = isinstance(value, Mapping) and len(value) > _MOST
+    return f"({len(value)} values, in the JSON)" if long else _text(value)
 
 
 def _language_rows(quality: Mapping[str, Any] | None) -> list[dict[str, Any]]:

@@ -219,6 +219,16 @@ def test_markdown_cells_cannot_be_broken_by_text_of_others(document: dict[str, A
     assert "| trim | x | reused | corpus a\\|b &lt;b>c |" in to_markdown(document)
 
 
+def test_a_figure_a_matrix_is_not_listed(document: dict[str, Any]):
+    """
+    A pruned model states its zeros for every matrix: the page counts them and leaves the list to the JSON file.
+    """
+    facts = {"sparsity": 0.5, "sparsity_per_matrix": {f"layer {number}": 0.5 for number in range(37)}}
+    document["steps"] = [{"stage": "prune", "id": "x", "reused": True, "seconds": 0, "facts": facts}]
+
+    assert ", sparsity_per_matrix (37 values, in the JSON) |" in to_markdown(document)
+
+
 def test_no_text_of_others_becomes_a_tag_in_markdown(document: dict[str, Any]):
     """
     Pages that show Markdown may pass tags on; only a command, which stands as code, keeps its letters.
