@@ -31,7 +31,17 @@ def test_every_grid_is_made_of_settings_that_exist(name, grid):
             read(stage(_STAGES.get(entry, "finetune")).settings, settings, entry)
 
 
-@pytest.mark.parametrize("grid", ["smoke", "lab", "full"])
+def test_the_lab_grid_leaves_out_what_takes_longest():
+    """
+    The distillation grid alone: everything else is as in lab-all.
+    """
+    lab, whole = (read_grid("compression", name) for name in ("lab", "lab-all"))
+
+    assert {name for name in whole if name not in lab} == {"distillation"}
+    assert {name: whole[name] for name in lab} == lab
+
+
+@pytest.mark.parametrize("grid", ["smoke", "lab-all", "full"])
 def test_every_part_of_the_compression_grid_exists(grid):
     """
     Its parts by name, their settings, levels between 0 and 0.99, and the distillation grid that is named.
