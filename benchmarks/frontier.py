@@ -2,9 +2,10 @@
 
     python benchmarks/frontier.py --teacher DIR --data DIR --text DIR --lang all --out DIR [--work DIR] [--points FILE]
 
-Builds every point of frontier.yaml through the command line, then times the teacher (PyTorch fp32) and all bundles in
-turns, each in a fresh process on one thread. Times are medians over the rounds, ratios medians of the ratios within a
-round. Quality is that of the bundles on test; shapes are chosen by the dev column. Writes JSON, Markdown and plots.
+Builds every point of frontier.yaml (or shrinking.yaml, or a file of your own) through the command line, then times the
+teacher (PyTorch fp32) and all bundles in turns, each in a fresh process on one thread. Times are medians over the
+rounds, ratios medians of the ratios within a round. Quality is that of the bundles on test; shapes are chosen by the
+dev column. Writes JSON, Markdown and plots.
 """
 
 import argparse
@@ -44,7 +45,8 @@ def main() -> None:
     timings = timed(options, {name: document["bundle"] for name, document in built.items()})
     table = summary(options, built, timings)
     page = Page((table, *plots(table), per_language(built)))
-    write(page, options.out, "The recipes' frontier", [shlex.join(["python", "benchmarks/frontier.py", *sys.argv[1:]])])
+    command = shlex.join(["python", "benchmarks/frontier.py", *sys.argv[1:]])
+    write(page, options.out, f"What smaller costs: {options.points.stem}", [command])
     keep = ("languages", "quality", "size", "checks", "steps")
     kept = {name: {key: document[key] for key in keep} for name, document in built.items()}
     facts = {"points": points, "built": kept, "timings": timings, "rounds": options.rounds, "bench": BENCH}

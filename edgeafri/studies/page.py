@@ -12,13 +12,17 @@ from edgeafri.studies.table import Table, escaped, one_line, to_csv, to_json, to
 
 @dataclass(frozen=True)
 class Plot:
-    """Lines over a common axis; `name` is a file's stem, `x` and `y` name the axes with their units."""
+    """Lines over a common axis; `name` is a file's stem, `x` and `y` name the axes with their units.
+
+    `from_zero` shows y from 0.
+    """
 
     name: str
     title: str
     x: str
     y: str
     series: Series
+    from_zero: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ def write(page: Page, folder: Path, heading: str, commands: Sequence[str]) -> Pa
         for target, text in texts.items():
             write_whole(target, text)
     for item in page.plots:
-        plot.lines(item.series, item.title, item.x, item.y, folder / f"{item.name}.svg")
+        plot.lines(item.series, item.title, item.x, item.y, folder / f"{item.name}.svg", item.from_zero)
     return file
 
 

@@ -27,23 +27,24 @@ _STYLE = {
 }
 
 
-def lines(series: Series, title: str, x: str, y: str, file: Path) -> None:
+def lines(series: Series, title: str, x: str, y: str, file: Path, from_zero: bool = False) -> None:
     """Draw a line a name through its (x, y) points into an SVG file, with the legend beside the axes.
 
-    Points are joined in the order given. MissingPackage without matplotlib.
+    Points are joined in the order given. `from_zero` shows y from 0, so that what hardly differs looks so.
+    MissingPackage without matplotlib.
     """
     svg = io.StringIO()
     with needed_by("a plot"):
         from matplotlib import style
     with style.context(["default", _STYLE]):  # not what a matplotlibrc of the user says
         # Without its date and its version, the same lines are the same file.
-        figure(series, title, x, y).savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+        figure(series, title, x, y, from_zero).savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
     with storage(file.parent):
         file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, svg.getvalue())
 
 
-def figure(series: Series, title: str, x: str, y: str) -> Any:
+def figure(series: Series, title: str, x: str, y: str, from_zero: bool = False) -> Any:
     """The matplotlib figure. It is made without pyplot, so it needs no display and leaves no state."""
     from matplotlib.figure import Figure
 
@@ -54,5 +55,7 @@ def figure(series: Series, title: str, x: str, y: str) -> Any:
         axes.plot(
             [point[0] for point in points], [point[1] for point in points], color=colour, marker=marker, label=name
         )
+    if from_zero:
+        axes.set_ylim(bottom=0)
     drawn.legend(handles=list(axes.lines), loc="outside right upper", frameon=False)
     return drawn

@@ -62,7 +62,7 @@ def after(bench: Bench, teacher: Artifact, part: Part) -> tuple[Run, list[Table 
         compact_table(run, "pruning-after", "Pruned after fine-tuning", notes, times),
         long_table(run, "pruning-after-all", "Pruned after fine-tuning, every figure of Table 9", notes),
         Plot("pruning-after", "Pruned after fine-tuning", _X, _Y, {code: line(run, (code,)) for code in run.languages}),
-        Plot("pruning-time", "Time of a sentence", _X, "time (ms)", _time_lines(times)),
+        Plot("pruning-time", "Time of a sentence", _X, "time (ms)", _time_lines(times), from_zero=True),
     ]
     return run, page
 

@@ -77,6 +77,16 @@ def test_title_and_axes_are_named():
     assert (axes.get_title(), axes.get_xlabel(), axes.get_ylabel()) == LABELS
 
 
+def test_an_axis_begins_at_zero_when_asked():
+    """
+    What differs by a hundredth looks so; by itself the axis shows where the points are.
+    """
+    flat = {"time": [(0.0, 14.6), (90.0, 14.8)]}
+
+    assert figure(flat, *LABELS, from_zero=True).axes[0].get_ylim()[0] == 0
+    assert figure(flat, *LABELS).axes[0].get_ylim()[0] > 14
+
+
 def test_no_lines_are_an_empty_plot(tmp_path: Path):
     """
     A study that has measured nothing yet.
