@@ -78,6 +78,18 @@ LANGUAGES = (
     Language("zul", "Zulu", "Latn", "Niger-Congo / Bantu", ""),
 )
 
+# Other scripts that a language is written in too, as ISO 15924 codes: ajami, N'Ko, and Ge'ez for Oromo.
+OTHER_SCRIPTS = {
+    "bam": ("Arab", "Nkoo"),
+    "hau": ("Arab",),
+    "mlg": ("Arab",),
+    "orm": ("Ethi",),
+    "som": ("Arab",),
+    "swa": ("Arab",),
+    "wol": ("Arab",),
+    "yor": ("Arab",),
+}
+
 # What people type instead: ISO 639-1, the code of a member of a macrolanguage, and other names.
 OTHER_NAMES = {
     "afr": ("af",),

@@ -31,13 +31,22 @@ LIBRARIES = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "onnxru
 _ROOT = Path(__file__).parent
 # A change in one of these changes what stages make.
 DATA_CODE = ("text.py", "textfile.py", "conll.py", "tsv.py", "dataset.py")
-_SHARED_CODE = (*DATA_CODE, "languages.py", "predict.py", "evaluate.py", "metrics.py", "session.py")
-_STAGE_CODE = ("bundle.py", "golden", "templates/card.md.j2", "stages/model.py", "stages/uneven.py")
+_SHARED_CODE = (*DATA_CODE, "languages.py", "scripts.py", "predict.py", "evaluate.py", "metrics.py", "session.py")
+_FORMS = ("stages/model.py", "stages/uneven.py", "stages/factorised.py")
+_STAGE_CODE = ("bundle.py", "golden", "templates/card.md.j2", *_FORMS)
 _KEY = "made-for.txt"  # in an unfinished folder: what it was to become
-_LEARNERS = ("training", "sparsity", "rows", "judge", "signals", "kept", "lessons", "losses", "student")
+_LEARNERS = ("training", "team", "sparsity", "rows", "judge", "signals", "kept", "lessons", "losses", "student")
 _LEARNING_CODE = tuple(f"stages/{name}.py" for name in _LEARNERS)
 _SHRINKERS = ("importance", "widths", "costs", "surgery", "distill")
-_MORE_CODE = {"shrink": ("device.py", "estimate.py", *(f"stages/{name}.py" for name in _SHRINKERS))}
+_TRIMMERS = ("vocabulary", "unigram", "wordpiece", "bpe", "tokenizer_files", "usage", "keeping")
+_MINI = ("second_head", "flops")
+_MORE_CODE = {
+    "scratch": ("stages/rows.py",),
+    "adapt-maft": tuple(f"stages/{name}.py" for name in (*_MINI, "tokens")),
+    "adapt-mini": tuple(f"stages/{name}.py" for name in (*_MINI, "embeddings")),
+    "trim": tuple(f"stages/{name}.py" for name in _TRIMMERS),
+    "shrink": ("device.py", "estimate.py", *(f"stages/{name}.py" for name in _SHRINKERS)),
+}
 
 
 @dataclass(frozen=True)
@@ -281,7 +290,7 @@ def _read_settings(line: menu.Stage, values: Mapping[str, Any]) -> Any:
     for field in fields(line.settings):
         path = getattr(settings, field.name)
         if isinstance(path, Path) and not path.exists():
-            what = "model" if field.name == "teacher" else "data"
+            what = "model" if field.name in ("teacher", "into") else "data"
             raise DataError(f"{path}: no such {what} folder", f"Check the path given for {line.name}.{field.name}.")
     return settings
 

@@ -16,7 +16,7 @@ LAYERS = (
     ("files", "files packages settings textfile", "ground"),
     ("layouts", "conll tsv", "ground files"),
     ("formats", "artifact bundle dataset device languages recipe tasks worker", "ground files layouts"),
-    ("inputs", "predict", "ground files formats"),
+    ("inputs", "predict scripts", "ground files formats"),
     ("inference", "evaluate probe session", "ground files formats inputs"),
     ("runtime", "runtime", "ground files formats inputs inference runtime"),
     ("cost", "estimate", "ground files formats"),

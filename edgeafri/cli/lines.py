@@ -22,6 +22,12 @@ def fact_line(stage: str, facts: Facts) -> str:
     return describe(facts) if describe else ""
 
 
+def detail_table(stage: str, facts: Facts) -> str:
+    """What a stage has to say of every language, as a table; nothing for most stages."""
+    describe = _DETAILS.get(stage)
+    return describe(facts) if describe else ""
+
+
 def quality_table(quality: Facts) -> str:
     """A row a language: teacher, bundle, and the points lost with their 95 % interval."""
     rows = [("language", "teacher", "bundle", "lost", "95 % interval")]
@@ -67,7 +73,51 @@ def _check_row(item: Facts) -> tuple[str, ...]:
 
 def _trim(facts: Facts) -> str:
     tokens = f"{facts['vocabulary_before']:,} -> {facts['vocabulary']:,} tokens"
-    return f"{tokens}, {facts['parameters_before'] / 1e6:.1f} -> {facts['parameters'] / 1e6:.1f} million parameters"
+    size = f"{facts['parameters_before'] / 1e6:.1f} -> {facts['parameters'] / 1e6:.1f} million parameters"
+    return f"{tokens}, {size}" + (f", {_proven(facts['proof'])}" if "proof" in facts else "")
+
+
+def _proven(proof: Facts) -> str:
+    """On how many sentences the logits were compared, and how far they were off."""
+    found = [own for own in proof["languages"].values() if own["inputs"]]
+    if not found:
+        return "nothing to prove it on"
+    most = max(own["largest_difference"] for own in found)
+    return f"{proof['of']} within {most:.1g} on {sum(own['inputs'] for own in found)} sentences"
+
+
+def _trim_table(facts: Facts) -> str:
+    """A row a language: what of its text is kept, and what becomes of sentences that were held out."""
+    rows = [("language", "covered", "held out", "pieces a word", "unknown", "cut as before")]
+    for code, own in facts["languages"].items():
+        rows.append((code, f"{100 * own['coverage']:.3f} %", *_held_out(own["held_out"])))
+    return table(rows)
+
+
+def _held_out(found: Facts) -> tuple[str, str, str, str]:
+    if not found["sentences"]:
+        return "", "", "", "too little text"
+    return (
+        f"{100 * found['coverage']:.3f} %",
+        f"{found['fertility_before']:.3f} -> {found['fertility']:.3f}",
+        f"{100 * found['unknown_before']:.3f} -> {100 * found['unknown']:.3f} %",
+        f"{100 * found['one_to_one']:.1f} % of {found['sentences']:,} sentences",
+    )
+
+
+def _adapt_maft(facts: Facts) -> str:
+    """Perplexity on lines held back, over all languages and of the worst."""
+    means = facts["perplexity_average"]
+    before = "" if means["before"] is None else f"{means['before']:,.1f} -> "
+    after = {code: found["after"] for code, found in facts["perplexity"].items()}
+    worst = max(after, key=lambda code: after[code])
+    said = f"{facts['inputs']:,} lines, perplexity {before}{means['after']:,.1f}"
+    return said + (f", worst {worst} {after[worst]:,.1f}" if len(after) > 1 else "")
+
+
+def _adapt_mini(facts: Facts) -> str:
+    cost = f", {facts['flops'] / 1e12:.1f} x 10^12 operations" if "flops" in facts else ""
+    return f"{facts['vocabulary']:,} sub-words, perplexity {facts['perplexity']:.1f}{cost}"
 
 
 def _distill(facts: Facts) -> str:
@@ -94,7 +144,8 @@ def _shrink(facts: Facts) -> str:
 _FACTS: dict[str, Callable[[Facts], str]] = {
     "scratch": lambda facts: f"{facts['vocabulary']:,} tokens, {facts['parameters'] / 1e6:.1f} million parameters",
     "finetune": lambda facts: f"{facts['train_sentences']:,} sentences, dev F1 {facts['dev_f1_average']:.2f}",
-    "adapt-maft": lambda facts: f"{facts['inputs']:,} lines, loss {facts['dev_loss']:.2f} on lines held back",
+    "adapt-maft": _adapt_maft,
+    "adapt-mini": _adapt_mini,
     "distill": _distill,
     "prune": _prune,
     "shrink": _shrink,
@@ -113,3 +164,4 @@ _FACTS: dict[str, Callable[[Facts], str]] = {
         f"onnxruntime {facts['oldest_onnxruntime']} or newer, {sum(facts['golden'].values())} golden sentences"
     ),
 }
+_DETAILS: dict[str, Callable[[Facts], str]] = {"trim": _trim_table}

@@ -1,6 +1,6 @@
 """A command for every stage, generated from its settings class: names, types, defaults and help are declared there."""
 
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -15,12 +15,17 @@ _EXAMPLES = {
     "trim": " --languages swa,hau --text ./raw",
     "finetune": " --languages swa,hau --data ./masakhaner",
     "adapt-maft": " --languages swa,hau --text ./raw",
+    "adapt-mini": " --languages bam --text ./raw --into ./my-ner",
     "distill": " --languages swa,hau --data ./masakhaner --layers 3 --hidden 128",
     "prune": " --sparsity 0.7",
     "shrink": " --languages swa,hau --data ./masakhaner --macs 0.5",
     "bundle": " --languages swa,hau",
 }
-_SOURCES = {"corpus": "a folder of labelled data", "torch": "a model folder", "onnx": "an ONNX artifact"}
+_SOURCES = {
+    "corpus": "a folder of raw text (LANG.txt, with --languages) or of labelled data",
+    "torch": "a model folder",
+    "onnx": "an ONNX artifact",
+}
 
 
 def stage_command(name: str) -> click.Command | None:
@@ -42,17 +47,17 @@ def stage_command(name: str) -> click.Command | None:
 
 def _options(line: Stage) -> list[click.Parameter]:
     kinds = types_of(line.settings)
-    return [
-        click.Option(
-            [f"--{field.name.replace('_', '-')}"],
-            default=None,
-            metavar=_metavar(kinds[field.name]),
-            help=f"{field.metadata['about']}{_default(field.default)}",
-            nargs=2 if _is_mapping(kinds[field.name]) else 1,
-            multiple=_is_mapping(kinds[field.name]),
-        )
-        for field in fields(line.settings)
-    ]
+    return [_option(field, kinds[field.name]) for field in fields(line.settings)]
+
+
+def _option(field: "Field[Any]", kind: Any) -> click.Option:
+    name, about = field.name.replace("_", "-"), f"{field.metadata['about']}{_default(field.default)}"
+    if kind is bool:
+        return click.Option([f"--{name}/--no-{name}"], default=None, help=about)
+    pairs = _is_mapping(kind)
+    return click.Option(
+        [f"--{name}"], default=None, metavar=_metavar(kind), help=about, nargs=2 if pairs else 1, multiple=pairs
+    )
 
 
 def _is_mapping(kind: Any) -> bool:
@@ -68,7 +73,7 @@ def _metavar(kind: Any) -> str:
     if _is_mapping(kind):
         return "NAME X"
     inner = next((item for item in get_args(kind) if item is not NoneType), kind)
-    return {int: "N", float: "X", bool: "true|false", Path: "DIR"}.get(inner, "TEXT")
+    return {int: "N", float: "X", Path: "DIR"}.get(inner, "TEXT")
 
 
 def _default(value: Any) -> str:
@@ -76,13 +81,13 @@ def _default(value: Any) -> str:
 
 
 def _value(value: Any) -> Any:
-    return value if isinstance(value, str) else dict(value)
+    return dict(value) if isinstance(value, tuple) else value
 
 
 def _callback(line: Stage) -> Any:
     def run(source: Path, out: Path, as_json: bool, **options: Any) -> None:
         from edgeafri.cli.console import telling
-        from edgeafri.cli.lines import event_line
+        from edgeafri.cli.lines import detail_table, event_line
         from edgeafri.files import Digests
         from edgeafri.pipeline import make, opened, plan
         from edgeafri.recipe import Step
@@ -91,8 +96,10 @@ def _callback(line: Stage) -> Any:
         with Digests() as digests, telling(lambda event: None if as_json else click.echo(event_line(event))) as tell:
             (job,) = plan([Step(line.name, given)], line.takes, {})
             finished = make(job, opened(source, stage(line.name), digests), out, digests, tell)
+        facts = dict(finished.artifact.manifest.facts)
         if as_json:
-            facts = dict(finished.artifact.manifest.facts)
             print_json({"out": str(out), "id": finished.artifact.id, "stage": line.name, "facts": facts})
+        elif details := detail_table(line.name, facts):
+            click.echo(details)
 
     return run

@@ -15,14 +15,20 @@ Examples:
   edgeafri study comet --teacher ./my-encoder --data ./afrisenti --text ./raw --out comet
   edgeafri study distillation --teacher ./my-ner --data ./masakhaner --text ./raw --lang swa,hau,yor --out grid
   edgeafri study compression --teacher ./my-ner --data ./masakhaner --text ./raw --grid smoke --out compression
+  edgeafri study maft --data ./masakhaner --text ./raw --out maft
+  edgeafri study mini-model --teacher ./my-ner --data ./masakhaner --few-shot-data ./unseen --text ./raw --out mini
 """
-_STUDIES = ("comet", "compression", "distillation")
+_STUDIES = ("comet", "compression", "distillation", "maft", "mini-model")
+# Options that not every study has, and which do.
+_OF_SOME = {"few_shot_data": ("compression", "mini-model"), "ood_data": ("compression",), "unseen": ("maft",)}
 _FOLDER = click.Path(path_type=Path)
 
 
 @click.command("study", epilog=_EPILOG)
 @click.argument("name", type=click.Choice(_STUDIES))
-@click.option("--teacher", required=True, help="A model folder, or a hub id such as org/name.")
+@click.option(
+    "--teacher", default="", help="A model folder, or a hub id such as org/name. Without one, maft makes an encoder."
+)
 @click.option("--data", required=True, type=_FOLDER, help="Labelled data of the study's task.")
 @click.option(
     "--text", type=_FOLDER, help="Raw text: a folder with LANG.txt. Without it, compression leaves parts out."
@@ -41,8 +47,11 @@ _FOLDER = click.Path(path_type=Path)
     help="Seeds of what is trained again and again, where the grid names none.",
 )
 @click.option(
-    "--few-shot-data", type=_FOLDER, help="compression: labelled data of unseen languages, a little to learn."
+    "--few-shot-data",
+    type=_FOLDER,
+    help="compression, mini-model: labelled data of unseen languages, a little to learn.",
 )
+@click.option("--unseen", help="maft: the languages that the teacher never saw; without one, what the grid names.")
 @click.option("--ood-data", type=_FOLDER, help="compression: labelled data of a high-resource language, to test on.")
 @click.option("--out", required=True, type=_FOLDER, help="Where the tables are written.")
 @click.option("--work", type=_FOLDER, default="edgeafri-work", show_default=True, help="Where steps are kept.")
@@ -54,16 +63,19 @@ def study_command(arguments: list[str], /, name: str, as_json: bool, **options: 
     comet: a sentiment student of AfroXLMR-Comet's proportions (arXiv 2502.18020), language by language.
     compression: pruning, distillation, quantization and generalisation (arXiv 2404.04759), with plots.
     distillation: students of several shapes, taught in two ways and without a teacher, over seeds.
+    maft: a smaller vocabulary and adaptation to unseen languages, each and together (arXiv 2204.06487).
+    mini-model: new languages learnt through a shallow part of the encoder, against the whole (arXiv 2212.10503).
 
     What is finished is kept in --work: an interrupted study goes on where it stopped.
     """
     from edgeafri.cli.console import telling
     from edgeafri.cli.lines import event_line
     from edgeafri.files import Digests
-    from edgeafri.studies import comet, compression, distillation
+    from edgeafri.studies import comet, compression, distillation, maft, mini_model
     from edgeafri.studies.page import write
 
-    study = {"comet": comet, "compression": compression, "distillation": distillation}[name]
+    studies = {"comet": comet, "compression": compression, "distillation": distillation, "maft": maft}
+    study = {**studies, "mini-model": mini_model}[name]
     _check(name, options)
     order = _order(options, arguments, study)
     with Digests() as digests, telling(lambda event: click.echo(event_line(event), err=as_json)) as tell:
@@ -73,14 +85,16 @@ def study_command(arguments: list[str], /, name: str, as_json: bool, **options: 
 
 
 def _check(name: str, options: Mapping[str, Any]) -> None:
-    """UsageError for an option that the study has no use for, and for raw text that it cannot do without."""
-    if name == "compression":
-        return
-    given = next((option for option in ("few_shot_data", "ood_data") if options[option]), None)
+    """UsageError for an option that the study has no use for, and for what it cannot do without."""
+    given = next((option for option, studies in _OF_SOME.items() if options[option] and name not in studies), None)
     if given:
         option = "--" + given.replace("_", "-")
-        raise UsageError(f"study {name}: it has no {option}", f"Leave out {option}; study compression takes it.")
-    if options["text"] is None:
+        raise UsageError(
+            f"study {name}: it has no {option}", f"Leave out {option}; study {_OF_SOME[given][0]} takes it."
+        )
+    if not options["teacher"] and name != "maft":
+        raise UsageError(f"study {name}: --teacher is missing", "Add --teacher MODEL: a folder, or a hub id.")
+    if options["text"] is None and name != "compression":
         raise UsageError(f"study {name}: --text is missing", "Add --text DIR, a folder with LANG.txt to learn from.")
 
 
@@ -92,8 +106,9 @@ def _order(options: dict[str, Any], arguments: list[str], study: Any) -> Any:
     if not languages:
         raise UsageError("--lang names no language", "Example: --lang swa,hau,yor; without it, the study's own.")
     seeds = _seeds(options.pop("seeds"))
+    unseen = codes(options.pop("unseen") or "")
     command = shlex.join(["edgeafri", *arguments])
-    return Order(**options, languages=languages, seeds=seeds, command=command)
+    return Order(**options, languages=languages, seeds=seeds, unseen=unseen, command=command)
 
 
 def _seeds(text: str) -> tuple[int, ...]:

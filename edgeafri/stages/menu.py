@@ -40,9 +40,10 @@ _LARGEST_SEED = 2**32 - 1  # numpy takes no larger one
 
 @dataclass(frozen=True)
 class Scratch:
-    """A small untrained XLM-R encoder, with a SentencePiece vocabulary learnt from the corpus."""
+    """A small untrained XLM-R encoder, with a SentencePiece vocabulary learnt from raw or labelled text."""
 
     languages: tuple[str, ...] = setting((), _LANGUAGES, given=True)
+    lines: int = setting(1_000_000, "lines of raw text a language at most: memory holds all that is learnt from", low=1)
     vocabulary: int = setting(3000, "sub-words in the vocabulary", low=200, high=250_000)
     layers: int = setting(3, "encoder layers", low=1, high=48)
     hidden: int = setting(128, "width of the encoder", low=8, high=4096)
@@ -60,7 +61,8 @@ class Learning:
     epochs: int = setting(5, "passes over the training data", low=1, high=1000)
     learning_rate: float = setting(5e-5, "peak learning rate of AdamW, with linear decay", low=0, high=1)
     warmup: float = setting(0.1, "share of the steps that the learning rate rises", low=0, high=1)
-    batch: int = setting(16, "sentences a step", low=1, high=4096)
+    batch: int = setting(16, "sentences a batch", low=1, high=4096)
+    accumulate: int = setting(1, "batches a step, where memory is too small for a larger batch", low=1, high=4096)
     max_length: int = setting(164, "sub-words an input; longer sentences are cut into windows", low=8, high=8192)
     sampling: float = setting(
         1.0, "a language is drawn as often as its share of the data to this power; 0.3 lifts small ones", low=0, high=1
@@ -88,6 +90,9 @@ class Finetune(Learning):
     task: str = setting("ner", "the task to learn", given=True)
     data: Path | None = setting(None, _DATA, given=True)
     class_weights: Literal["none", "balanced"] = setting("none", "balanced: rare labels count more, as 1 / frequency")
+    frozen: Literal["none", "embeddings"] = setting(
+        "none", "embeddings: they stay as they are, so that adapt-mini can put others in their place"
+    )
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,51 @@ class AdaptMaft(Learning):
     )
     text: Path | None = setting(None, _TEXT, given=True)
     lines: int | None = setting(None, "lines of text a language at most; all when not given", low=1)
+    mixing: Literal["mixed", "single"] = setting("mixed", "languages of a batch: mixed, or a single one")
+    whole_words: bool = setting(False, "hide all sub-words of a word together")
+    judge_steps: int | None = setting(
+        None, "steps between judgements and checkpoints, which --patience counts then; an epoch when not given", low=1
+    )
+    processes: int | None = setting(
+        None, "processes that share every batch, one a GPU; as many as there are GPUs when not given", low=1, high=64
+    )
+    second_head: int | None = setting(
+        None, "layers below a second masked-LM head: a mini-model for adapt-mini; no such head when not given", low=1
+    )
+    new_layers: int = setting(
+        0,
+        "layers of the second head's own. 0: it is learnt together with the model (mini-joint); more: it alone is "
+        "learnt, on the model as it is (mini-post)",
+        low=0,
+    )
+
+    def __post_init__(self) -> None:
+        if self.new_layers and self.second_head is None:
+            hint = "Add --second-head 2: after how many of the model's layers they stand."
+            raise ConfigError("adapt-maft: new layers belong to a second head", hint)
+
+
+@dataclass(frozen=True)
+class AdaptMini(Learning):
+    """A new language for a masked LM: its own vocabulary, learnt over the frozen model or over a mini-model in it."""
+
+    learning_rate: float = setting(1e-3, "peak learning rate of AdamW, with linear decay", low=0, high=1)
+    method: Literal["standard", "mini-joint", "mini-post"] = setting(
+        "standard",
+        "standard: the embedding is learnt through the whole model; mini-joint, mini-post: through its first layers "
+        "and a second head, made by adapt-maft --second-head",
+    )
+    text: Path | None = setting(None, _TEXT, given=True)
+    lines: int | None = setting(None, "lines of text a language at most; all when not given", low=1)
+    into: Path | None = setting(
+        None, "a fine-tuned model of the source, made with --frozen embeddings, that gets the new vocabulary"
+    )
+    vocabulary: int = setting(8000, "sub-words of the new vocabulary at most", low=200, high=250_000)
+    init: Literal["random", "overlap", "mean"] = setting(
+        "overlap",
+        "the new embedding's first rows. overlap: copies for sub-words that the old vocabulary has; mean: means of the "
+        "old sub-words for the others too; random: drawn",
+    )
 
 
 @dataclass(frozen=True)
@@ -222,9 +272,25 @@ class Trim:
     languages: tuple[str, ...] = setting((), _LANGUAGES, given=True)
     text: Path | None = setting(None, _TEXT, given=True)
     data: Path | None = setting(None, _DATA + "; train and dev count, test never", given=True)
-    keep: Literal["auto", "corpus", "scripts"] = setting(
-        "auto", "pieces that the corpus uses, or all in the languages' scripts; auto: corpus when raw text is given"
+    keep: Literal["auto", "corpus", "top", "share", "scripts"] = setting(
+        "auto",
+        "corpus: what the text uses; top: each language's most frequent, as many as --size allows; share: the fewest "
+        "that cover every language; scripts: all in the languages' scripts; auto: corpus with raw text, else scripts",
     )
+    size: int | None = setting(None, "sub-words to keep at most, with --keep top", low=1)
+    coverage: float = setting(
+        0.999, "share of each language's running sub-words to keep, with --keep share", low=0.5, high=1
+    )
+    prove: bool = setting(False, "compare the logits before and after on a sample of every language")
+    factorise: int | None = setting(
+        None, "rank of the word embedding, made of two smaller matrices; as it is when not given", low=1
+    )
+
+    def __post_init__(self) -> None:
+        if self.keep == "top" and self.size is None:
+            raise ConfigError("trim: keep 'top' needs a size", "Add --size 8000: how many sub-words stay at most.")
+        if self.keep != "top" and self.size is not None:
+            raise ConfigError(f"trim: a size goes with keep 'top', not '{self.keep}'", "Add --keep top.")
 
 
 @dataclass(frozen=True)
@@ -284,6 +350,7 @@ MENU = (
     Stage("scratch", "corpus", "torch", Scratch),
     Stage("finetune", "torch", "torch", Finetune),
     Stage("adapt-maft", "torch", "torch", AdaptMaft),
+    Stage("adapt-mini", "torch", "torch", AdaptMini),
     Stage("trim", "torch", "torch", Trim),
     Stage("distill", "torch", "torch", Distill),
     Stage("prune", "torch", "torch", Prune),

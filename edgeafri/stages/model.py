@@ -14,7 +14,7 @@ from edgeafri.bundle import Frame
 from edgeafri.dataset import Unit
 from edgeafri.errors import ModelError
 from edgeafri.predict import Encoder, Forward, Ids, Logits, padded
-from edgeafri.stages import uneven
+from edgeafri.stages import factorised, uneven
 
 _OFFSET_TYPES = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "xmod")
 _HEADS = ("Model", "ForMaskedLM", "ForTokenClassification", "ForSequenceClassification")
@@ -35,7 +35,7 @@ def read_model(
 
     Reads safetensors only and runs no code from the folder. With `new_head`, a head that the weights lack or have in
     another shape is made new; any other missing or misfitting weight is a ModelError. `weights` stand in for the
-    folder's own. Layers may be of unlike size (uneven.py).
+    folder's own. Layers may be of unlike size (uneven.py), the word embedding factorised (factorised.py).
     """
     if weights is None and QUANTIZED in read_config(path):
         hint = "Give the float model it was made from; for a device, `quantize` in a recipe comes after export-onnx."
@@ -232,7 +232,7 @@ def _model_class(path: Path, architecture: str) -> Any:
     values = read_config(path)
     if uneven.KEY in values:
         uneven.sizes_of(values, f"{path}/config.json")
-    return uneven.class_for(found, values)
+    return factorised.class_for(uneven.class_for(found, values), values)
 
 
 def _origin(path: Path, model_class: Any, weights: Mapping[str, torch.Tensor] | None) -> dict[str, Any]:

@@ -80,12 +80,12 @@ def _row_tensors(table: onnx.TensorProto) -> list[onnx.TensorProto]:
 
 def _gather_rows(node: onnx.NodeProto) -> list[onnx.NodeProto]:
     table, ids = node.input
-    out = node.output[0]
+    out = node.output[0]  # a linear layer behind it has its own scale for this, named after it
     return [
         helper.make_node("Gather", [f"{table}_int8", ids], [f"{out}_int8"], name=f"{node.name}_int8"),
-        helper.make_node("Gather", [f"{table}_scale", ids], [f"{out}_scale"], name=f"{node.name}_scale"),
+        helper.make_node("Gather", [f"{table}_scale", ids], [f"{out}_row_scale"], name=f"{node.name}_row_scale"),
         helper.make_node("Cast", [f"{out}_int8"], [f"{out}_float"], name=f"{node.name}_cast", to=TensorProto.FLOAT),
-        helper.make_node("Mul", [f"{out}_float", f"{out}_scale"], [out], name=f"{node.name}_mul"),
+        helper.make_node("Mul", [f"{out}_float", f"{out}_row_scale"], [out], name=f"{node.name}_mul"),
     ]
 
 

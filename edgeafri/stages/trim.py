@@ -1,203 +1,196 @@
 """trim: drop vocabulary that the target languages never use, the largest lever on size in multilingual encoders.
 
 Kept pieces keep their order and their scores, so text whose pieces are all kept is cut into the same pieces, and its
-logits are equal. Reads Unigram vocabularies (SentencePiece: XLM-R, AfriBERTa, AfroXLMR), fast and slow files in step.
+logits are equal. Reads Unigram, WordPiece and byte-level BPE vocabularies, fast and slow files in step.
 """
 
+import copy
 import json
-import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from sentencepiece import sentencepiece_model_pb2
 from tokenizers import Tokenizer
 
 from edgeafri.artifact import Artifact
-from edgeafri.dataset import Unit, read_lines, read_split, text_files
 from edgeafri.errors import DataError, ModelError
-from edgeafri.languages import alphabet
+from edgeafri.predict import Encoder, padded
 from edgeafri.progress import Tick
 from edgeafri.stages import model as door
+from edgeafri.stages.factorised import factorise
+from edgeafri.stages.keeping import kept_ids, mode_of
 from edgeafri.stages.menu import Trim
+from edgeafri.stages.tokenizer_files import read_vocabulary, write_tokenizer
+from edgeafri.stages.usage import Sentence, Usage, usage
+from edgeafri.stages.vocabulary import Vocabulary
 from edgeafri.tasks import unit_of
-from edgeafri.text import words_of
 
-_BATCH = 2000
-_SLOW_FILE = "sentencepiece.bpe.model"
-_SPACE = "▁"
+_SAMPLE, _BATCH = 32, 8  # sentences a language that --prove compares, and of them at once
+TOLERANCE = {"logits": 1e-6, "masked-LM logits": 1e-5}  # the second is relative: these are sums over the width
 
 
 def run(source: Artifact, settings: Trim, out: Path, tick: Tick) -> Mapping[str, Any]:
-    """Count pieces on the corpora, cut the vocabulary in both tokenizer files and the embedding in the model."""
+    """Count pieces on the corpora, cut the vocabulary in all tokenizer files and the embedding in the model."""
     if not settings.languages:
         raise DataError("trim: no language named", "Add --languages swa,hau: what they use is what is kept.")
-    model, tokenizer = door.read_model(source.path), door.read_tokenizer(source.path)
-    fast = json.loads(tokenizer.backend_tokenizer.to_str())
-    _check_unigram(fast, source.path)
-    unit = unit_of(source.manifest.task)
-    words = {language: _words(settings, language, unit) for language in settings.languages}
-    used = _pieces_used(tokenizer.backend_tokenizer, words, tick)
-    kept = kept_ids(fast, used, settings)
-    before = door.parameters(model)
+    tokenizer = door.read_tokenizer(source.path)
+    door.frame(tokenizer)  # a tokenizer without start, end or padding is told before anything is counted
+    vocabulary = read_vocabulary(tokenizer, source.path)
+    tokenizer.backend_tokenizer.no_truncation()  # what is written keeps its own; here whole sentences are read
+    used = usage(tokenizer.backend_tokenizer, vocabulary.size, settings, unit_of(source.manifest.task), tick)
+    kept = kept_ids(vocabulary, {code: found.pieces for code, found in used.items()}, settings)
+    model = door.read_model(source.path)
+    before, rows, whole = door.parameters(model), model.get_input_embeddings().num_embeddings, sharing(model)
+    if vocabulary.size > rows:
+        message = f"{source.path}: the tokenizer has {vocabulary.size:,} ids, the word embedding {rows:,} rows"
+        raise ModelError(message, "Call model.resize_token_embeddings(len(tokenizer)), and save both again.")
     cut_embeddings(model, kept)
-    _write(model, tokenizer, fast, kept, source.path, out)
-    after = door.parameters(model)
-    return {
-        "vocabulary_before": len(fast["model"]["vocab"]),
-        "vocabulary": len(kept),
-        "parameters_before": before,
-        "parameters": after,
-        "words_counted": {language: sum(counts.values()) for language, counts in words.items()},
-    }
-
-
-def kept_ids(fast: Mapping[str, Any], used: Iterable[int], settings: Trim) -> list[int]:
-    """The ids to keep, in order: used pieces, special tokens, single characters of the alphabets, the lowest score."""
-    vocabulary = fast["model"]["vocab"]
-    kept = set(used) | {int(token["id"]) for token in fast["added_tokens"]} | {int(fast["model"]["unk_id"])}
-    safe = _safe_characters(settings.languages)
-    kept |= {index for index, (piece, _) in enumerate(vocabulary) if piece.removeprefix(_SPACE) in safe}
-    # What an unknown character costs hangs on the lowest score: without that piece, segmentation would shift.
-    kept.add(min(range(len(vocabulary)), key=lambda index: float(vocabulary[index][1])))
-    if _mode(settings) == "scripts":
-        scripts = {_script(character) for language in settings.languages for character in alphabet(language)}
-        kept |= {index for index, (piece, _) in enumerate(vocabulary) if _written_in(piece, scripts)}
-    return sorted(kept)
+    more: dict[str, Any] = {}
+    if settings.prove:
+        encoder = door.encoder(tokenizer, door.max_tokens(model.config.to_dict()), unit_of(source.manifest.task))
+        more["proof"] = proof(encoder, whole, model, kept, {code: found.aside for code, found in used.items()})
+    del whole
+    if settings.factorise is not None:
+        more["factorised"] = {"rank": settings.factorise, "squares_kept": factorise(model, settings.factorise)}
+    door.write_model(model, tokenizer, out)
+    write_tokenizer(tokenizer, vocabulary, kept, source.path, out)
+    facts = {"keep": mode_of(settings), "vocabulary_before": rows, "vocabulary": len(kept)}
+    facts |= {"parameters_before": before, "parameters": door.parameters(model)}
+    return {**facts, "languages": cover(tokenizer.backend_tokenizer, vocabulary, used, kept, settings), **more}
 
 
 def cut_embeddings(model: Any, kept: list[int]) -> None:
-    """Keep those rows of the word embedding, in that order, and of a tied masked-LM head with its bias."""
-    rows = torch.tensor(kept)
-    table = model.get_input_embeddings()
-    pad = kept.index(table.padding_idx) if table.padding_idx in kept else None
-    smaller = torch.nn.Embedding.from_pretrained(table.weight.data[rows].clone(), freeze=False, padding_idx=pad)
+    """Keep those rows of the word embedding, in that order, and of a tied masked-LM head with its bias.
+
+    ModelError where positions begin behind the padding's id, as in RoBERTa, and that id would change.
+    """
+    longest = door.max_tokens(model.config.to_dict())
+    rows, table = torch.tensor(kept), model.get_input_embeddings()
+    smaller = copy.copy(table)  # its own kind and its other parts; the rows are new
+    smaller._parameters = {"weight": torch.nn.Parameter(table.weight.data[rows])}
+    smaller.num_embeddings = len(kept)
+    smaller.padding_idx = kept.index(table.padding_idx) if table.padding_idx in kept else None
     model.set_input_embeddings(smaller)
     model.config.vocab_size = len(kept)
     for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
         if getattr(model.config, name, None) in kept:
             setattr(model.config, name, kept.index(getattr(model.config, name)))
+    if door.max_tokens(model.config.to_dict()) != longest:
+        hint = "Use a recipe without the trim step: write the other steps into a .yaml file, give it with --recipe."
+        raise ModelError("trim: positions begin behind the padding's id here, and that would change", hint)
     head = model.get_output_embeddings()
     if head is not None:
         head.weight, head.out_features = smaller.weight, len(kept)
-        if head.bias is not None:
-            head.bias = torch.nn.Parameter(head.bias.data[rows].clone())
-            model.lm_head.bias = head.bias
+        _cut_bias(model, head, rows)
 
 
-def cut_fast(fast: Mapping[str, Any], kept: list[int]) -> dict[str, Any]:
-    """tokenizer.json with only the kept pieces and every id moved to its new place."""
-    new = {old: index for index, old in enumerate(kept)}
-    # Tokens added later have ids behind the vocabulary: they keep a row of the embedding, but stand in no list.
-    vocabulary = [fast["model"]["vocab"][old] for old in kept if old < len(fast["model"]["vocab"])]
-    added = [{**token, "id": new[token["id"]]} for token in fast["added_tokens"]]
-    model = {**fast["model"], "vocab": vocabulary, "unk_id": new[fast["model"]["unk_id"]]}
-    changed = {**fast, "added_tokens": added, "model": model}
-    return {**changed, "post_processor": _moved(fast["post_processor"], new)} if fast.get("post_processor") else changed
+def sharing(model: Any) -> Any:
+    """A copy of a model whose weights are those of the model itself: what is replaced in one stays in the other."""
+    weights = [*model.parameters(), *model.buffers()]
+    return copy.deepcopy(model, {id(weight): weight for weight in weights})
 
 
-def cut_slow(model: bytes, pieces: set[str]) -> bytes:
-    """A SentencePiece model with only those pieces; control and unknown pieces stay, order and scores too."""
-    proto = sentencepiece_model_pb2.ModelProto()
-    proto.ParseFromString(model)
-    normal = sentencepiece_model_pb2.ModelProto.SentencePiece.NORMAL
-    kept = [piece for piece in proto.pieces if piece.type != normal or piece.piece in pieces]
-    del proto.pieces[:]
-    proto.pieces.extend(kept)
-    proto.trainer_spec.vocab_size = len(kept)
-    return bytes(proto.SerializeToString())
+def proof(
+    encoder: Encoder, whole: Any, cut: Any, kept: Sequence[int], aside: Mapping[str, Sequence[Sentence]]
+) -> dict[str, Any]:
+    """By language, the largest difference of the logits before and after, on sentences whose pieces are all kept.
+
+    Of a masked LM the kept pieces' logits are compared, relative to the largest. ModelError when they differ.
+    """
+    masked = whole.get_output_embeddings() is not None
+    kind = "masked-LM logits" if masked else "logits"
+    place = {old: new for new, old in enumerate(kept)}
+    found = {}
+    for code, sentences in aside.items():
+        rows = [row.ids for row in encoder.rows(sentences) if set(row.ids) <= place.keys()][:_SAMPLE]
+        parts = [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
+        differences = [_difference(whole, cut, part, encoder.frame.pad, place, masked) for part in parts]
+        found[code] = {"inputs": len(rows), "largest_difference": max(differences, default=None)}
+        if differences and max(differences) > TOLERANCE[kind]:
+            message = f"trim: {kind} in {code} are off by {max(differences):.1g} where all pieces are kept"
+            raise ModelError(message, "Tell us, with the model's name: its outputs hang on more than its pieces.")
+    return {"of": kind, "tolerance": TOLERANCE[kind], "languages": found}
 
 
-def _check_unigram(fast: Mapping[str, Any], path: Path) -> None:
-    kind = fast["model"]["type"]
-    if kind != "Unigram":
-        hint = "Use a recipe without the trim step: write the other steps into a .yaml file and give it with --recipe."
-        raise ModelError(f"{path}: trim reads Unigram (SentencePiece) vocabularies, this one is {kind}", hint)
+def cover(
+    tokenizer: Tokenizer, vocabulary: Vocabulary, used: Mapping[str, Usage], kept: list[int], settings: Trim
+) -> dict[str, Any]:
+    """By language: words read, the share of running pieces that is kept, and what becomes of text not seen before.
+
+    Sentences are held out for that: they are judged by the vocabulary that the rest of the text alone would have kept.
+    """
+    blind = kept_ids(vocabulary, {code: found.learnt for code, found in used.items()}, settings)
+    after = Tokenizer.from_str(json.dumps(vocabulary.cut(blind)))
+    after.no_truncation()
+    return {
+        code: {
+            "words": found.words,
+            "coverage": round(float(found.pieces[kept].sum() / max(found.pieces.sum(), 1)), 6),
+            "held_out": held_out(tokenizer, after, blind, found.aside, vocabulary.unknown),
+        }
+        for code, found in used.items()
+    }
 
 
-def _mode(settings: Trim) -> str:
-    if settings.keep != "auto":
-        return settings.keep
-    return "corpus" if settings.text else "scripts"
+def held_out(
+    before: Tokenizer, after: Tokenizer, kept: Sequence[int], sentences: Sequence[Sentence], unknown: int | None
+) -> dict[str, Any]:
+    """Pieces a word and the share of unknown pieces with both tokenizers, and how much is cut as before.
+
+    `coverage` is the share of running pieces that are kept, `one_to_one` that of the sentences whose ids are the same
+    pieces, one to one.
+    """
+    if not sentences:
+        return {"sentences": 0}
+    old, new = (
+        [
+            item.ids
+            for item in one.encode_batch(
+                [list(words) for words in sentences], is_pretokenized=True, add_special_tokens=False
+            )
+        ]
+        for one in (before, after)
+    )
+    place = {piece: number for number, piece in enumerate(kept)}
+    same = [[place.get(piece) for piece in ids] == found for ids, found in zip(old, new, strict=True)]
+    words = sum(map(len, sentences))
+    running = [piece for ids in old for piece in ids]
+    renewed = [piece for ids in new for piece in ids]
+    lost = None if unknown is None else place.get(unknown)
+    return {
+        "sentences": len(sentences),
+        "coverage": round(sum(piece in place for piece in running) / max(len(running), 1), 6),
+        "one_to_one": round(sum(same) / len(same), 4),
+        "fertility_before": round(len(running) / max(words, 1), 4),
+        "fertility": round(len(renewed) / max(words, 1), 4),
+        "unknown_before": round(running.count(unknown) / max(len(running), 1), 6),
+        "unknown": round(renewed.count(lost) / max(len(renewed), 1), 6),
+    }
 
 
-def _words(settings: Trim, language: str, unit: Unit) -> Counter[str]:
-    """How often each word stands in the language's raw text, train and dev. Test is never read."""
-    counts: Counter[str] = Counter()
-    if settings.text is not None:
-        for line in read_lines(text_files(settings.text, (language,))[language]):
-            counts.update(words_of(line, unit))
-    if settings.data is not None:
-        for name in ("train", "dev"):
-            for sentence in read_split(settings.data, language, name, unit).sentences:
-                counts.update(sentence.words)
-    if not counts:
-        hint = "Add --data DIR (labelled) or --text DIR (raw), so that trim can see which pieces the language uses."
-        raise DataError(f"trim: no text for '{language}'", hint)
-    return counts
+def _cut_bias(model: Any, head: Any, rows: torch.Tensor) -> None:
+    """The bias of a masked-LM head, which stands under two names."""
+    if head.bias is None:
+        return
+    head.bias = torch.nn.Parameter(head.bias.data[rows])
+    owners: list[Any] = [part for part in model.modules() if getattr(part, "decoder", None) is head]
+    for owner in owners:
+        if getattr(owner, "bias", None) is not None:
+            owner.bias = head.bias
 
 
-def _pieces_used(tokenizer: Tokenizer, words: Mapping[str, Counter[str]], tick: Tick) -> set[int]:
-    # Words are cut alone, exactly as they are in a sentence: the pre-tokenizer never joins two.
-    distinct = sorted({word for counts in words.values() for word in counts})
-    used: set[int] = set()
-    for start, batch in _batches(distinct):
-        for encoding in tokenizer.encode_batch(
-            [[word] for word in batch], is_pretokenized=True, add_special_tokens=False
-        ):
-            used.update(encoding.ids)
-        tick(min(start + _BATCH, len(distinct)), len(distinct))
-    return used
-
-
-def _batches(items: list[str]) -> Iterator[tuple[int, list[str]]]:
-    for start in range(0, len(items), _BATCH):
-        yield start, items[start : start + _BATCH]
-
-
-def _safe_characters(languages: Iterable[str]) -> set[str]:
-    letters = {character for language in languages for character in alphabet(language)}
-    basic = {chr(code) for code in range(0x21, 0x7F)} | set("“”‘’«»–—…₦፡።፣፤፥፦፧፨")
-    return letters | basic | {""}
-
-
-def _written_in(piece: str, scripts: set[str]) -> bool:
-    return all(_script(character) in scripts or _script(character) == "" for character in piece)
-
-
-@cache
-def _script(character: str) -> str:
-    """The first word of a letter's Unicode name, which names its script; empty for digits, marks and signs."""
-    if not unicodedata.category(character).startswith("L"):
-        return ""
-    return unicodedata.name(character, "?").split()[0]
-
-
-def _moved(value: Any, new: Mapping[int, int]) -> Any:
-    """A post-processor with its token ids moved; both of its forms name ids next to their tokens."""
-    if isinstance(value, list):
-        if len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], int):
-            return [value[0], new[value[1]]]
-        return [_moved(item, new) for item in value]
-    if isinstance(value, dict):
-        return {key: [new[i] for i in item] if key == "ids" else _moved(item, new) for key, item in value.items()}
-    return value
-
-
-def _write(model: Any, tokenizer: Any, fast: Mapping[str, Any], kept: list[int], source: Path, out: Path) -> None:
-    door.write_model(model, tokenizer, out)
-    cut = cut_fast(fast, kept)
-    (out / "tokenizer.json").write_text(json.dumps(cut, ensure_ascii=False), "utf-8")
-    if (source / _SLOW_FILE).is_file():
-        pieces = {piece for piece, _ in cut["model"]["vocab"]}
-        (out / _SLOW_FILE).write_bytes(cut_slow((source / _SLOW_FILE).read_bytes(), pieces))
-    elif (out / _SLOW_FILE).is_file():
-        (out / _SLOW_FILE).unlink()
-    config = json.loads((out / "tokenizer_config.json").read_text("utf-8"))
-    places = {token["content"]: str(token["id"]) for token in cut["added_tokens"]}
-    decoder = config.get("added_tokens_decoder", {})
-    config["added_tokens_decoder"] = {places[token["content"]]: token for token in decoder.values()}
-    (out / "tokenizer_config.json").write_text(json.dumps(config, ensure_ascii=False, indent=1), "utf-8")
+def _difference(
+    whole: Any, cut: Any, rows: Sequence[Sequence[int]], pad: int, place: Mapping[int, int], masked: bool
+) -> float:
+    """The largest difference of the two models' logits on a padded batch, relative to the largest for a masked LM."""
+    moved = [[place[piece] for piece in row] for row in rows]
+    ids, mask = padded(rows, pad)
+    before = door.forward(whole)(ids, mask)
+    after = door.forward(cut)(*padded(moved, place[pad]))
+    if masked:
+        before = before[..., list(place)]
+    seen = mask.astype(bool) if before.ndim == 3 else slice(None)
+    off = float(np.abs(before[seen] - after[seen]).max())
+    return off / float(np.abs(before[seen]).max()) if masked else off

@@ -19,6 +19,18 @@ from edgeafri.recipe import Step
 from edgeafri.stages import menu
 from edgeafri.stages.menu import MENU, Stage
 
+HELD_OUT = {
+    "sentences": 1200,
+    "coverage": 0.99876,
+    "one_to_one": 0.9567,
+    "fertility_before": 1.5,
+    "fertility": 1.6,
+    "unknown_before": 0.0001,
+    "unknown": 0.0002,
+}
+TOO_FEW = {"coverage": 1.0, "held_out": {"sentences": 0}}
+NOTHING = {"inputs": 0, "largest_difference": None}
+
 
 class Method:
     """A stage that keeps the settings it was run with."""
@@ -28,7 +40,9 @@ class Method:
     def run(self, source: Any, settings: Any, out: Path, tick: Any) -> Mapping[str, Any]:
         self.settings = settings
         (out / "model.safetensors").write_bytes(b"weights")
-        return {"vocabulary_before": 9, "vocabulary": 3, "parameters_before": 9_000_000, "parameters": 3_000_000}
+        sizes = {"vocabulary_before": 9, "vocabulary": 3, "parameters_before": 9_000_000, "parameters": 3_000_000}
+        proof = {"of": "logits", "languages": {"swa": {"inputs": 32, "largest_difference": 2e-7}, "hau": NOTHING}}
+        return {**sizes, "languages": {"swa": {"coverage": 1.0, "held_out": HELD_OUT}, "hau": TOO_FEW}, "proof": proof}
 
 
 @pytest.fixture
@@ -76,7 +90,7 @@ def test_the_kind_of_a_value_is_shown():
     shown = [quantize["weights"], trim["languages"], trim["text"], finetune["epochs"], finetune["dropout"]]
 
     assert [option.metavar for option in shown] == ["int8|float32", "A,B", "DIR", "N", "X"]
-    assert bundle["sample"].metavar == "true|false"
+    assert (bundle["sample"].is_flag, bundle["sample"].secondary_opts) == (True, ["--no-sample"])
 
 
 def test_what_is_no_stage_has_no_command():
@@ -98,11 +112,12 @@ def test_text_becomes_the_settings_that_the_stage_sees(source: Path, tmp_path: P
     assert job.settings == method.settings
 
 
-def test_a_stage_prints_one_line_or_one_document(
+def test_a_stage_prints_its_line_or_one_document(
     source: Path, tmp_path: Path, method: Method, data: Path, capfd: pytest.CaptureFixture[str]
 ):
     """
-    Numbers with units for a person; out, id, stage and facts for a program.
+    Numbers with units for a person, a row a language where a stage counts by language; out, id, stage and facts for a
+    program.
     """
     given = ["trim", str(source), "--languages", "swa", "--data", str(data)]
     assert run([*given, "--out", str(tmp_path / "a")]) == 0
@@ -110,9 +125,15 @@ def test_a_stage_prints_one_line_or_one_document(
     assert run([*given, "--out", str(tmp_path / "b"), "--json"]) == 0
     document = json.loads(capfd.readouterr().out)
 
-    assert text.startswith("trim               9 -> 3 tokens, 9.0 -> 3.0 million parameters ")
-    assert text.endswith(" s\n")
-    assert text.count("\n") == 1
+    lines = text.splitlines()
+    size = "trim               9 -> 3 tokens, 9.0 -> 3.0 million parameters"
+    assert lines[0].startswith(f"{size}, logits within 2e-07 on 32 sentences ")
+    assert lines[0].endswith(" s")
+    assert lines[1:] == [
+        "  language    covered  held out   pieces a word           unknown  cut as before",
+        "  swa       100.000 %  99.876 %  1.500 -> 1.600  0.010 -> 0.020 %  95.7 % of 1,200 sentences",
+        "  hau       100.000 %                                              too little text",
+    ]
     assert (document["out"], document["stage"]) == (str(tmp_path / "b"), "trim")
     assert document["facts"]["vocabulary"] == 3
 
@@ -270,3 +291,13 @@ def test_a_model_is_shrunk_by_command(
     line = capfd.readouterr().out
     assert "0.0 -> 0.0 million parameters" in line
     assert "% of the encoder's arithmetic" in line
+
+
+def test_a_corpus_may_be_raw_text(capfd):
+    """
+    The help of scratch names both layouts.
+    """
+    assert run(["scratch", "--help"]) == 0
+    assert "SOURCE is a folder of raw text (LANG.txt, with --languages) or of labelled" in " ".join(
+        capfd.readouterr().out.split()
+    )

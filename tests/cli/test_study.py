@@ -40,7 +40,7 @@ def test_an_unknown_study_is_refused(capsys):
     assert "'comet'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("study", ["comet", "distillation"])
+@pytest.mark.parametrize("study", ["comet", "distillation", "maft"])
 @pytest.mark.parametrize("option", ["--ood-data", "--few-shot-data"])
 def test_an_option_of_another_study_is_refused(study, option, capsys):
     """
@@ -48,6 +48,47 @@ def test_an_option_of_another_study_is_refused(study, option, capsys):
     """
     assert run(["study", study, *ASKED, option, "nowhere"]) == 2
     assert f"study {study}: it has no {option}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("study", ["comet", "compression", "distillation", "mini-model"])
+def test_a_teacher_may_be_missing_for_maft_alone(study, capsys):
+    """
+    It makes an encoder of its own; the others have nothing to begin with.
+    """
+    assert run(["study", study, *ASKED[2:]]) == 2
+    assert f"study {study}: --teacher is missing" in capsys.readouterr().err
+
+
+def test_the_mini_model_study_asks_for_new_languages(capsys, tmp_path, monkeypatch):
+    """
+    And has no use for data of a high-resource one.
+    """
+    monkeypatch.chdir(tmp_path)
+
+    assert run(["study", "mini-model", *ASKED, "--lang", "swa"]) == 2
+    assert "study mini-model: no language to adapt to" in capsys.readouterr().err
+    assert run(["study", "mini-model", *ASKED, "--ood-data", "nowhere"]) == 2
+    assert "study mini-model: it has no --ood-data" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_unseen_languages_are_for_maft_alone(capsys):
+    """
+    The other studies ask nothing of what a teacher saw.
+    """
+    assert run(["study", "comet", *ASKED, "--unseen", "lug"]) == 2
+    assert "study comet: it has no --unseen" in capsys.readouterr().err
+
+
+def test_maft_asks_what_a_teacher_never_saw(capsys, tmp_path, monkeypatch):
+    """
+    Else what the encoder remembers would be measured as adaptation.
+    """
+    monkeypatch.chdir(tmp_path)
+
+    assert run(["study", "maft", *ASKED, "--lang", "swa,lug"]) == 2
+    assert "study maft: what nowhere never saw is not known" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_raw_text_may_be_missing_for_compression_alone(capsys, tmp_path, monkeypatch):

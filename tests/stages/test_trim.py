@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tokenizers
 import torch
 import transformers
 
@@ -13,23 +14,34 @@ from edgeafri.progress import silent
 from edgeafri.stages import model as door
 from edgeafri.stages import scratch, trim
 from edgeafri.stages.menu import Scratch, Trim
-from edgeafri.stages.trim import cut_embeddings, cut_fast, kept_ids
+from edgeafri.stages.trim import cut_embeddings, held_out, proof
 
 SWAHILI = ["Wavuvi wa Lamu walirudi jioni", "Mwalimu Zawadi anafundisha hisabati", "Bei ya mahindi imepanda tena"]
 OTHERS = ["Ɗalibai sun taru a ƙofar gidan sarki", "አበበ ወደ ጎንደር ሄደ ዛሬ ጠዋት", "Qoxy vujik blerth zumqa wexil"]
 KEPT_TEXT = "Zawadi walirudi Lamu jioni tena , 12 % ?"
 
 
-def fast_of(*pieces):
-    """tokenizer.json of a Unigram model: XLM-R's special tokens, then (piece, score)."""
-    special = ["<s>", "<pad>", "</s>", "<unk>"]
-    added = [{"id": number, "content": token} for number, token in enumerate(special)]
-    vocabulary = [[token, 0.0] for token in special] + [list(piece) for piece in pieces]
-    return {
-        "model": {"type": "Unigram", "unk_id": 3, "vocab": vocabulary},
-        "added_tokens": added,
-        "post_processor": None,
-    }
+def write_bert(folder):
+    tokenizer = tokenizers.BertWordPieceTokenizer(strip_accents=False, lowercase=False)
+    tokenizer.train_from_iterator(SWAHILI + OTHERS, vocab_size=300, min_frequency=1, show_progress=False)
+    tokenizer.save_model(str(folder))
+    config = transformers.BertConfig(tokenizer.get_vocab_size(), 8, 1, 2, 16, num_labels=3)
+    fast = transformers.BertTokenizerFast(str(folder / "vocab.txt"), do_lower_case=False, strip_accents=False)
+    door.write_model(transformers.BertForTokenClassification(config), fast, folder)
+
+
+def write_roberta(folder):
+    tokenizer = tokenizers.ByteLevelBPETokenizer(add_prefix_space=True)
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    tokenizer.train_from_iterator(SWAHILI + OTHERS, 400, min_frequency=1, special_tokens=special, show_progress=False)
+    tokenizer.save_model(str(folder))
+    config = transformers.RobertaConfig(tokenizer.get_vocab_size(), 8, 1, 2, 16, max_position_embeddings=66)
+    files = (str(folder / "vocab.json"), str(folder / "merges.txt"))
+    fast = transformers.RobertaTokenizerFast(*files, add_prefix_space=True)
+    door.write_model(transformers.RobertaForTokenClassification(config), fast, folder)
+
+
+makers = {"bert": write_bert, "roberta": write_roberta}
 
 
 def write_split(root, language, name, sentences):
@@ -71,67 +83,28 @@ def trimmed(wide, labelled, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def tokenizers(wide, trimmed):
+def both(wide, trimmed):
     """The tokenizer before and after."""
     return door.read_tokenizer(wide.path), door.read_tokenizer(trimmed[0])
 
 
-def test_kept_ids_are_ordered_and_hold_what_must_stay():
-    """
-    Used pieces, special tokens, alphabet letters, signs and the lowest score, in their old order.
-    """
-    fast = fast_of(("▁", -1), ("kitu", -9), ("▁ɗ", -3), ("kaza", -4), (";", -5), ("zz", -99), ("ŋ", -6))
-    kept = kept_ids(fast, [7], Trim(("hau",), keep="corpus"))
-
-    assert kept == [0, 1, 2, 3, 4, 6, 7, 8, 9]
-
-
-def test_scripts_keeps_every_piece_of_the_languages_scripts():
-    """
-    Latin pieces, digits and signs for Swahili; neither Ge'ez nor Cyrillic, nor a piece that mixes.
-    """
-    fast = fast_of(("kitu", -1), ("▁12", -2), ("ጤና", -3), ("мир", -4), ("aጤ", -5), ("ŋwá", -6), ("…%", -7), ("ጤ", -99))
-    kept = kept_ids(fast, [], Trim(("swa",), keep="scripts"))
-
-    assert kept == [0, 1, 2, 3, 4, 5, 9, 10, 11]
-
-
-def test_scripts_serves_every_language():
-    """
-    With Amharic beside Swahili both scripts stay.
-    """
-    fast = fast_of(("kitu", -1), ("ጤና", -3), ("мир", -4), ("aጤ", -5), ("z", -99))
-
-    assert kept_ids(fast, [], Trim(("swa", "amh"), keep="scripts")) == [0, 1, 2, 3, 4, 5, 7, 8]
-
-
-def test_auto_is_corpus_with_raw_text_and_scripts_without(tmp_path):
-    """
-    Labelled data alone is too little to say what a language never uses.
-    """
-    fast = fast_of(("kitu", -1), ("a", -99))
-
-    assert 4 not in kept_ids(fast, [], Trim(("swa",), text=tmp_path))
-    assert 4 in kept_ids(fast, [], Trim(("swa",), data=tmp_path))
-
-
-def test_ids_map_one_to_one(tokenizers, trimmed):
+def test_ids_map_one_to_one(both, trimmed):
     """
     Text whose pieces are all kept is cut into the same pieces, an unknown character among them.
     """
-    before, after = tokenizers
+    before, after = both
     for text in [*SWAHILI, KEPT_TEXT, "Zawadi 漢 Lamu"]:
         pieces = before.convert_ids_to_tokens(before(text)["input_ids"])
         assert after.convert_ids_to_tokens(after(text)["input_ids"]) == pieces
     assert len(after) == trimmed[1]["vocabulary"] < len(before)
 
 
-def test_logits_of_kept_text_are_equal(wide, trimmed, tokenizers):
+def test_logits_of_kept_text_are_equal(wide, trimmed, both):
     """
     The same rows of the same numbers; 1e-6 would be a sum in another order.
     """
     models = (door.read_model(wide.path), door.read_model(trimmed[0]))
-    inputs = [np.array([tokenizer(KEPT_TEXT)["input_ids"]]) for tokenizer in tokenizers]
+    inputs = [np.array([tokenizer(KEPT_TEXT)["input_ids"]]) for tokenizer in both]
     logits = [door.forward(model)(ids, np.ones_like(ids)) for model, ids in zip(models, inputs, strict=True)]
 
     assert inputs[0].tolist() != inputs[1].tolist()
@@ -146,7 +119,7 @@ def test_facts_count_what_went(wide, trimmed):
     dropped = facts["vocabulary_before"] - facts["vocabulary"]
 
     assert facts["parameters_before"] - facts["parameters"] == 16 * dropped > 0
-    assert facts["words_counted"] == {"swa": sum(len(sentence.split()) for sentence in SWAHILI)}
+    assert facts["languages"]["swa"]["words"] == sum(len(sentence.split()) for sentence in SWAHILI)
     assert door.read_config(folder)["vocab_size"] == facts["vocabulary"]
 
 
@@ -168,36 +141,14 @@ def test_fast_and_slow_files_agree_id_by_id(trimmed):
         assert fast.convert_ids_to_tokens(int(number)) == token["content"]
 
 
-def test_special_tokens_keep_their_meaning(tokenizers):
+def test_special_tokens_keep_their_meaning(both):
     """
     The mask moved to the new end; start, end, padding and unknown stayed.
     """
-    before, after = tokenizers
+    before, after = both
 
     assert after.mask_token_id == len(after) - 1 != before.mask_token_id
     assert (after.cls_token_id, after.pad_token_id, after.sep_token_id, after.unk_token_id) == (0, 1, 2, 3)
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        (
-            {"type": "RobertaProcessing", "sep": ["[end]", 5], "cls": ["<s>", 0], "trim_offsets": True},
-            {"type": "RobertaProcessing", "sep": ["[end]", 4], "cls": ["<s>", 0], "trim_offsets": True},
-        ),
-        (
-            {"type": "TemplateProcessing", "special_tokens": {"[end]": {"id": "[end]", "ids": [5]}}},
-            {"type": "TemplateProcessing", "special_tokens": {"[end]": {"id": "[end]", "ids": [4]}}},
-        ),
-    ],
-)
-def test_the_post_processor_moves_with_its_tokens(before, after):
-    """
-    Both of the forms that tokenizer.json writes.
-    """
-    fast = {**fast_of(("a", -1), ("[end]", 0)), "post_processor": before}
-
-    assert cut_fast(fast, [0, 1, 2, 3, 5])["post_processor"] == after
 
 
 def test_a_tied_head_is_cut_with_the_embedding():
@@ -219,6 +170,19 @@ def test_a_tied_head_is_cut_with_the_embedding():
     assert np.abs(after - before[..., kept]).max() <= 1e-6
 
 
+def test_padding_that_would_move_the_positions_is_refused():
+    """
+    RoBERTa's positions begin behind the padding's id: with another, every place would be another.
+    """
+    config = transformers.XLMRobertaConfig(
+        vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, pad_token_id=6
+    )
+    model = transformers.XLMRobertaForTokenClassification(config)
+
+    with pytest.raises(ModelError, match="trim: positions begin behind the padding's id here"):
+        cut_embeddings(model, [0, 2, 6, 7])
+
+
 def test_raw_text_counts_and_test_does_not(wide, labelled, tmp_path):
     """
     A piece used only in raw text stays. The test split is not decodable, so reading it would have failed.
@@ -233,12 +197,12 @@ def test_raw_text_counts_and_test_does_not(wide, labelled, tmp_path):
 
 def test_progress_is_told(wide, labelled, tmp_path):
     """
-    It ends at the number of distinct words.
+    Language by language.
     """
     ticks = []
     trim.run(wide, Trim(("swa",), data=labelled), tmp_path, lambda *tick: ticks.append(tick))
 
-    assert ticks[-1] == (len({word for sentence in SWAHILI for word in sentence.split()}),) * 2
+    assert ticks == [(0, 1), (1, 1)]
 
 
 def test_no_text_is_refused(wide, tmp_path):
@@ -251,21 +215,24 @@ def test_no_text_is_refused(wide, tmp_path):
     assert "--data DIR" in caught.value.hint
 
 
-def test_wordpiece_is_refused(as_artifact, labelled, tmp_path):
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_other_kinds_of_vocabulary_are_cut_too(family, as_artifact, labelled, tmp_path):
     """
-    BERT's vocabulary is cut by other rules; the way out is a recipe without trim.
+    WordPiece and byte-level BPE: fewer rows, the same labels' logits, the same ids fast and slow.
     """
-    (tmp_path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "lamu"]), "utf-8")
-    config = transformers.BertConfig(
-        vocab_size=6, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
-    )
-    tokenizer = transformers.BertTokenizerFast(str(tmp_path / "vocab.txt"))
-    door.write_model(transformers.BertForTokenClassification(config), tokenizer, tmp_path)
+    source, out = tmp_path / "source", tmp_path / "out"
+    source.mkdir()
+    out.mkdir()
+    makers[family](source)
+    settings = Trim(("swa",), data=labelled, keep="corpus", prove=True)
+    facts = trim.run(as_artifact(source, "torch"), settings, out, silent)
+    fast, slow = (transformers.AutoTokenizer.from_pretrained(out, use_fast=kind) for kind in (True, False))
+    words = SWAHILI[0].split()
 
-    with pytest.raises(ModelError) as caught:
-        trim.run(as_artifact(tmp_path, "torch"), Trim(("swa",), data=labelled), tmp_path, silent)
-    assert caught.value.message.endswith("trim reads Unigram (SentencePiece) vocabularies, this one is WordPiece")
-    assert "recipe without the trim step" in caught.value.hint
+    assert facts["vocabulary"] < facts["vocabulary_before"]
+    assert facts["proof"]["languages"]["swa"]["inputs"] == 1
+    assert fast(words, is_split_into_words=True)["input_ids"] == slow(words, is_split_into_words=True)["input_ids"]
+    assert len(fast) == door.read_model(out).get_input_embeddings().num_embeddings
 
 
 def test_tokens_that_a_user_added_stay(wide, labelled, as_artifact, tmp_path):
@@ -283,6 +250,31 @@ def test_tokens_that_a_user_added_stay(wide, labelled, as_artifact, tmp_path):
     assert "<hashtag>" in door.read_tokenizer(tmp_path / "out").tokenize("Lamu <hashtag> jioni")
 
 
+def test_an_embedding_without_a_row_for_every_token_is_refused(wide, labelled, as_artifact, tmp_path):
+    """
+    add_tokens() without resize_token_embeddings(): such a model cannot read its own tokens.
+    """
+    model, tokenizer = door.read_model(wide.path), door.read_tokenizer(wide.path)
+    tokenizer.add_tokens(["<hashtag>"])
+    door.write_model(model, tokenizer, tmp_path / "grown")
+
+    with pytest.raises(ModelError, match=r"the tokenizer has \d+ ids, the word embedding \d+ rows"):
+        trim.run(as_artifact(tmp_path / "grown", "torch"), Trim(("swa",), data=labelled), tmp_path, silent)
+
+
+def test_rows_behind_the_last_token_go(wide, labelled, as_artifact, tmp_path):
+    """
+    Published models pad their embedding to a round number: those rows count before and are gone after.
+    """
+    model, tokenizer = door.read_model(wide.path), door.read_tokenizer(wide.path)
+    model.resize_token_embeddings(len(tokenizer) + 5)
+    door.write_model(model, tokenizer, tmp_path / "padded")
+    facts = trim.run(as_artifact(tmp_path / "padded", "torch"), Trim(("swa",), data=labelled), tmp_path, silent)
+
+    assert facts["vocabulary_before"] == len(tokenizer) + 5
+    assert door.read_model(tmp_path).get_input_embeddings().num_embeddings == facts["vocabulary"]
+
+
 def test_words_of_texts_are_those_between_spaces(wide, as_artifact, tmp_path):
     """
     A classifier of texts reads "jioni," as it stands, with no piece for a comma after a space. Test is never read.
@@ -298,6 +290,108 @@ def test_words_of_texts_are_those_between_spaces(wide, as_artifact, tmp_path):
         (tmp_path / task).mkdir()
         kept = settings if task == "topic" else replace(settings, data=None)
         source = as_artifact(wide.path, "torch", task)
-        counted[task] = trim.run(source, kept, tmp_path / task, silent)["words_counted"]["swa"]
+        counted[task] = trim.run(source, kept, tmp_path / task, silent)["languages"]["swa"]["words"]
 
     assert counted == {"ner": 4, "topic": 3 + 3 + 2}
+
+
+def test_what_trimming_keeps_is_said_of_every_language(wide, trimmed):
+    """
+    In mode corpus all that was counted is kept. What was not seen before is judged by sentences set aside: here one of
+    three, whose own words nobody else uses.
+    """
+    found = trimmed[1]["languages"]["swa"]
+    aside = found["held_out"]
+
+    assert found["coverage"] == 1
+    assert (aside["sentences"], aside["one_to_one"]) == (1, 0)
+    assert aside["coverage"] < 1
+    assert aside["fertility"] > aside["fertility_before"] >= 1
+    assert (aside["unknown_before"], aside["unknown"]) == (0, 0)
+
+
+def test_a_tokenizer_that_cuts_inputs_off_is_judged_on_whole_sentences(wide, labelled, as_artifact, tmp_path):
+    """
+    Published tokenizers carry a longest input. It stays in the file, and shortens nothing that is counted here.
+    """
+    model, tokenizer = door.read_model(wide.path), door.read_tokenizer(wide.path)
+    tokenizer.backend_tokenizer.enable_truncation(3)
+    door.write_model(model, tokenizer, tmp_path / "source")
+    (tmp_path / "out").mkdir()
+    settings = Trim(("swa",), data=labelled, keep="scripts", prove=True)
+    facts = trim.run(as_artifact(tmp_path / "source", "torch"), settings, tmp_path / "out", silent)
+    found = facts["languages"]["swa"]["held_out"]
+
+    assert (found["coverage"], found["one_to_one"]) == (1, 1)
+    assert found["fertility"] == found["fertility_before"] >= 1
+    assert json.loads((tmp_path / "out" / "tokenizer.json").read_text("utf-8"))["truncation"]["max_length"] == 3
+
+
+def test_held_out_counts_what_becomes_unknown(both):
+    """
+    A hooked letter that nothing is left of is unknown after, and its sentence is not cut as before.
+    """
+    before, after = (one.backend_tokenizer for one in both)
+    kept = [before.token_to_id(after.id_to_token(place)) for place in range(after.get_vocab_size())]
+    unknown = before.token_to_id("<unk>")
+    found = held_out(before, after, kept, [("Lamu", "jioni"), ("Ɗalibai",)], unknown)
+
+    assert (found["one_to_one"], found["unknown_before"]) == (0.5, 0)
+    assert found["unknown"] > 0
+    assert held_out(before, after, kept, [], unknown) == {"sentences": 0}
+
+
+def test_the_proof_compares_both_models(wide, labelled, masked, text, tmp_path):
+    """
+    Equal logits on sentences whose pieces are all kept; of a masked LM those of the kept pieces.
+    """
+    settings = Trim(("swa",), data=labelled, keep="corpus", prove=True)
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    facts = trim.run(wide, settings, tmp_path / "one", silent)["proof"]
+    of_masked = trim.run(masked, Trim(("swa",), text=text, prove=True), tmp_path / "two", silent)["proof"]
+
+    assert facts == {
+        "of": "logits",
+        "tolerance": 1e-6,
+        "languages": {"swa": {"inputs": 1, "largest_difference": pytest.approx(0, abs=1e-6)}},
+    }
+    assert of_masked["of"] == "masked-LM logits"
+    assert of_masked["languages"]["swa"]["inputs"] == 1
+    assert of_masked["languages"]["swa"]["largest_difference"] <= 1e-5
+
+
+def test_a_proof_that_fails_ends_the_stage(wide):
+    """
+    A row that changed on the way is found, and the message says where.
+    """
+    whole, cut = door.read_model(wide.path), door.read_model(wide.path)
+    encoder = door.encoder(door.read_tokenizer(wide.path), 64)
+    cut.get_input_embeddings().weight.data *= 2
+    kept = list(range(whole.config.vocab_size))
+
+    with pytest.raises(ModelError, match=r"trim: logits in swa are off by .* where all pieces are kept"):
+        proof(encoder, whole, cut, kept, {"swa": [tuple(SWAHILI[0].split())]})
+    assert proof(encoder, whole, whole, kept, {"swa": []})["languages"]["swa"]["largest_difference"] is None
+
+
+def test_raw_text_in_another_script_is_refused(wide, tmp_path):
+    """
+    Ge'ez where Swahili was announced: the file and its first line are named.
+    """
+    (tmp_path / "swa.txt").write_text(f"{SWAHILI[0]}\n{OTHERS[1]}\n{OTHERS[1]}\n", "utf-8")
+
+    with pytest.raises(DataError, match=r"swa\.txt:2: Swahili \(swa\) is written in Latin or Arabic script"):
+        trim.run(wide, Trim(("swa",), text=tmp_path), tmp_path, silent)
+
+
+def test_the_embedding_is_factorised_on_request(wide, labelled, tmp_path):
+    """
+    After the cut; the share of its squares that is left stands in the facts, and the folder is read like any other.
+    """
+    facts = trim.run(wide, Trim(("swa",), data=labelled, keep="corpus", factorise=6), tmp_path, silent)
+    table = door.read_model(tmp_path).get_input_embeddings()
+
+    assert tuple(table.weight.shape) == (facts["vocabulary"], 6)
+    assert facts["factorised"]["rank"] == 6
+    assert 0.3 < facts["factorised"]["squares_kept"] < 1

@@ -1,0 +1,37 @@
+"""Lines of a build: what stages say of themselves in numbers."""
+
+import pytest
+
+from edgeafri.cli.lines import fact_line
+
+
+def adapted(before, **after):
+    """Facts of adapt-maft with these perplexities."""
+    found = {code: {"before": before, "after": value} for code, value in after.items()}
+    average = {"before": before, "after": sum(after.values()) / len(after)}
+    return {"inputs": 12345, "perplexity": found, "perplexity_average": average}
+
+
+@pytest.mark.parametrize(
+    ("facts", "line"),
+    [
+        (adapted(4000.5, swa=20, amh=40), "12,345 lines, perplexity 4,000.5 -> 30.0, worst amh 40.0"),
+        (adapted(None, swa=20, amh=40), "12,345 lines, perplexity 30.0, worst amh 40.0"),
+        (adapted(50, swa=20), "12,345 lines, perplexity 50.0 -> 20.0"),
+    ],
+)
+def test_adaptation_is_told_in_perplexity(facts, line):
+    """
+    Before and after where there was a head before; a mean never hides the worst language.
+    """
+    assert fact_line("adapt-maft", facts) == line
+
+
+@pytest.mark.parametrize(("more", "cost"), [({"flops": 2.25e12}, ", 2.2 x 10^12 operations"), ({}, "")])
+def test_a_new_vocabulary_is_told_with_its_cost(more, cost):
+    """
+    Where the family's layers are known, so that it could be counted.
+    """
+    facts = {"vocabulary": 8000, "perplexity": 386.84, **more}
+
+    assert fact_line("adapt-mini", facts) == f"8,000 sub-words, perplexity 386.8{cost}"
