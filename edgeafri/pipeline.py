@@ -43,7 +43,7 @@ _MINI = ("second_head", "flops")
 _MORE_CODE = {
     "scratch": ("stages/rows.py",),
     "adapt-maft": tuple(f"stages/{name}.py" for name in (*_MINI, "tokens")),
-    "adapt-mini": tuple(f"stages/{name}.py" for name in (*_MINI, "embeddings")),
+    "adapt-mini": tuple(f"stages/{name}.py" for name in (*_MINI, "embeddings", "vocabulary")),
     "trim": tuple(f"stages/{name}.py" for name in _TRIMMERS),
     "shrink": ("device.py", "estimate.py", *(f"stages/{name}.py" for name in _SHRINKERS)),
 }

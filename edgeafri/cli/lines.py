@@ -120,6 +120,17 @@ def _adapt_mini(facts: Facts) -> str:
     return f"{facts['vocabulary']:,} sub-words, perplexity {facts['perplexity']:.1f}{cost}"
 
 
+def _adapt_maft_table(facts: Facts) -> str:
+    """A row a language: what it was learnt from, and its perplexity on lines held back."""
+    rows = [("language", "lines", "left out", "before", "perplexity")]
+    for code, found in facts["perplexity"].items():
+        counts = facts["corpus"][code]
+        before = "" if found["before"] is None else f"{found['before']:,.1f}"
+        left_out = counts["no_letter"] + counts["too_short"]
+        rows.append((code, f"{counts['inputs']:,}", f"{left_out:,}", before, f"{found['after']:,.1f}"))
+    return table(rows)
+
+
 def _distill(facts: Facts) -> str:
     size = f"{facts['parameters_before'] / 1e6:.1f} -> {facts['parameters'] / 1e6:.1f} million parameters"
     score = f"dev F1 {facts['dev_f1_average']:.2f}" if "dev_f1" in facts else f"loss {facts['dev_loss']:z.3g}"
@@ -164,4 +175,4 @@ _FACTS: dict[str, Callable[[Facts], str]] = {
         f"onnxruntime {facts['oldest_onnxruntime']} or newer, {sum(facts['golden'].values())} golden sentences"
     ),
 }
-_DETAILS: dict[str, Callable[[Facts], str]] = {"trim": _trim_table}
+_DETAILS: dict[str, Callable[[Facts], str]] = {"adapt-maft": _adapt_maft_table, "trim": _trim_table}

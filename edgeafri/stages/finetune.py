@@ -68,6 +68,8 @@ def prepare(source: Artifact, settings: Finetune) -> Prepared:
     labels = own_labels(source.path, row.head, found)
     tokenizer = door.read_tokenizer(source.path)
     model = door.with_head(source.path, row.head, labels, settings.seed, settings.dropout)
+    if settings.frozen == "embeddings":
+        model.base_model.embeddings.requires_grad_(False)
     encoder = door.encoder(tokenizer, min(settings.max_length, door.max_tokens(model.config.to_dict())), row.unit)
     rows = [item for split in learnt for item in labelled_rows(encoder, split, labels) if item.places]
     loss = judge.hard_loss(class_weights(rows, len(labels)) if settings.class_weights == "balanced" else None)

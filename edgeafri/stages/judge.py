@@ -1,21 +1,24 @@
 """judge: who says which epoch was best: labelled dev data, language by language, or raw text held back."""
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
+import numpy as np
 import torch
 
 from edgeafri.dataset import Split, Unit, read_split
 from edgeafri.errors import DataError
 from edgeafri.evaluate import average, evaluate
 from edgeafri.predict import Encoder, Predictor
-from edgeafri.stages import losses
+from edgeafri.stages import losses, team
 from edgeafri.stages import model as door
 from edgeafri.stages.menu import Distill, Finetune, Shrink
 from edgeafri.stages.rows import IGNORED, Collator, Rows
 from edgeafri.stages.training import SCORE, Batch, Judge, Loss
 
 _BATCH = 32
+_JUDGED = 2000  # rows of raw text of a language that a judge reads, spread over all: some 10,000 hidden sub-words
 
 
 def on_labels(encoder: Encoder, labels: tuple[str, ...], dev: Sequence[Split]) -> Judge:
@@ -31,22 +34,39 @@ def on_labels(encoder: Encoder, labels: tuple[str, ...], dev: Sequence[Split]) -
 
 
 def on_text(rows: Rows, pad: int, loss: Loss) -> Judge:
-    """The mean loss on rows that are not learnt from; the score is its negative."""
-    numbers = sorted(range(len(rows)), key=lambda number: int(rows.lengths[number]))
-    collate = Collator(pad)
+    """The loss a place on rows that are not learnt from, of every language; the score is the negative of their mean.
+
+    Languages count the same, as they do on labelled data: a large one does not decide alone which epoch is kept. Of a
+    language at most _JUDGED rows are read. In a team every process reads its share.
+    """
+    batches, collate, names = _batches_by_language(rows), Collator(pad), rows.outline.names
 
     def judge(model: Any) -> dict[str, float]:
-        total = 0.0
-        for start in range(0, len(numbers), _BATCH):
-            chosen = numbers[start : start + _BATCH]
-            batch = collate([rows[number] for number in chosen])
+        totals = torch.zeros(len(names), 2, dtype=torch.float64)
+        for language, numbers in batches[team.rank() :: team.size()]:
+            batch = collate([rows[number] for number in numbers])
             with torch.inference_mode():
-                total += float(loss(model, {name: value.to(model.device) for name, value in batch.items()})) * len(
-                    chosen
-                )
-        return {SCORE: -total / len(numbers), "loss": total / len(numbers)}
+                found = float(loss(model, {name: value.to(model.device) for name, value in batch.items()}))
+            places = len(batch["places"])
+            totals[language] += torch.tensor([found * places, places], dtype=torch.float64)
+        losses_of = [
+            (name, summed / places) for name, (summed, places) in zip(names, team.added(totals).tolist(), strict=True)
+        ]
+        mean = fmean(found for _, found in losses_of)
+        return {SCORE: -mean, "loss": mean, **{f"loss_{name}": found for name, found in losses_of}}
 
     return judge
+
+
+def _batches_by_language(rows: Rows) -> list[tuple[int, list[int]]]:
+    """The number of a language and those of rows of it, rows of like length together."""
+    found = []
+    for language in range(len(rows.outline.names)):
+        own = np.flatnonzero(rows.outline.languages == language)
+        own = own[np.arange(min(len(own), _JUDGED)) * len(own) // min(len(own), _JUDGED)]
+        ordered = own[np.argsort(rows.lengths[own], kind="stable")].tolist()
+        found += [(language, ordered[start : start + _BATCH]) for start in range(0, len(ordered), _BATCH)]
+    return found
 
 
 def dev_facts(history: Sequence[Mapping[str, float]], languages: Sequence[str]) -> dict[str, Any]:
@@ -61,13 +81,15 @@ def dev_facts(history: Sequence[Mapping[str, float]], languages: Sequence[str]) 
 
 
 def text_facts(history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """What a training on raw text leaves in its manifest: the loss on lines held back, of the best epoch and of all."""
+    """What a training on raw text leaves in its manifest: the loss on lines held back, of the best epoch and of all.
+
+    Where steps were counted in place of epochs: of the best step, and of all judgements.
+    """
     best = max(history, key=lambda entry: entry[SCORE])
-    return {
-        "dev_loss": round(best["loss"], 4),
-        "best_epoch": history.index(best) + 1,
-        "epochs": [{name: round(entry[name], 4) for name in sorted(entry)} for entry in history],
-    }
+    found = [{name: round(entry[name], 4) for name in sorted(entry)} for entry in history]
+    if "step" in best:
+        return {"dev_loss": round(best["loss"], 4), "best_step": best["step"], "judgements": found}
+    return {"dev_loss": round(best["loss"], 4), "best_epoch": history.index(best) + 1, "epochs": found}
 
 
 def hard_loss(weights: torch.Tensor | None) -> Loss:

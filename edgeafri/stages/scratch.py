@@ -1,9 +1,10 @@
-"""scratch: a small untrained XLM-R encoder, with a SentencePiece vocabulary learnt from a labelled corpus.
+"""scratch: a small untrained XLM-R encoder, with a SentencePiece vocabulary learnt from raw or labelled text.
 
-For the embedded sample and for tests; a real teacher starts from a pretrained encoder.
+For the embedded sample, for tests, and for what adapt-maft pretrains; a real teacher starts from a published encoder.
 """
 
 import io
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,17 +19,21 @@ from edgeafri.errors import ConfigError
 from edgeafri.progress import Tick
 from edgeafri.stages.menu import Scratch
 from edgeafri.stages.model import parameters, write_model
+from edgeafri.stages.rows import lines_of, raw_files
 
 
 def run(source: Artifact, settings: Scratch, out: Path, tick: Tick) -> Mapping[str, Any]:
-    """Train the vocabulary on the train splits below `source`, draw the weights, save both."""
+    """Train the vocabulary on the text in `source`, draw the weights, save both.
+
+    The text is raw, LANG.txt, where there is such a file for one of the languages; else that of LANG/train.
+    """
     if settings.hidden % settings.heads:
         raise ConfigError(
             f"scratch: {settings.heads} heads do not divide the width {settings.hidden}", "Use 1, 2, 4 or 8."
         )
-    languages = settings.languages or languages_in(source.path)
+    lines = _lines(source.path, settings)
     tick(0, 2)
-    (out / "sentencepiece.bpe.model").write_bytes(_vocabulary(source.path, languages, settings))
+    (out / "sentencepiece.bpe.model").write_bytes(_vocabulary(lines, settings))
     tick(1, 2)
     tokenizer = XLMRobertaTokenizerFast(
         vocab_file=str(out / "sentencepiece.bpe.model"),
@@ -40,10 +45,10 @@ def run(source: Artifact, settings: Scratch, out: Path, tick: Tick) -> Mapping[s
     return {"vocabulary": len(tokenizer), "parameters": parameters(model)}
 
 
-def _vocabulary(root: Path, languages: tuple[str, ...], settings: Scratch) -> bytes:
+def _vocabulary(lines: Iterator[str], settings: Scratch) -> bytes:
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=_lines(root, languages),
+        sentence_iterator=lines,
         model_writer=model,
         vocab_size=settings.vocabulary,
         model_type="unigram",
@@ -54,8 +59,13 @@ def _vocabulary(root: Path, languages: tuple[str, ...], settings: Scratch) -> by
     return model.getvalue()
 
 
-def _lines(root: Path, languages: tuple[str, ...]) -> Iterator[str]:
-    for language in languages:
+def _lines(root: Path, settings: Scratch) -> Iterator[str]:
+    languages = settings.languages
+    if any((root / f"{language}.txt").is_file() for language in languages):
+        for language, path in raw_files(root, languages).items():
+            yield from lines_of(path, language, settings.lines, Counter())
+        return
+    for language in languages or languages_in(root):
         for sentence in read_split(root, language, "train").sentences:
             yield " ".join(sentence.words)
 

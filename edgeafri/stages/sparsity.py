@@ -110,7 +110,8 @@ class HoldZeros(TrainerCallback):
         """Find the zeros; after a checkpoint is loaded and before the first step."""
         weights = linear_weights(self._model)
         self._masks = {name: weight.detach() != 0 for name, weight in weights.items()}
-        self._hooks = [weight.register_hook(self._blocking(name)) for name, weight in weights.items()]
+        learning = ((name, weight) for name, weight in weights.items() if weight.requires_grad)
+        self._hooks = [weight.register_hook(self._blocking(name)) for name, weight in learning]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Zero again what the step moved, and what the schedule takes now."""

@@ -1,7 +1,7 @@
 """training: the one loop of every stage that learns, on transformers' Trainer.
 
-Batches hold rows of like length, so that little time goes into padding. Every epoch is judged, the best one is kept. A
-killed run goes on from its last epoch. A loss that is no number ends it.
+Batches hold rows of like length, so that little time goes into padding. Every epoch is judged, or every so many steps,
+and the best one is kept. A killed run goes on from its last judgement. A loss that is no number ends it.
 """
 
 import math
@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from transformers import (
 from edgeafri.errors import TrainingError
 from edgeafri.files import write_whole
 from edgeafri.progress import Tick
+from edgeafri.stages import team
 from edgeafri.stages.menu import Learning
 from edgeafri.stages.rows import Collator, Rows
 from edgeafri.stages.sparsity import Growth, HoldZeros, share_of_zeros
@@ -45,24 +48,36 @@ _PRECISION = "precision.txt"
 
 @dataclass(frozen=True)
 class Course:
-    """One training: what is learnt from, what is to fall, who says which epoch was best, and how zeros grow, if so."""
+    """One training: what is learnt from, what is to fall, who says which epoch was best, and how zeros grow, if so.
+
+    With `single` every batch is of one language. With `judge_steps` that many steps take the place of an epoch.
+    """
 
     rows: Rows
     pad: int
     loss: Loss
     judge: Judge
     growth: Growth | None = None
+    single: bool = False
+    judge_steps: int | None = None
+
+    def order(self, settings: Learning) -> "Order":
+        """In which order its rows are read."""
+        return Order(self.rows, settings.batch, settings.sampling, settings.seed, self.single)
 
 
 def train(model: Any, course: Course, settings: Learning, checkpoints: Path, tick: Tick) -> list[dict[str, float]]:
     """Train `model` in place and leave the weights of its best epoch in it; the judge's answers, an epoch each.
 
     `checkpoints` holds the last and the best epoch, optimizer included. TrainingError for a loss that is no number.
+    Every process of a team calls this with a copy of the model of its own; the copies stay equal.
     """
     trainer = make_trainer(model, course, settings, checkpoints)
     trainer.add_callback(_Ticks(tick))
     if _holds(model, course, settings):
         trainer.add_callback(HoldZeros(model, course.growth))
+    if course.judge_steps is not None:
+        trainer.add_callback(_JudgeLast())
     last = _last_checkpoint(checkpoints)
     if settings.patience is not None:
         trainer.add_callback(EarlyStoppingCallback(settings.patience))
@@ -73,10 +88,19 @@ def train(model: Any, course: Course, settings: Learning, checkpoints: Path, tic
     return _judged(trainer.state)
 
 
+def epochs_of(course: Course, settings: Learning, history: Sequence[Mapping[str, float]]) -> Fraction:
+    """How many epochs a training had, to its last judgement."""
+    if course.judge_steps is None:
+        return Fraction(len(history))
+    batches = -(-len(course.order(settings)) // settings.batch)
+    return Fraction(int(history[-1]["step"]), -(-batches // settings.accumulate))
+
+
 def make_trainer(model: Any, course: Course, settings: Learning, checkpoints: Path) -> "_Trainer":
     """A Trainer for one course."""
     bfloat16 = _chosen_precision(model, course, settings, checkpoints) == "bfloat16"
-    arguments = _arguments(settings, checkpoints, bfloat16)
+    arguments = _arguments(settings, course, checkpoints, bfloat16)
+    arguments._n_gpu = min(1, arguments.n_gpu)  # one process a GPU: Trainer would let this one thread drive them all
     # transformers leaves bf16 here for the judge, and for every later training of this process. On a processor it
     # needs no such word.
     os.environ["ACCELERATE_MIXED_PRECISION"] = "bf16" if bfloat16 and not arguments.use_cpu else "no"
@@ -84,19 +108,24 @@ def make_trainer(model: Any, course: Course, settings: Learning, checkpoints: Pa
     data = {"train_dataset": course.rows, "eval_dataset": course.rows}
     trainer = _Trainer(model, arguments, data_collator=Collator(course.pad), **data)
     trainer.remove_callback(PrinterCallback)  # the library does not print
-    trainer.course, trainer.alpha = course, settings.sampling
+    trainer.course, trainer.order = course, course.order(settings)
     return trainer
 
 
-def expected(model: Any, course: Course, settings: Learning) -> str:
-    """How long a training will take here, measured on a few batches of it."""
-    total = int(course.rows.lengths.sum()) * settings.epochs
+def expected(model: Any, course: Course, settings: Learning, size: tuple[int, int] | None = None) -> str:
+    """How long a training will take here, measured on a few batches of it.
+
+    `size` is how many inputs and sub-words an epoch has, where the course holds a sample of them only.
+    """
+    inputs, sub_words = size or (len(course.rows), int(course.rows.lengths.sum()))
     bfloat16 = _faster_precision(model, course, settings) == "bfloat16"
     first, again = seconds_a_sub_word(model, course, settings, bfloat16)
-    seconds = int(course.rows.lengths.sum()) * (settings.epochs * again + max(0.0, first - again))
-    rows = f"{len(course.rows):,} inputs x {settings.epochs} epochs"
-    said = f"about {duration(seconds)} on this machine: {rows}, {total / 1e6:.1f} million sub-words"
-    return said + _said_of_zeros(model, course, settings)
+    seconds = sub_words * (settings.epochs * again + max(0.0, first - again))
+    rows = f"{inputs:,} inputs x {settings.epochs} epochs"
+    said = (
+        f"about {duration(seconds)} on this machine: {rows}, {sub_words * settings.epochs / 1e6:.1f} million sub-words"
+    )
+    return f"{said}, {1 / again:,.0f} sub-words/s" + _said_of_zeros(model, course, settings)
 
 
 def _holds(model: Any, course: Course, settings: Learning) -> bool:
@@ -119,11 +148,11 @@ def seconds_a_sub_word(model: Any, course: Course, settings: Learning, bfloat16:
 
     The first time pays for what is asked only once, such as a teacher whose answers are kept.
     """
-    order = list(Order(course.rows, settings.batch, settings.sampling, settings.seed))
+    order = list(islice(course.order(settings), settings.batch * _GROUPED))
     size = settings.batch * max(1, len(order) // settings.batch // _TIMED)
     collate = Collator(course.pad)
     found = []
-    model.train()
+    model.to(team.device()).train()
     for start in range(0, len(order), size)[:_TIMED]:
         batch = collate([course.rows[index] for index in order[start : start + settings.batch]])
         size_here = int(batch["attention_mask"].sum())
@@ -135,9 +164,12 @@ def seconds_a_sub_word(model: Any, course: Course, settings: Learning, bfloat16:
 
 
 def _timed(model: Any, course: Course, batch: Batch, bfloat16: bool) -> float:
+    where = team.device()
     began = time.perf_counter()
-    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-        course.loss(model, batch).backward()
+    with torch.autocast(where.type, torch.bfloat16, enabled=bfloat16):
+        course.loss(model, {name: values.to(where) for name, values in batch.items()}).backward()
+    if where.type == "cuda":
+        torch.cuda.synchronize(where)
     taken = time.perf_counter() - began
     model.zero_grad()
     return taken
@@ -173,44 +205,69 @@ class Order(Sampler[int]):
     """The rows of an epoch: every language as often as its share to the power alpha says, like lengths together.
 
     With q_i ~ p_i ** alpha (Conneau et al. 2020, section 3) an epoch has as many rows as there are; a language drawn
-    more often than it has rows begins anew. The order hangs on seed and epoch alone, so a resumed run sees the same.
+    more often than it has rows begins anew. With `single` a batch is of one language, batches of all languages come in
+    random order, and a language's last batch is filled with rows of its own. The order hangs on seed and epoch alone,
+    so a resumed run sees the same.
     """
 
-    def __init__(self, rows: Rows, batch: int, alpha: float, seed: int) -> None:
-        self._rows, self._batch, self._alpha, self._seed = rows, batch, alpha, seed
+    def __init__(self, rows: Rows, batch: int, alpha: float, seed: int, single: bool = False) -> None:
+        self._rows, self._batch, self._alpha, self._seed, self._single = rows, batch, alpha, seed, single
 
     def set_epoch(self, epoch: int) -> None:
         """What the data loader calls before an epoch."""
         self._rows.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self._rows)
+        if not self._single:
+            return len(self._rows)
+        wanted = drawn_counts(self._rows.outline.languages, self._alpha)
+        return int((-(-wanted // self._batch)).sum()) * self._batch
 
     def __iter__(self) -> Iterator[int]:
         random = np.random.default_rng((self._seed, self._rows.epoch))
-        drawn = drawn_rows(self._rows.languages, self._alpha, random)
-        size = self._batch * _GROUPED
+        parts = drawn_rows(self._rows.outline.languages, self._alpha, random)
+        for group in self._by_language(parts, random) if self._single else self._mixed(parts, random):
+            yield from group.ravel().tolist()
+
+    def _mixed(self, parts: Sequence[NDArray[np.int64]], random: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+        drawn = random.permutation(np.concatenate(parts))
         whole = len(drawn) - len(drawn) % self._batch  # the short batch stays last
-        for start in range(0, whole, size):
-            group = drawn[start : min(start + size, whole)]
-            group = group[np.argsort(self._rows.lengths[group], kind="stable")]
-            batches = group.reshape(-1, self._batch)
-            yield from batches[random.permutation(len(batches))].ravel().tolist()
-        yield from drawn[whole:].tolist()
+        for batches in self._batches(drawn[:whole]):
+            yield random.permutation(batches)
+        yield drawn[whole:]
+
+    def _by_language(
+        self, parts: Sequence[NDArray[np.int64]], random: np.random.Generator
+    ) -> Iterator[NDArray[np.int64]]:
+        found: list[NDArray[np.int64]] = []
+        for part in parts:
+            whole = -(-len(part) // self._batch) * self._batch
+            found += self._batches(np.resize(random.permutation(part), whole))
+        batches = np.concatenate(found)
+        random.shuffle(batches)
+        yield from np.array_split(batches, max(1, len(batches) // _GROUPED))
+
+    def _batches(self, drawn: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+        """Groups of batches, of shape (batches, rows): rows of like length together, the shortest first."""
+        size = self._batch * _GROUPED
+        for start in range(0, len(drawn), size):
+            group = drawn[start : start + size]
+            yield group[np.argsort(self._rows.lengths[group], kind="stable")].reshape(-1, self._batch)
 
 
-def drawn_rows(languages: Sequence[str], alpha: float, random: np.random.Generator) -> NDArray[np.int64]:
-    """Numbers of rows in random order, as many as there are rows, their languages' shares to the power `alpha`."""
-    names, which = np.unique(np.array(languages), return_inverse=True)
-    counts = np.bincount(which)
-    wanted = _apportioned(counts.astype(float) ** alpha, len(languages))
+def drawn_counts(languages: NDArray[Any], alpha: float) -> NDArray[np.int64]:
+    """How many rows of every language an epoch has, by their numbers; as many as there are rows."""
+    return _apportioned(np.bincount(languages).astype(float) ** alpha, len(languages))
+
+
+def drawn_rows(languages: NDArray[Any], alpha: float, random: np.random.Generator) -> list[NDArray[np.int64]]:
+    """Numbers of rows, a part a language: all its rows as often as they fit, and the rest of them at random."""
     parts = []
-    for number in range(len(names)):
-        own = np.flatnonzero(which == number)
-        again, rest = divmod(int(wanted[number]), len(own))
-        parts += [own] * again + [random.permutation(own)[:rest]]
-    shuffled: NDArray[np.int64] = random.permutation(np.concatenate(parts))
-    return shuffled
+    for number, count in enumerate(drawn_counts(languages, alpha).tolist()):
+        own = np.flatnonzero(languages == number)
+        again, rest = divmod(count, len(own))
+        parts.append(np.concatenate([*[own] * again, random.permutation(own)[:rest]]))
+    return parts
 
 
 def _apportioned(shares: NDArray[np.float64], total: int) -> NDArray[np.int64]:
@@ -226,24 +283,27 @@ class _Trainer(Trainer):
 
     control: Any
     course: Course
-    alpha: float
+    order: Order
 
     def _get_train_sampler(self, *_: Any) -> Order:
-        return Order(self.course.rows, self.args.per_device_train_batch_size, self.alpha, self.args.seed)
+        return self.order
 
     def train(self, *args: Any, **named: Any) -> Any:
         with float32_by_onednn():
             return super().train(*args, **named)
 
     def compute_loss(self, model: Any, inputs: Batch, *_: Any, **__: Any) -> torch.Tensor:
-        loss = self.course.loss(model, inputs)
+        loss = team.averaging(model, self.course.loss, inputs)
         if not torch.isfinite(loss):
             raise self._no_number(loss.item(), self.state.global_step + 1)
         return loss
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         self.model.eval()
+        team.check_equal(self.model)
         metrics = {f"eval_{name}": value for name, value in self.course.judge(self.model).items()}
+        if self.course.judge_steps is not None:
+            metrics["eval_step"] = self.state.global_step
         wrong = [value for value in metrics.values() if not math.isfinite(value)]
         if wrong:  # the last step had a loss, but no gradient: its weights must not be saved
             raise self._no_number(wrong[0], self.state.global_step)
@@ -266,18 +326,31 @@ class _Ticks(TrainerCallback):
         self._tick(state.global_step, state.max_steps)
 
 
-def _arguments(settings: Learning, out: Path, bfloat16: bool) -> TrainingArguments:
+class _JudgeLast(TrainerCallback):
+    """Where steps are counted, the last one is judged too; after epochs it always is."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        control.should_evaluate |= state.global_step >= state.max_steps
+
+
+def _arguments(settings: Learning, course: Course, out: Path, bfloat16: bool) -> TrainingArguments:
+    when = "epoch" if course.judge_steps is None else "steps"
     return TrainingArguments(
         output_dir=str(out),
         num_train_epochs=settings.epochs,
         learning_rate=settings.learning_rate,
         warmup_ratio=settings.warmup,
         per_device_train_batch_size=settings.batch,
+        gradient_accumulation_steps=settings.accumulate,
+        accelerator_config={"split_batches": True},  # a batch is shared by a team, so a step is the same for any team
         seed=settings.seed,
         bf16=bfloat16,
-        use_cpu=bfloat16 and not torch.cuda.is_available(),  # without it, bfloat16 is refused on a machine without GPU
-        eval_strategy="epoch",
-        save_strategy="epoch",
+        # Without it, bfloat16 and teams are refused on a machine without GPU.
+        use_cpu=(bfloat16 or team.size() > 1) and not torch.cuda.is_available(),
+        eval_strategy=when,
+        save_strategy=when,
+        eval_steps=course.judge_steps,
+        save_steps=course.judge_steps or 0,
         save_total_limit=2,
         load_best_model_at_end=True,
         metric_for_best_model=f"eval_{SCORE}",
@@ -288,6 +361,7 @@ def _arguments(settings: Learning, out: Path, bfloat16: bool) -> TrainingArgumen
         disable_tqdm=True,
         dataloader_pin_memory=False,
         remove_unused_columns=False,
+        ddp_find_unused_parameters=False,
         restore_callback_states_from_checkpoint=settings.patience is not None,
     )
 
@@ -299,9 +373,10 @@ def used_precision(checkpoints: Path) -> str:
 
 def _chosen_precision(model: Any, course: Course, settings: Learning, checkpoints: Path) -> str:
     """The precision of a training: chosen once, so that a resumed run goes on in the same."""
-    if not (checkpoints / _PRECISION).is_file():
+    if team.rank() == 0 and not (checkpoints / _PRECISION).is_file():
         checkpoints.mkdir(parents=True, exist_ok=True)
         write_whole(checkpoints / _PRECISION, _faster_precision(model, course, settings))
+    team.wait()
     return used_precision(checkpoints)
 
 
@@ -309,7 +384,8 @@ def _faster_precision(model: Any, course: Course, settings: Learning) -> str:
     """What was asked for; `auto` is bfloat16 where the processor multiplies it and a few batches are faster with it."""
     if settings.precision != "auto":
         return settings.precision
-    if not torch.cpu._is_avx512_bf16_supported() and not torch.cpu._is_amx_tile_supported():
+    on_processor = team.device().type == "cpu"
+    if on_processor and not (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
         return "float32"
     plain, short = (seconds_a_sub_word(model, course, settings, kind)[1] for kind in (False, True))
     return "bfloat16" if short < plain / _WORTH else "float32"

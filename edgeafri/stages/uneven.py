@@ -74,11 +74,16 @@ def build(architecture: Any, config: Any) -> Any:
 
 def layers_of(model: Any) -> Any:
     """The encoder layers of a model. ModelError for a family whose layers have other parts."""
-    config = model.config
-    if config.model_type in _FAMILIES and getattr(config, "position_embedding_type", "absolute") == "absolute":
+    if known(model.config):
         return model.base_model.encoder.layer
     hint = f"Use an encoder of these families with absolute positions: {', '.join(_FAMILIES)}."
-    raise ModelError(f"the layers of a {config.model_type} model cannot be of unlike size", hint)
+    raise ModelError(f"the layers of a {model.config.model_type} model cannot be of unlike size", hint)
+
+
+def known(config: Any) -> bool:
+    """Whether the layers of a transformers config's family have the parts that are named here."""
+    absolute = getattr(config, "position_embedding_type", "absolute") == "absolute"
+    return config.model_type in _FAMILIES and absolute
 
 
 class _Uneven(nn.Module):

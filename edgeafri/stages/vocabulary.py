@@ -102,8 +102,8 @@ class Vocabulary:
         return {
             **self.fast,
             "added_tokens": [{**token, "id": new[token["id"]]} for token in self.fast["added_tokens"]],
-            "padding": _moved(self.fast.get("padding"), new),
-            "post_processor": _moved(self.fast.get("post_processor"), new),
+            "padding": moved(self.fast.get("padding"), new),
+            "post_processor": moved(self.fast.get("post_processor"), new),
             "model": self.kind.cut(new),
         }
 
@@ -164,7 +164,7 @@ def _named(part: Mapping[str, Any] | None) -> Iterator[int]:
         yield from token["ids"]
 
 
-def _moved(part: Mapping[str, Any] | None, new: Mapping[int, int]) -> dict[str, Any] | None:
+def moved(part: Mapping[str, Any] | None, new: Mapping[int, int]) -> dict[str, Any] | None:
     """The padding, or a post-processor in any of its forms, with the ids moved that _named() finds."""
     if part is None:
         return None
@@ -172,7 +172,7 @@ def _moved(part: Mapping[str, Any] | None, new: Mapping[int, int]) -> dict[str, 
     if "pad_id" in part:
         changed["pad_id"] = new[part["pad_id"]]
     if "processors" in part:
-        changed["processors"] = [_moved(inner, new) for inner in part["processors"]]
+        changed["processors"] = [moved(inner, new) for inner in part["processors"]]
     for role in {"sep", "cls"} & part.keys():
         changed[role] = [part[role][0], new[part[role][1]]]
     if "special_tokens" in part:

@@ -57,23 +57,55 @@ def test_texts_are_judged_too(classifier_folder):
     assert judge(door.read_model(classifier_folder))["score"] == 100.0
 
 
-def test_raw_text_is_judged_by_the_mean_loss():
-    """
-    Every row counts the same, whatever batch it is in; the score is the negative, so that more is better.
-    """
-    rows = Rows([Row((0, *[5] * (number % 3), 2), (), (), "swa") for number in range(70)])
+def judged(languages):
+    """What a judge finds on so many rows of each language, of 1 to 3 places, where a place costs the row's number."""
+    codes = [code for code, count in languages.items() for _ in range(count)]
+    sizes = [1 + number % 3 for number in range(len(codes))]
+    rows = Rows(
+        [Row((0, *[5] * n, 2), tuple(range(1, n + 1)), (5,) * n, code) for n, code in zip(sizes, codes, strict=True)]
+    )
     seen = []
 
     def loss(model, batch):
         seen.append((batch["numbers"].tolist(), torch.is_inference_mode_enabled()))
-        return batch["attention_mask"].sum(dim=1).float().mean()
+        counts = (batch["attention_mask"].sum(dim=1) - 2).tolist()
+        places = [number for number, count in zip(seen[-1][0], counts, strict=True) for _ in range(count)]
+        return torch.tensor(places).float().mean()
 
-    found = on_text(rows, 1, loss)(SimpleNamespace(device="cpu"))
-    mean = sum(rows.lengths) / 70
+    return on_text(rows, 1, loss)(SimpleNamespace(device="cpu")), seen, sizes
 
-    assert found == {"score": pytest.approx(-mean), "loss": pytest.approx(mean)}
-    assert sorted(number for numbers, _ in seen for number in numbers) == list(range(70))
-    assert [(len(numbers), inference) for numbers, inference in seen] == [(32, True), (32, True), (6, True)]
+
+def test_raw_text_is_judged_by_the_loss_a_place():
+    """
+    Whatever batch it is in a place counts the same, and so do languages in the score, whose sign makes more better.
+    """
+    found, seen, sizes = judged({"swa": 70, "hau": 5})
+    places = {
+        "swa": [n for n in range(70) for _ in range(sizes[n])],
+        "hau": [n for n in range(70, 75) for _ in range(sizes[n])],
+    }
+    means = {code: sum(own) / len(own) for code, own in places.items()}
+    mean = (means["swa"] + means["hau"]) / 2
+
+    assert found == {
+        "score": pytest.approx(-mean),
+        "loss": pytest.approx(mean),
+        "loss_swa": pytest.approx(means["swa"]),
+        "loss_hau": pytest.approx(means["hau"]),
+    }
+    assert sorted(number for numbers, _ in seen for number in numbers) == list(range(75))
+    assert [(len(numbers), inference) for numbers, inference in seen] == [(32, True), (32, True), (6, True), (5, True)]
+
+
+def test_of_much_raw_text_a_part_is_judged():
+    """
+    Spread over all rows of the language; small ones are read whole.
+    """
+    _, seen, _ = judged({"swa": 5000, "hau": 5})
+    numbers = sorted(number for numbers, _ in seen for number in numbers)
+
+    assert numbers[:4] == [0, 2, 5, 7]
+    assert (len(numbers), numbers[-5:]) == (2005, [5000, 5001, 5002, 5003, 5004])
 
 
 def test_the_best_epoch_is_the_first_with_the_highest_mean():
@@ -101,6 +133,17 @@ def test_on_raw_text_the_lowest_loss_is_the_best():
         "best_epoch": 2,
         "epochs": [{"score": -round(value, 4), "loss": round(value, 4)} for value in (3.0, 1.23456, 1.23456, 2.0)],
     }
+
+
+def test_where_steps_are_counted_the_best_step_is_named():
+    """
+    Judgements are no epochs then.
+    """
+    history = [{"score": -value, "loss": value, "step": step} for step, value in ((200, 3.0), (400, 1.5), (450, 2.0))]
+    facts = text_facts(history)
+
+    assert (facts["dev_loss"], facts["best_step"], "best_epoch" in facts) == (1.5, 400, False)
+    assert [entry["step"] for entry in facts["judgements"]] == [200, 400, 450]
 
 
 @pytest.mark.parametrize("weights", [None, torch.arange(1.0, 10.0)])

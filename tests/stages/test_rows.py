@@ -1,5 +1,6 @@
 """Rows: labels where words begin, windows, lines worth learning from, BERT's rule of hiding, flat places."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -14,8 +15,10 @@ from edgeafri.stages.rows import (
     Masks,
     Row,
     Rows,
+    cut_lines,
     held_out,
     labelled_rows,
+    lines_of,
     masked_rows,
     raw_lines,
     raw_words,
@@ -38,6 +41,12 @@ def plain(length, language="swa"):
     """A row of raw text whose sub-words are 100, 101 ..., start and end beside them."""
     own = tuple(range(100, 100 + length))
     return Row((0, *own, 2), tuple(range(1, length + 1)), own, language)
+
+
+def of_words(*pieces):
+    """A row of raw text whose words have so many sub-words."""
+    firsts = [place == 0 for count in pieces for place in range(count)]
+    return replace(plain(sum(pieces)), firsts=firsts)
 
 
 def masks(**changed):
@@ -142,6 +151,30 @@ def test_fewer_lines_are_spread_over_the_file(tmp_path):
     assert raw_lines(folder, ("swa", "hau"), 3) == {"swa": ["neno 0", "neno 3", "neno 6"], "hau": ["kalma"]}
 
 
+@pytest.mark.parametrize("most", [None, 2])
+def test_lines_are_counted_as_they_are_read(tmp_path, most):
+    """
+    Those with a letter, of which a limit takes some, and those without; empty lines are no lines.
+    """
+    folder, notes = written(tmp_path, swa=["moja", "", "12", "mbili", "?!", "3", "tatu", "nne"]), Counter()
+    found = list(lines_of(folder / "swa.txt", "swa", most, notes))
+
+    assert found == (["moja", "tatu"] if most else ["moja", "mbili", "tatu", "nne"])
+    assert notes == {"lines": 4, "no_letter": 3}
+
+
+@pytest.mark.parametrize("most", [None, 1])
+def test_text_in_another_script_is_refused(tmp_path, most):
+    """
+    Where a limit is given before the first line is told; else when the whole file has been read.
+    """
+    folder, found = written(tmp_path, amh=["ጤና", "Selam new, endemin neh", "Dehna"]), []
+
+    with pytest.raises(DataError, match=r"amh\.txt:2: Amharic \(amh\) is written in Ethiopic script"):
+        found.extend(lines_of(folder / "amh.txt", "amh", most, Counter()))
+    assert len(found) == (0 if most else 3)
+
+
 @pytest.mark.parametrize("lines", [[], ["", "  "], ["12", "3.5 %"]])
 def test_a_language_without_text_is_refused(tmp_path, lines):
     """
@@ -172,20 +205,47 @@ def test_every_sub_word_of_raw_text_is_a_place(cut):
     long, short = "Rais Amina Juma alizuru Mombasa", "ya"
     (row,) = masked_rows(cut(64), [long, short], "swa")
 
-    assert row.places == tuple(range(1, len(row.ids) - 1))
+    assert list(row.places) == list(range(1, len(row.ids) - 1))
     assert row.targets == row.ids[1:-1]
     assert (row.ids[0], row.ids[-1], row.language) == (0, 2, "swa")
+    assert (len(row.firsts), sum(row.firsts), row.firsts[0]) == (len(row.places), 5, True)
+
+
+def test_a_long_line_becomes_several_inputs(cut):
+    """
+    Every sub-word is learnt once; an input begins where a word does.
+    """
+    line = "Rais Amina Juma alizuru Mombasa Jumatatu " * 5
+    ((whole, _),) = cut_lines(cut(1000), [line])
+    parts = list(cut_lines(cut(20), [line]))
+
+    assert np.concatenate([ids for ids, _ in parts]).tolist() == whole.tolist()
+    assert all(len(ids) <= 18 and firsts[0] for ids, firsts in parts)
+    assert min(len(ids) for ids, _ in parts[:-1]) > 18 - 12  # the longest of these words has no more sub-words
+
+
+def test_a_word_that_is_longer_than_an_input_is_cut(cut):
+    """
+    Text may have no spaces for long; nothing is lost, and only the first part begins a word.
+    """
+    line = "Mombasa" * 10
+    ((whole, _),) = cut_lines(cut(1000), [line])
+    parts = list(cut_lines(cut(12), [line]))
+
+    assert np.concatenate([ids for ids, _ in parts]).tolist() == whole.tolist()
+    assert [int(firsts.sum()) for _, firsts in parts] == [1] + [0] * (len(parts) - 1)
+    assert masks(whole_words=True).hide(masked_rows(cut(12), [line], "swa")[1], 0, 0)[1] == list(range(1, 11))
 
 
 def test_one_row_in_fifty_is_held_back():
     """
-    Spread over all rows of a language; none is in both parts.
+    The second of every fifty of a language; none is in both parts.
     """
     rows = [plain(6) for _ in range(150)]
     learnt, judged = held_out(rows)
     ids = {id(row) for row in learnt}
 
-    assert [next(number for number, row in enumerate(rows) if row is one) for one in judged] == [25, 75, 125]
+    assert [next(number for number, row in enumerate(rows) if row is one) for one in judged] == [1, 51, 101]
     assert len(learnt) == 147
     assert not any(id(row) in ids for row in judged)
 
@@ -269,6 +329,32 @@ def test_something_is_always_hidden():
     assert all(1 <= place <= 6 for _, places, _ in draws for place in places)
 
 
+def test_whole_words_are_hidden_or_not_at_all():
+    """
+    All sub-words of a word together; with all words of one sub-word it is the same draw as without.
+    """
+    row = of_words(3, 1, 2, 4, 1, 5)
+    words = np.cumsum(row.firsts)
+    for number in range(200):
+        places = np.array(masks(whole_words=True).hide(row, number, 0)[1]) - 1
+        for word in set(words[places]):
+            assert (words[places] == word).sum() == (words == word).sum()
+    alone = of_words(*[1] * 60)
+
+    assert masks(whole_words=True).hide(alone, 7, 0)[1:] == masks().hide(alone, 7, 0)[1:]
+
+
+def test_whole_words_hide_as_many_sub_words():
+    """
+    15 % of 40,000 sub-words in words of one to five; words are drawn, so the deviation is larger: three standard
+    deviations are 0.9 points.
+    """
+    row = of_words(*[1, 2, 3, 4, 5] * 13, 5)
+    hidden = sum(len(masks(whole_words=True).hide(row, number, 0)[1]) for number in range(200))
+
+    assert hidden / 40_000 == pytest.approx(0.15, abs=0.01)
+
+
 def test_every_epoch_hides_others():
     """
     RoBERTa's dynamic masking, unless a teacher's kept answers need the same masks for good; rows differ always.
@@ -294,7 +380,8 @@ def test_rows_know_their_number_and_the_epoch():
     hidden.epoch = 1
 
     assert rows[1] == {"number": 1, "ids": plain(8).ids, "places": plain(8).places, "targets": plain(8).targets}
-    assert (rows.lengths.tolist(), rows.languages, rows.places.tolist()) == ([62, 10], ["swa", "hau"], [60, 8])
+    assert (rows.lengths.tolist(), rows.places.tolist()) == ([62, 10], [60, 8])
+    assert (rows.outline.names, rows.outline.languages.tolist()) == (("swa", "hau"), [0, 1])
     assert hidden[0]["places"] != first
 
 

@@ -1,5 +1,7 @@
 """scratch: a small encoder and its vocabulary from a corpus, the same again for the same seed."""
 
+import shutil
+
 import pytest
 from safetensors.torch import load_file
 
@@ -66,6 +68,46 @@ def test_a_seed_is_a_model(corpus, tmp_path):
     assert len(pieces) == 1
 
 
+def test_raw_text_will_do(text, as_artifact, tmp_path):
+    """
+    Of the languages that are named; lines of numbers teach nothing.
+    """
+    root, out = shutil.copytree(text, tmp_path / "text"), tmp_path / "out"
+    out.mkdir()
+    with (root / "swa.txt").open("a", encoding="utf-8") as file:
+        file.write("\n£ 12\n")
+    scratch.run(as_artifact(root, "corpus"), Scratch(("swa",), **SMALL), out, silent)
+    tokenizer = door.read_tokenizer(out)
+
+    assert tokenizer.unk_token_id not in tokenizer("Watoto walicheza Mombasa")["input_ids"]
+    assert tokenizer.unk_token_id in tokenizer("Ɗanjuma")["input_ids"]
+    assert tokenizer.unk_token_id in tokenizer("£")["input_ids"]
+
+
+def test_raw_text_in_another_script_is_refused(text, as_artifact, tmp_path):
+    """
+    A vocabulary would be of the wrong letters.
+    """
+    root = shutil.copytree(text, tmp_path / "text")
+    (root / "swa.txt").rename(root / "amh.txt")
+    with pytest.raises(DataError, match=r"amh\.txt:1: Amharic \(amh\) is written in Ethiopic script"):
+        scratch.run(as_artifact(root, "corpus"), Scratch(("amh",), **SMALL), tmp_path, silent)
+
+
+def test_raw_text_is_read_as_far_as_asked(text, as_artifact, tmp_path):
+    """
+    Lines are taken at equal distances; a letter that stands in none of them is unknown.
+    """
+    root = shutil.copytree(text, tmp_path / "text")
+    with (root / "hau.txt").open("a", encoding="utf-8") as file:
+        file.write("\nŋ yara\n")
+    scratch.run(as_artifact(root, "corpus"), Scratch(("hau",), lines=2, **SMALL), tmp_path, silent)
+    tokenizer = door.read_tokenizer(tmp_path)
+
+    assert tokenizer.unk_token_id in tokenizer("ŋ")["input_ids"]
+    assert tokenizer.unk_token_id not in tokenizer("Gwamna")["input_ids"]
+
+
 def test_heads_must_divide_the_width(corpus, tmp_path):
     """
     The message has both numbers.
@@ -82,3 +124,11 @@ def test_a_missing_language_is_named(corpus, tmp_path):
     """
     with pytest.raises(DataError, match="yor: no such language folder"):
         scratch.run(corpus, Scratch(("yor",), **SMALL), tmp_path, silent)
+
+
+def test_a_missing_language_of_raw_text_is_named(text, as_artifact, tmp_path):
+    """
+    As a file, not as a folder.
+    """
+    with pytest.raises(DataError, match=r"yor\.txt: no such file"):
+        scratch.run(as_artifact(text, "corpus"), Scratch(("swa", "yor"), **SMALL), tmp_path, silent)

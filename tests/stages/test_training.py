@@ -2,6 +2,8 @@
 
 import math
 from collections import Counter
+from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
@@ -19,6 +21,7 @@ from edgeafri.stages.training import (
     Order,
     drawn_rows,
     duration,
+    epochs_of,
     expected,
     make_trainer,
     seconds_a_sub_word,
@@ -84,9 +87,13 @@ def broken_at(step):
     return loss
 
 
+def numbers_of(languages):
+    return np.array([sorted(set(languages)).index(language) for language in languages])
+
+
 def shares(languages, alpha):
     """How often each language is drawn, and how many of its rows at least once."""
-    drawn = drawn_rows(languages, alpha, np.random.default_rng(1)).tolist()
+    drawn = np.concatenate(drawn_rows(numbers_of(languages), alpha, np.random.default_rng(1))).tolist()
     counts = Counter(languages[number] for number in drawn)
     return dict(counts), Counter(languages[number] for number in set(drawn)), len(drawn)
 
@@ -133,7 +140,7 @@ def test_rows_are_drawn_as_evenly_as_can_be():
     7 draws of 4 rows: every row once or twice, no row three times.
     """
     languages = ["swa"] * 16 + ["hau"] * 4
-    counts = Counter(drawn_rows(languages, 0.5, np.random.default_rng(1)).tolist())
+    counts = Counter(np.concatenate(drawn_rows(numbers_of(languages), 0.5, np.random.default_rng(1))).tolist())
 
     assert sorted(counts[number] for number in range(16, 20)) == [1, 2, 2, 2]
 
@@ -151,6 +158,55 @@ def test_the_order_hangs_on_seed_and_epoch(alpha):
 
     assert order(1, 2) == order(1, 2)
     assert len({tuple(order(seed, epoch)) for seed in (1, 2) for epoch in (0, 1, 2)}) == 6
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.3])
+def test_a_batch_of_a_single_language_is_full(alpha):
+    """
+    What is left of a language is filled with rows of its own; with alpha 1 every row is there.
+    """
+    rows = rows_of(swa=30, hau=7, yor=1)
+    order = Order(rows, 4, alpha, seed=1, single=True)
+    found = batches(order, 4)
+
+    assert all(len(batch) == 4 and len(set(rows.outline.languages[batch])) == 1 for batch in found)
+    assert len(order) == 4 * len(found)
+    if alpha == 1.0:
+        assert set(order) == set(range(38))
+        assert len(found) == 8 + 2 + 1
+
+
+def test_batches_of_a_single_language_are_shuffled():
+    """
+    Languages take turns at random, long rows and short ones too; the order hangs on seed and epoch.
+    """
+    rows = rows_of(swa=200, hau=200)
+
+    def order(seed, epoch):
+        found = Order(rows, 4, 1.0, seed, single=True)
+        found.set_epoch(epoch)
+        return list(found)
+
+    languages = [int(rows.outline.languages[batch[0]]) for batch in batches(order(1, 0), 4)]
+    longest = [int(rows.lengths[batch].max()) for batch in batches(order(1, 0), 4)]
+
+    assert sum(one != other for one, other in pairwise(languages)) > 30
+    assert sum(before > after for before, after in pairwise(longest)) > 30
+    assert order(1, 2) == order(1, 2)
+    assert len({tuple(order(seed, epoch)) for seed in (1, 2) for epoch in (0, 1, 2)}) == 6
+
+
+@pytest.mark.parametrize("languages", [{"swa": 400}, {"swa": 200, "hau": 200}])
+def test_in_batches_of_a_single_language_like_lengths_are_together(languages):
+    """
+    As they are in mixed ones.
+    """
+    rows = rows_of(**languages)
+
+    def padding(numbers):
+        return sum(int(rows.lengths[batch].max()) * len(batch) for batch in numbers) - int(rows.lengths.sum())
+
+    assert padding(batches(Order(rows, 8, 1.0, seed=1, single=True), 8)) < padding(batches(range(400), 8)) / 10
 
 
 def test_like_lengths_are_read_together():
@@ -203,6 +259,81 @@ def test_of_equal_epochs_the_first_is_kept(tmp_path):
     history = train(model, course_of((2, 2, 2)), settings(), tmp_path, silent)
 
     assert weight(model) == pytest.approx(history[0]["weight"])
+
+
+@pytest.mark.parametrize(("every", "steps"), [(4, [4, 8, 9]), (3, [3, 6, 9]), (100, [9])])
+def test_steps_may_take_the_place_of_epochs(tmp_path, every, steps):
+    """
+    A judgement and a checkpoint every so many steps, and at the last one, which may be no multiple.
+    """
+    model = Model()
+    course = replace(course_of(), judge=lambda own: {"score": -weight(own), "weight": weight(own)}, judge_steps=every)
+    history = train(model, course, settings(), tmp_path, silent)
+
+    assert [entry["step"] for entry in history] == steps
+    assert weight(model) == pytest.approx(history[0]["weight"])  # it grows, so the first is the best
+    assert epochs_of(course, settings(), history) == 3
+
+
+def test_epochs_are_counted_to_the_last_judgement():
+    """
+    Three batches an epoch: of two a step that are two steps, of one step five are an epoch and two thirds.
+    """
+    course = replace(course_of(), judge_steps=1)
+
+    assert epochs_of(course_of(), settings(), [{"score": 1.0}] * 2) == 2
+    assert epochs_of(course, settings(), [{"step": 5}]) == Fraction(5, 3)
+    assert epochs_of(course, settings(accumulate=2), [{"step": 5}]) == Fraction(5, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("every", "step"), [(2, 8), (4, 11)])
+@pytest.mark.parametrize(("accumulate", "single"), [(1, False), (2, False), (2, True)])
+def test_a_run_killed_inside_an_epoch_goes_on_inside_it(tmp_path, every, step, accumulate, single):
+    """
+    Seven batches an epoch: rows that were read are not read again, those of the epoch are its own, and random numbers
+    are as they would have been.
+    """
+    rows = rows_of(swa=20, hau=7)
+
+    def noisy(model, batch):
+        return squares(model, batch) + (model.numbers(batch["input_ids"]) * torch.randn(())).mean() * 0.1
+
+    def judge(model):
+        return {"score": weight(model)}
+
+    course = Course(rows, 1, noisy, judge, single=single, judge_steps=every)
+    given = settings(epochs=4, accumulate=accumulate, sampling=0.3)
+
+    def kill(done, total):
+        if done == step:
+            raise Killed
+
+    whole, killed, ticks = Model(), Model(), []
+    expected_history = train(whole, course, given, tmp_path / "whole", silent)
+    with pytest.raises(Killed):
+        train(killed, course, given, tmp_path / "killed", kill)
+    torch.manual_seed(99)
+    resumed = Model()
+    history = train(resumed, course, given, tmp_path / "killed", lambda *tick: ticks.append(tick))
+
+    assert ticks[0][0] == (step - 1) // every * every + 1
+    assert history == expected_history
+    assert torch.equal(resumed.numbers.weight, whole.numbers.weight)
+
+
+def test_batches_may_be_put_together_to_a_step(tmp_path):
+    """
+    Rows of like length, so two batches of four are as one of eight; the short step at the end counts its own.
+    """
+    found = {}
+    for name, given in {"two": {"batch": 4, "accumulate": 2}, "one": {"batch": 8}}.items():
+        model, ticks = Model(), []
+        train(model, course_of(), settings(**given), tmp_path / name, lambda *tick, ticks=ticks: ticks.append(tick))
+        found[name] = model.numbers.weight.detach(), ticks
+
+    torch.testing.assert_close(found["two"][0], found["one"][0])
+    assert found["two"][1] == found["one"][1] == [(step, 6) for step in range(1, 7)]
 
 
 def test_two_checkpoints_are_kept_at_most(tmp_path):
@@ -418,7 +549,18 @@ def test_a_forecast_counts_every_epoch(monkeypatch):
     monkeypatch.setattr(training, "seconds_a_sub_word", lambda *given: (0.75, 0.5))
 
     assert expected(Model(), course_of(), settings()) == (
-        "about 84 s on this machine: 12 inputs x 3 epochs, 0.0 million sub-words"
+        "about 84 s on this machine: 12 inputs x 3 epochs, 0.0 million sub-words, 2 sub-words/s"
+    )
+
+
+def test_a_forecast_may_know_of_more_than_its_sample(monkeypatch):
+    """
+    The course holds a few rows of many: 2 million sub-words an epoch at a tenth of a millisecond.
+    """
+    monkeypatch.setattr(training, "seconds_a_sub_word", lambda *given: (1e-4, 1e-4))
+
+    assert expected(Model(), course_of(), settings(), (50_000, 2_000_000)) == (
+        "about 10 min on this machine: 50,000 inputs x 3 epochs, 6.0 million sub-words, 10,000 sub-words/s"
     )
 
 
