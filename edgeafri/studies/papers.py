@@ -13,7 +13,7 @@ from typing import Any, Literal
 FOLDER = Path(__file__).parent / "published"
 Strategy = Literal["task-agnostic", "task-specific"]
 When = Literal["before", "after"]
-Subject = Literal["comet", "distillation", "quantization", "pruning"]
+Subject = Literal["comet", "distillation", "quantization", "pruning", "maft", "mini-model"]
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,24 @@ class PruneRow:
     pruned_parameters: int
 
 
+@dataclass(frozen=True)
+class MaftModel:
+    """A column of the AfroXLMR table: F1 on MasakhaNER, and the model that it was adapted from, if it was."""
+
+    name: str
+    adapted_from: str | None
+    f1: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class MiniMethod:
+    """A method of mini-model adaptation: its cost and its quality in percent of the standard method's."""
+
+    method: str
+    cost_percent: float | None
+    kept_percent: float
+
+
 def source(subject: Subject) -> Source:
     """The paper, the tables and the oddities behind the figures of a subject."""
     found = _figures()["sources"][subject]
@@ -163,6 +181,17 @@ def pruning(when: When) -> tuple[PruneRow, ...]:
         )
         for row in _rows(f"pruning_{when}")
     )
+
+
+def maft() -> tuple[MaftModel, ...]:
+    """XLM-R in three sizes and the three AfroXLMR models, on MasakhaNER."""
+    part = _figures()["maft"]
+    return tuple(MaftModel(**{**row, "f1": _by_language(part, row["f1"])}) for row in part["rows"])
+
+
+def mini_model() -> tuple[MiniMethod, ...]:
+    """The standard method and the two through a mini-model."""
+    return tuple(MiniMethod(**row) for row in _figures()["mini-model"]["rows"])
 
 
 @cache

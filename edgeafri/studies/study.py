@@ -35,6 +35,7 @@ Settings = Mapping[str, Any]
 class Order:
     """What was asked of a study. `grid` names how large it is: an entry of grids/<study>.yaml.
 
+    `teacher` is "" where the study makes its own model; `unseen` are languages that a given one never saw.
     `few_shot_data` are unseen languages to learn from a few sentences of, `ood_data` those to test on alone.
     """
 
@@ -49,6 +50,7 @@ class Order:
     command: str
     few_shot_data: Path | None = None
     ood_data: Path | None = None
+    unseen: tuple[str, ...] = ()
 
 
 class Bench:

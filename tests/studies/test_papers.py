@@ -217,6 +217,42 @@ def test_before_and_after_are_not_confused():
     assert f1["after", 0.8] < 20
 
 
+def test_the_model_card_is_whole():
+    """
+    Six columns in ten languages; each adapted model names a column that it was adapted from.
+    """
+    models = {row.name: row for row in papers.maft()}
+    adapted = {name: row.adapted_from for name, row in models.items() if row.adapted_from}
+
+    assert all(tuple(row.f1) == LANGUAGES for row in models.values())
+    assert {name: rounded(row.f1, 1) for name, row in models.items()} == {
+        "XLM-R-miniLM": 66.4,
+        "XLM-R-base": 79.0,
+        "XLM-R-large": 80.5,
+        "afro-xlmr-base": 81.8,
+        "afro-xlmr-small": 80.9,
+        "afro-xlmr-mini": 71.6,
+    }
+    assert adapted == {
+        "afro-xlmr-base": "XLM-R-base",
+        "afro-xlmr-small": "XLM-R-base",
+        "afro-xlmr-mini": "XLM-R-miniLM",
+    }
+
+
+def test_what_is_odd_about_the_model_card():
+    """
+    Luo in the two small models, and the one language in another script where the vocabulary was cut.
+    """
+    f1 = {row.name: row.f1 for row in papers.maft()}
+    widest = {code: max(row[code] for row in f1.values()) - min(row[code] for row in f1.values()) for code in LANGUAGES}
+
+    assert (f1["XLM-R-miniLM"]["luo"], f1["afro-xlmr-mini"]["luo"]) == (11.7, 17.5)
+    assert sorted(row["luo"] for row in f1.values())[2:] == [73.6, 74.9, 75.1, 75.4]
+    assert max(difference for code, difference in widest.items() if code != "luo") < 19
+    assert [f1[name]["amh"] for name in ("XLM-R-base", "afro-xlmr-base", "afro-xlmr-small")] == [70.6, 76.1, 70.1]
+
+
 def test_figures_are_in_points():
     """
     Tables 8 and 9 print hundredths of 1, the others points; here all are points, and without dust behind the comma.
@@ -227,7 +263,7 @@ def test_figures_are_in_points():
     assert all(row.f1 == round(row.f1) for row in papers.pruning("before") if row.f1 is not None)
 
 
-@pytest.mark.parametrize("subject", ["comet", "distillation", "quantization", "pruning"])
+@pytest.mark.parametrize("subject", ["comet", "distillation", "quantization", "pruning", "maft", "mini-model"])
 def test_every_figure_has_its_source(subject: papers.Subject):
     """
     The paper, where in it, and a note for everything odd.

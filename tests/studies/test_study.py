@@ -13,7 +13,7 @@ from edgeafri.studies import distillation, study
 from edgeafri.studies.parts import NAMES
 from edgeafri.studies.study import FOLDER, Bench, Order, parameters, read_grid, weights_mb
 
-STUDIES = ("comet", "compression", "distillation")
+STUDIES = ("comet", "compression", "distillation", "maft")
 # Entries of a grid that are no stage's settings, and which stage the others are for.
 _STAGES = {"masked teacher": "adapt-maft", "distill": "distill", "agnostic": "distill", "specific": "distill"}
 
@@ -29,6 +29,24 @@ def test_every_grid_is_made_of_settings_that_exist(name, grid):
     for entry, settings in read_grid(name, grid).items():
         if entry != "shapes":
             read(stage(_STAGES.get(entry, "finetune")).settings, settings, entry)
+
+
+@pytest.mark.parametrize("grid", ["smoke", "lab", "paper"])
+def test_every_step_of_the_maft_grid_exists(grid):
+    """
+    Its steps are settings of stages, seen and unseen languages are apart, and only the paper's needs a teacher.
+    """
+    from edgeafri.settings import read
+
+    steps = read_grid("maft", grid)
+    stages = {"encoder": "scratch", "pretraining": "adapt-maft", "adaptation": "adapt-maft", "learning": "finetune"}
+    for name, settings in steps.pop("vocabularies").items():
+        read(stage("trim").settings, settings, name)
+    for name in steps.keys() & stages.keys():
+        read(stage(stages[name]).settings, steps.pop(name), name)
+
+    assert set(steps) == (set() if grid == "paper" else {"seeds", "unseen", "beside"})
+    assert not set(steps.get("unseen", ())) & set(steps.get("beside", ()))
 
 
 def test_the_lab_grid_leaves_out_what_takes_longest():

@@ -1,0 +1,361 @@
+"""The MAFT study (Alabi et al. 2022): vocabulary reduction times adaptation, measured per language on MasakhaNER.
+
+An encoder that never saw some of the languages gets a smaller vocabulary or keeps its own, and is adapted to all of the
+languages or not. Every one of these is fine-tuned on all languages together. What adaptation brings to languages that
+the encoder knew already is memory and more training; to the unseen ones it is adaptation, so the two are kept apart.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from edgeafri.artifact import Artifact, adopt
+from edgeafri.dataset import languages_in, text_files
+from edgeafri.errors import ModelError, UsageError
+from edgeafri.files import Digests
+from edgeafri.metrics import Drop, average_drop
+from edgeafri.pipeline import Tell
+from edgeafri.studies import papers
+from edgeafri.studies.page import Page
+from edgeafri.studies.study import Bench, Order, Quality, Settings, parameters, read_grid, weights_mb
+from edgeafri.studies.table import Cell, Column, Table, spread
+from edgeafri.teacher import config_of, head_of
+
+TASK = "ner"
+FULL = "full"  # the encoder's own vocabulary, beside those that the grid names
+
+
+@dataclass(frozen=True)
+class Known:
+    """Which of the study's languages the encoder saw, which it did not, and what it saw beside them.
+
+    `beside` is None for a teacher: only its owner could say.
+    """
+
+    seen: tuple[str, ...]
+    unseen: tuple[str, ...]
+    beside: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """An encoder fine-tuned with every seed: its size as a bundle, and its quality, a seed each."""
+
+    million_parameters: float
+    graph_mb: float
+    quality: tuple[Quality, ...]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One vocabulary: the encoder as it came and adapted, fine-tuned both.
+
+    By language, as far as known: `cover` holds what `trim` counted (fertility, unknown, coverage), `perplexity` what it
+    was on held-out lines before and after adaptation.
+    """
+
+    name: str
+    sub_words: int
+    cover: Mapping[str, Mapping[str, float]]
+    perplexity: Mapping[str, Mapping[str, float | None]]
+    plain: Tuned
+    adapted: Tuned
+
+
+def run(order: Order, digests: Digests, tell: Tell) -> Page:
+    """Make the encoder if none is given, reduce, adapt and fine-tune it, and put it beside the paper's figures."""
+    grid = read_grid("maft", order.grid)
+    known = known_languages(order, grid)
+    order = replace(order, seeds=tuple(grid.get("seeds", order.seeds)))
+    bench = Bench(order, TASK, digests, tell)
+    bench.check_data(None)
+    encoder = _teacher(bench) if order.teacher else _pretrained(bench, grid, known, digests)
+    cuts = {name: bench.make("trim", encoder, settings) for name, settings in grid["vocabularies"].items()}
+    covers = {FULL: _cover(next(iter(cuts.values())), "_before")} | {name: _cover(cut) for name, cut in cuts.items()}
+    variants = [_variant(bench, grid, name, plain, covers[name]) for name, plain in {FULL: encoder, **cuts}.items()]
+    return Page(
+        (
+            quality_table(order, known, variants),
+            gain_table(known, variants),
+            loss_table(known, variants),
+            perplexity_table(known, variants),
+            cover_table(known, variants),
+            paper_table(),
+            steps_table(order, grid),
+        )
+    )
+
+
+def languages_of(data: Path) -> tuple[str, ...]:
+    """All languages of the data."""
+    return languages_in(data)
+
+
+def known_languages(order: Order, grid: Mapping[str, Any]) -> Known:
+    """What the encoder saw, told before any work. UsageError where adaptation would have nothing to show.
+
+    Without a teacher the grid says which languages the study's own encoder does without.
+    """
+    if order.teacher and not order.unseen:
+        hint = "Add --unseen lug,luo: the languages that it was never trained on. Only then is adaptation measured."
+        raise UsageError(f"study maft: what {order.teacher} never saw is not known", hint)
+    if not order.teacher and "encoder" not in grid:
+        hint = "Add --teacher ENCODER and --unseen CODES, or use --grid lab."
+        raise UsageError(f"study maft: the grid '{order.grid}' makes no encoder of its own", hint)
+    unknown = [code for code in order.unseen if code not in order.languages]
+    if unknown:
+        hint = f"The languages are {', '.join(order.languages)}."
+        raise UsageError(f"study maft: --unseen names {unknown[0]}, which the study is not asked for", hint)
+    named = order.unseen or tuple(grid["unseen"])
+    unseen = tuple(code for code in order.languages if code in named)
+    seen = tuple(code for code in order.languages if code not in named)
+    if not seen or not unseen:
+        hint = "Change --lang or --unseen: of the languages some must be seen, and some must not."
+        raise UsageError(f"study maft: of {', '.join(order.languages)}, unseen are {', '.join(unseen) or 'none'}", hint)
+    beside = None if order.teacher else tuple(code for code in grid["beside"] if code not in order.languages)
+    return Known(seen, unseen, beside)
+
+
+def quality_table(order: Order, known: Known, variants: Sequence[Variant]) -> Table:
+    """A row a vocabulary, adapted or not: its size, F1 per language, and the means of seen and unseen languages."""
+    rows = [
+        {
+            "vocabulary": variant.name,
+            "adapted": shown,
+            "sub_words": variant.sub_words,
+            "parameters": tuned.million_parameters,
+            "graph_mb": tuned.graph_mb,
+            **_f1(tuned.quality, known),
+        }
+        for variant in variants
+        for shown, tuned in (("no", variant.plain), ("yes", variant.adapted))
+    ]
+    notes = (
+        "Entity F1 on test, in points, of float32 bundles through the runtime; mean and standard deviation over "
+        f"the seeds {', '.join(map(str, order.seeds))}.",
+        *said_of(known),
+        "Vocabulary is reduced before adaptation. Every encoder is fine-tuned on all languages together; the paper "
+        "fine-tunes on each language alone.",
+        "An adapted encoder has also read more text of the languages that it knew.",
+    )
+    columns = (*_HEAD, *(Column(code, code) for code in (*known.seen, *known.unseen)), *_MEANS)
+    return Table("maft-quality", "F1 per language", columns, tuple(rows), notes)
+
+
+def gain_table(known: Known, variants: Sequence[Variant]) -> Table:
+    """A row a language: the F1 that adaptation brings, for every vocabulary, with its interval."""
+    pairs = {item.name: (item.plain, item.adapted) for item in variants}
+    notes = (
+        "F1 points of the adapted encoder over the same one as it was, on the same sentences, with the paired "
+        "bootstrap interval (95 %). Counts of all seeds are taken together.",
+        "For the means every language is resampled on its own.",
+    )
+    return _differences("maft-gain", "What adaptation brings", known, pairs, notes)
+
+
+def loss_table(known: Known, variants: Sequence[Variant]) -> Table:
+    """A row a language: the F1 of a reduced vocabulary beside that of the whole, adapted and not."""
+    whole, *cut = variants
+    pairs = {}
+    for item in cut:
+        pairs[item.name] = (whole.plain, item.plain)
+        pairs[f"{item.name}, adapted"] = (whole.adapted, item.adapted)
+    notes = (
+        "F1 points of a reduced vocabulary over the full one, both adapted or both not: below zero is a loss. "
+        "Intervals as above.",
+    )
+    return _differences("maft-reduction", "What the smaller vocabulary costs", known, pairs, notes)
+
+
+def perplexity_table(known: Known, variants: Sequence[Variant]) -> Table:
+    """A row a language: the masked-LM perplexity on held-out lines, before and after adaptation."""
+    cells = [(item, when) for item in variants for when in ("before", "after")]
+    columns = [Column(f"{item.name}_{when}", f"{item.name}: {when}", digits=1) for item, when in cells]
+    rows = [
+        {f"{item.name}_{when}": item.perplexity.get(code, {}).get(when) for item, when in cells}
+        for code in (*known.seen, *known.unseen)
+    ]
+    notes = (
+        "Perplexity of hidden sub-words on lines that are not learnt from; the same lines and places before and after.",
+        "It is comparable within one vocabulary only: fewer sub-words to choose from, or shorter ones, are easier.",
+    )
+    return Table("maft-perplexity", "Held-out perplexity", (*_LANGUAGE, *columns), _named(known, rows), notes)
+
+
+def cover_table(known: Known, variants: Sequence[Variant]) -> Table:
+    """A row a language: sub-words a word, unknown ones, and of the running sub-words those that are kept."""
+    cells = [
+        (item, key)
+        for item in variants
+        for key in _COVER
+        if any(key in found for found in item.cover.values())  # of the whole vocabulary, nothing was kept
+    ]
+    columns = [Column(f"{item.name}_{key}", f"{item.name}: {_COVER[key][0]}", _COVER[key][1]) for item, key in cells]
+    rows = [
+        {f"{item.name}_{key}": _times(item.cover.get(code, {}).get(key), _COVER[key][2]) for item, key in cells}
+        for code in (*known.seen, *known.unseen)
+    ]
+    notes = ("On sentences that the choice of the vocabulary did not count.",)
+    return Table("maft-vocabulary", "The vocabularies", (*_LANGUAGE, *columns), _named(known, rows), notes)
+
+
+def paper_table() -> Table:
+    """The model card's table turned on its side, and what adaptation brings there."""
+    models = {item.name: item for item in papers.maft()}
+    rows: list[dict[str, Any]] = [
+        {"model": item.name, **item.f1, "avg": fmean(item.f1.values())} for item in models.values()
+    ]
+    for item in models.values():
+        if item.adapted_from:
+            gain = {code: f1 - models[item.adapted_from].f1[code] for code, f1 in item.f1.items()}
+            rows.append({"model": f"{item.name} over {item.adapted_from}", **gain, "avg": fmean(gain.values())})
+    columns = (Column("model", "model"), *(Column(code, code, digits=1) for code in next(iter(models.values())).f1))
+    source = papers.source("maft")
+    notes = (f"{source.paper}, {source.url}, {source.where}.", *source.notes)
+    return Table("maft-paper", "The paper's figures", (*columns, Column("avg", "avg", digits=1)), tuple(rows), notes)
+
+
+def steps_table(order: Order, grid: Mapping[str, Any]) -> Table:
+    """The settings of every step."""
+    own = () if order.teacher else ("encoder", "pretraining")
+    steps = {name: grid[name] for name in (*own, "adaptation", "learning")}
+    steps |= {f"vocabulary: {name}": settings for name, settings in grid["vocabularies"].items()}
+    rows = tuple({"step": name, "settings": _listed(settings)} for name, settings in steps.items())
+    columns = (Column("step", "step"), Column("settings", "settings"))
+    return Table("maft-steps", f"Settings of the grid '{order.grid}'", columns, rows)
+
+
+def said_of(known: Known) -> tuple[str, ...]:
+    """Which languages the encoder saw, in words."""
+    seen, unseen = ", ".join(known.seen), ", ".join(known.unseen)
+    if known.beside is None:
+        return (f"The encoder was given: by its owner's word it never saw {unseen}, and it saw {seen}.",)
+    beside = f", and beside them {', '.join(known.beside)}" if known.beside else ""
+    return (
+        f"The encoder was made by this study. It saw {seen}{beside}; neither its vocabulary nor its weights ever saw "
+        f"{unseen}.",
+    )
+
+
+def _teacher(bench: Bench) -> Artifact:
+    """The encoder that the order names. ModelError when it has learnt the task: only some variants would keep that."""
+    teacher = bench.teacher()
+    if head_of(teacher, TASK):
+        raise ModelError(
+            f"study maft: {bench.order.teacher} has learnt {TASK} already", "Give the encoder before that."
+        )
+    return teacher
+
+
+def _pretrained(bench: Bench, grid: Mapping[str, Any], known: Known, digests: Digests) -> Artifact:
+    """An encoder of the study's own: vocabulary and weights learnt from raw text without the unseen languages."""
+    languages, text = (*known.seen, *(known.beside or ())), bench.order.text
+    if text is None:
+        raise UsageError("study maft: --text is missing", "Add --text DIR, a folder with LANG.txt to learn from.")
+    text_files(text, languages)
+    corpus = adopt(text, "corpus", TASK, languages, digests)
+    empty = bench.make("scratch", corpus, grid["encoder"], languages=languages)
+    return bench.make("adapt-maft", empty, grid["pretraining"], languages=languages)
+
+
+def _cover(cut: Artifact, suffix: str = "") -> dict[str, dict[str, float]]:
+    """What `trim` counted by language, of the smaller vocabulary or, with the suffix "_before", of the one it cut."""
+    held_out = {code: found["held_out"] for code, found in cut.manifest.facts["languages"].items()}
+    return {
+        code: {key: found[f"{key}{suffix}"] for key in _COVER if f"{key}{suffix}" in found}
+        for code, found in held_out.items()
+    }
+
+
+def _variant(
+    bench: Bench, grid: Mapping[str, Any], name: str, plain: Artifact, cover: Mapping[str, Mapping[str, float]]
+) -> Variant:
+    adapted = bench.make("adapt-maft", plain, grid["adaptation"])
+    return Variant(
+        name,
+        sub_words=int(config_of(plain)["vocab_size"]),
+        cover=cover,
+        perplexity=adapted.manifest.facts["perplexity"],
+        plain=_tuned(bench, plain, grid["learning"]),
+        adapted=_tuned(bench, adapted, grid["learning"]),
+    )
+
+
+def _tuned(bench: Bench, encoder: Artifact, learning: Settings) -> Tuned:
+    languages = bench.order.languages
+    models = [bench.make("finetune", encoder, learning, seed=seed) for seed in bench.order.seeds]
+    bundles = [bench.bundle(model, languages) for model in models]
+    quality = tuple(bench.quality(bundle, languages) for bundle in bundles)
+    return Tuned(parameters(models[0]) / 1e6, weights_mb(bundles[0]), quality)
+
+
+def _f1(quality: Sequence[Quality], known: Known) -> dict[str, Cell]:
+    groups = {"seen": known.seen, "unseen": known.unseen, **{code: (code,) for code in (*known.seen, *known.unseen)}}
+    return {
+        name: spread([fmean(float(found[code]["f1"]) for code in codes) for found in quality])
+        for name, codes in groups.items()
+    }
+
+
+def _differences(
+    name: str, title: str, known: Known, pairs: Mapping[str, tuple[Tuned, Tuned]], notes: tuple[str, ...]
+) -> Table:
+    """A row a language and two for the means: F1 of the second over the first of every pair."""
+    groups = {code: (code,) for code in (*known.seen, *known.unseen)}
+    rows = []
+    for shown, codes in {**groups, "mean of seen": known.seen, "mean of unseen": known.unseen}.items():
+        row: dict[str, Cell] = {"lang": shown, "seen": _yes(codes[0] in known.seen)}
+        for pair, (first, second) in pairs.items():
+            lost = _lost(first.quality, second.quality, codes)
+            row |= {pair: -lost.value, f"{pair}_low": -lost.high, f"{pair}_high": -lost.low}
+        rows.append(row)
+    columns = [
+        column
+        for pair in pairs
+        for column in (Column(pair, pair), Column(f"{pair}_low", "from"), Column(f"{pair}_high", "to"))
+    ]
+    return Table(name, title, (*_LANGUAGE, *columns), tuple(rows), notes)
+
+
+def _lost(first: Sequence[Quality], second: Sequence[Quality], codes: Sequence[str]) -> Drop:
+    before, after = (
+        {code: np.sum([found[code]["counts"] for found in side], axis=0) for code in codes} for side in (first, second)
+    )
+    return average_drop(before, after)
+
+
+def _times(value: float | None, factor: int) -> float | None:
+    return None if value is None else value * factor
+
+
+def _named(known: Known, rows: Sequence[Mapping[str, Cell]]) -> tuple[dict[str, Cell], ...]:
+    """Rows in the order of the languages, with their names."""
+    languages = (*known.seen, *known.unseen)
+    return tuple(
+        {"lang": code, "seen": _yes(code in known.seen), **row} for code, row in zip(languages, rows, strict=True)
+    )
+
+
+def _yes(true: bool) -> str:
+    return "yes" if true else "no"
+
+
+def _listed(settings: Settings) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
+
+
+_HEAD = (
+    Column("vocabulary", "vocabulary"),
+    Column("adapted", "adapted"),
+    Column("sub_words", "sub-words"),
+    Column("parameters", "parameters", "million"),
+    Column("graph_mb", "graph", "MB"),
+)
+_MEANS = (Column("seen", "mean of seen"), Column("unseen", "mean of unseen"))
+_LANGUAGE = (Column("lang", "language"), Column("seen", "seen by the encoder"))
+# What trim counts by language: how it is called, its unit, and what it is multiplied by.
+_COVER = {"fertility": ("sub-words a word", "", 1), "unknown": ("unknown", "%", 100), "coverage": ("kept", "%", 100)}

@@ -1,0 +1,265 @@
+"""The mini-model study (Marchisio et al. 2023): new languages for an encoder, at a part of the cost.
+
+An encoder reads the source languages and learns the task in them, its embeddings frozen. Every target language gets
+embeddings of its own, learnt through the whole encoder or through a mini-model in it, at several budgets; the task's
+head is kept. What it labels then is zero-shot, and with a few sentences of the target, few-shot.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from edgeafri.artifact import Artifact
+from edgeafri.dataset import labels_of, languages_in, read_split, text_files
+from edgeafri.errors import UsageError
+from edgeafri.files import Digests
+from edgeafri.pipeline import Tell
+from edgeafri.studies import papers
+from edgeafri.studies.generalisation import check_few_shot, write_few
+from edgeafri.studies.page import Page, Plot
+from edgeafri.studies.parts import Part
+from edgeafri.studies.study import Bench, Order, Settings, masked_teacher, read_grid
+from edgeafri.studies.table import Cell, Column, Spread, Table, spread
+from edgeafri.teacher import config_of
+
+TASK = "ner"
+STANDARD, JOINT, POST = "standard", "mini-joint", "mini-post"
+_BEFORE = "not adapted"
+_TERA = 1e12
+
+
+@dataclass(frozen=True)
+class Primary:
+    """A masked LM that targets are added to, the same one with the task's head, and F1 on its source languages."""
+
+    masked: Artifact
+    tuned: Artifact
+    source_f1: float
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """One target by one method at one budget; `facts` are those of its adaptation, without one of the old tokenizer."""
+
+    target: str
+    method: str
+    epochs: int
+    facts: Mapping[str, Any]
+    zero_shot: float
+    few_shot: Spread
+
+
+def run(order: Order, digests: Digests, tell: Tell) -> Page:
+    """Make the primaries, adapt them to every target, and measure all through the runtime."""
+    grid = read_grid("mini-model", order.grid)
+    few = checked(order, grid)
+    bench = Bench(order, TASK, digests, tell)
+    bench.check_data(None)
+    depth = mini_depth(config_of(bench.teacher()))
+    plain = masked_teacher(bench, grid["pretraining"])
+    joint = bench.make("adapt-maft", bench.teacher(), grid["pretraining"], second_head=depth["second_head"])
+    post = bench.make("adapt-maft", plain, grid["new layers"], **depth)
+    own = _primary(bench, plain, grid)
+    primaries = {STANDARD: own, JOINT: _primary(bench, joint, grid), POST: Primary(post, own.tuned, own.source_f1)}
+    found = [item for target in few.languages for item in _target(bench, primaries, target, grid["adaptation"], few)]
+    return Page((quality_table(order, few, found), *plots(found), cost_table(primaries, depth), paper_table()))
+
+
+def languages_of(data: Path) -> tuple[str, ...]:
+    """The source languages: all of the data."""
+    return languages_in(data)
+
+
+def mini_depth(config: Mapping[str, Any]) -> dict[str, int]:
+    """The source's proportions: the second head after a third of the layers, a new layer for every sixth of them."""
+    layers = int(config["num_hidden_layers"])
+    third = max(1, layers // 3)
+    return {"second_head": third, "new_layers": max(1, layers // 2 - third)}
+
+
+def checked(order: Order, grid: Mapping[str, Any]) -> Part:
+    """The targets and their data, checked before any work. UsageError or DataError for what cannot be."""
+    if order.few_shot_data is None or order.text is None:
+        hint = "Add --few-shot-data DIR: labelled data of languages that are not among the source languages."
+        raise UsageError("study mini-model: no language to adapt to", hint)
+    targets = languages_in(order.few_shot_data)
+    both = [code for code in targets if code in order.languages]
+    if both:
+        hint = "Name the source languages with --lang, without it, or take it out of --few-shot-data."
+        raise UsageError(f"study mini-model: {both[0]} is a source and a target language", hint)
+    seeds = tuple(grid["few-shot"].get("seeds", order.seeds))
+    part = Part("few-shot", order.few_shot_data, grid["few-shot"], targets, seeds)
+    splits = (read_split(order.data, code, name) for code in order.languages for name in ("train", "dev"))
+    check_few_shot(part, labels_of(splits))
+    text_files(order.text, targets)
+    return part
+
+
+def quality_table(order: Order, few: Part, found: Sequence[Adapted]) -> Table:
+    """A row a target, method and budget: its cost, beside the standard's, and its quality, beside the standard's."""
+    standard = {(item.target, item.epochs): item for item in found if item.method == STANDARD}
+    rows = tuple(_row(item, standard.get((item.target, item.epochs))) for item in found)
+    count = few.settings["k"]
+    notes = (
+        "cost: floating-point operations of the adaptation, forward and backward, the judging of its epochs not "
+        "counted; of standard: against the standard method with as many epochs.",
+        "perplexity: of hidden sub-words on lines held back, by the whole encoder with the new embeddings. sub-words a "
+        "word and unknown sub-words: of the tokenizer that the row uses, on the target's raw text.",
+        "Entity F1 on the target's test split, in points, of float32 bundles through the runtime. kept: zero-shot, "
+        "against the standard method with as many epochs.",
+        f"few-shot: fine-tuned on {count} sentences of the target's train split, embeddings and all, the epoch chosen "
+        f"on {count} of dev. Seeds: {', '.join(map(str, few.seeds))}.",
+        f"{_BEFORE}: the fine-tuned encoder with its own tokenizer.",
+        f"Source languages: {', '.join(order.languages)}. Nothing of {', '.join(few.languages)} is learnt from in this "
+        f"study before the adaptation. The encoder's tokenizer and weights come from {order.teacher}; what it saw "
+        "before is for its owner to say.",
+    )
+    return Table("mini-model", "Quality against cost", _QUALITY, rows, notes)
+
+
+def plots(found: Sequence[Adapted]) -> tuple[Plot, ...]:
+    """F1 over cost, a line a target and method."""
+    adapted = [item for item in found if item.method != _BEFORE]
+    names = dict.fromkeys((item.target, item.method) for item in adapted)
+    parts = []
+    for name, value in _F1.items():
+        series = {
+            f"{target}: {method}": [
+                (item.facts["flops"] / _TERA, value(item))
+                for item in adapted
+                if (item.target, item.method) == (target, method)
+            ]
+            for target, method in names
+        }
+        parts.append(Plot(f"mini-model-{name}", f"{name} F1 against cost", "cost (10^12 operations)", "F1", series))
+    return tuple(parts)
+
+
+def cost_table(primaries: Mapping[str, Primary], depth: Mapping[str, int]) -> Table:
+    """What was paid once, before any target: a row a primary, and one for the layers that mini-post adds to one."""
+    rows: list[dict[str, Cell]] = []
+    for method, primary in primaries.items():
+        facts = primary.masked.manifest.facts
+        row: dict[str, Cell] = {
+            "for": method,
+            "what": _WHAT[method].format(**depth),
+            "epochs": len(facts.get("epochs", ())),
+        }
+        rows.append({**row, "cost": _tera(facts.get("flops")), "source_f1": primary.source_f1})
+    notes = (
+        f"{POST} stands on the encoder of {STANDARD}: its cost comes on top of that. A teacher that is a masked LM is "
+        f"taken as {STANDARD}'s encoder as it is, and costs nothing here.",
+        "F1: mean over the source languages' test splits, of the encoder fine-tuned with its embeddings frozen.",
+    )
+    return Table("mini-model-pretraining", "What it takes before", _COST, tuple(rows), notes)
+
+
+def paper_table() -> Table:
+    """The paper's summary."""
+    rows: tuple[dict[str, Cell], ...] = tuple(
+        {"method": item.method, "cost": item.cost_percent, "kept": item.kept_percent} for item in papers.mini_model()
+    )
+    source = papers.source("mini-model")
+    notes = (f"{source.paper}, {source.url}, {source.where}.", *source.notes)
+    columns = (Column("method", "method"), Column("cost", "of standard's cost", "%", 1), Column("kept", "kept", "%", 1))
+    return Table("mini-model-paper", "The paper's figures", columns, rows, notes)
+
+
+def _primary(bench: Bench, masked: Artifact, grid: Mapping[str, Any]) -> Primary:
+    languages = bench.order.languages
+    tuned = bench.make("finetune", masked, grid["learning"], frozen="embeddings")
+    quality = bench.quality(bench.bundle(tuned, languages), languages)
+    return Primary(masked, tuned, fmean(float(quality[code]["f1"]) for code in languages))
+
+
+def _target(
+    bench: Bench, primaries: Mapping[str, Primary], target: str, settings: Settings, few: Part
+) -> list[Adapted]:
+    """One target: the encoder as it is, then every method at every budget."""
+    budgets = settings["epochs"]
+    found = []
+    for method, primary in primaries.items():
+        for epochs in budgets:
+            more = {"method": method, "epochs": epochs, "languages": (target,), "into": primary.tuned.path}
+            model = bench.make("adapt-mini", primary.masked, {**settings, **more})
+            found.append(_measured(bench, model, (target, method, epochs), model.manifest.facts, few))
+    old = {name: found[0].facts[f"{name}_before"] for name in ("vocabulary", "fertility", "unknown")}
+    return [_measured(bench, primaries[STANDARD].tuned, (target, _BEFORE, 0), old, few), *found]
+
+
+def _measured(
+    bench: Bench, model: Artifact, named: tuple[str, str, int], facts: Mapping[str, Any], few: Part
+) -> Adapted:
+    code, count = named[0], int(few.settings["k"])
+    folder = write_few(few.data, code, count, bench.order.work / "few-shot" / f"{code}-{count}")
+    learning = few.settings["learning"]
+    learnt = [bench.make("finetune", model, learning, languages=(code,), data=folder, seed=seed) for seed in few.seeds]
+    zero, *shots = (_f1(bench, item, code, few.data) for item in (model, *learnt))
+    return Adapted(*named, facts, zero, spread(shots))
+
+
+def _f1(bench: Bench, model: Artifact, code: str, data: Path) -> float:
+    return float(bench.quality(bench.bundle(model, (code,)), (code,), data)[code]["f1"])
+
+
+def _row(item: Adapted, standard: Adapted | None) -> dict[str, Cell]:
+    facts = item.facts
+    row: dict[str, Cell] = {
+        "target": item.target,
+        "method": item.method,
+        "epochs": item.epochs,
+        "cost": _tera(facts.get("flops")),
+        "perplexity": facts.get("perplexity"),
+        "vocabulary": facts["vocabulary"],
+        "fertility": facts["fertility"],
+        "unknown": 100 * facts["unknown"],
+        "zero_shot": item.zero_shot,
+        "few_shot": item.few_shot,
+    }
+    if standard is None:
+        return row
+    kept = 100 * item.zero_shot / standard.zero_shot if standard.zero_shot else None
+    return {**row, "share": 100 * facts["flops"] / standard.facts["flops"], "kept": kept}
+
+
+def _tera(flops: int | None) -> float | None:
+    return None if flops is None else flops / _TERA
+
+
+def _zero_shot(item: Adapted) -> float:
+    return item.zero_shot
+
+
+def _few_shot(item: Adapted) -> float:
+    return item.few_shot.mean
+
+
+_F1: Mapping[str, Callable[[Adapted], float]] = {"zero-shot": _zero_shot, "few-shot": _few_shot}
+_WHAT = {
+    STANDARD: "the encoder",
+    JOINT: "the encoder with a second head after layer {second_head}, learnt together",
+    POST: "{new_layers} new above layer {second_head} and a second head, the encoder frozen",
+}
+_QUALITY = (
+    Column("target", "target"),
+    Column("method", "method"),
+    Column("epochs", "epochs"),
+    Column("cost", "cost", "10^12 operations"),
+    Column("share", "of standard", "%", 1),
+    Column("perplexity", "perplexity", digits=1),
+    Column("vocabulary", "sub-words"),
+    Column("fertility", "sub-words a word"),
+    Column("unknown", "unknown", "%", 1),
+    Column("zero_shot", "zero-shot F1"),
+    Column("kept", "kept", "%", 1),
+    Column("few_shot", "few-shot F1"),
+)
+_COST = (
+    Column("for", "for"),
+    Column("what", "what is learnt"),
+    Column("epochs", "epochs"),
+    Column("cost", "cost", "10^12 operations"),
+    Column("source_f1", "F1 on the source languages"),
+)
