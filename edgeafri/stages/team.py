@@ -161,4 +161,6 @@ def _join(own: int, processes: int, meeting: Path) -> None:
     on_gpu = torch.cuda.is_available()
     if on_gpu:
         torch.cuda.set_device(own)
+    else:
+        os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"  # its own "cpu:0" is a place that torch.load does not know
     distributed.init_process_group("nccl" if on_gpu else "gloo", store=store, rank=own, world_size=processes)

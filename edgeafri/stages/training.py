@@ -293,7 +293,9 @@ class _Trainer(Trainer):
             return super().train(*args, **named)
 
     def compute_loss(self, model: Any, inputs: Batch, *_: Any, **__: Any) -> torch.Tensor:
-        loss = team.averaging(model, self.course.loss, inputs)
+        # On a GPU, accelerate shortens a model's forward alone, and a loss may call the model's parts.
+        with torch.autocast(inputs["input_ids"].device.type, torch.bfloat16, enabled=self.args.bf16):
+            loss = team.averaging(model, self.course.loss, inputs)
         if not torch.isfinite(loss):
             raise self._no_number(loss.item(), self.state.global_step + 1)
         return loss

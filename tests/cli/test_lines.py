@@ -2,14 +2,15 @@
 
 import pytest
 
-from edgeafri.cli.lines import fact_line
+from edgeafri.cli.lines import detail_table, fact_line
 
 
 def adapted(before, **after):
     """Facts of adapt-maft with these perplexities."""
     found = {code: {"before": before, "after": value} for code, value in after.items()}
     average = {"before": before, "after": sum(after.values()) / len(after)}
-    return {"inputs": 12345, "perplexity": found, "perplexity_average": average}
+    corpus = {code: {"inputs": 6000, "no_letter": 20, "too_short": 3} for code in after}
+    return {"inputs": 12345, "corpus": corpus, "perplexity": found, "perplexity_average": average}
 
 
 @pytest.mark.parametrize(
@@ -35,3 +36,17 @@ def test_a_new_vocabulary_is_told_with_its_cost(more, cost):
     facts = {"vocabulary": 8000, "perplexity": 386.84, **more}
 
     assert fact_line("adapt-mini", facts) == f"8,000 sub-words, perplexity 386.8{cost}"
+
+
+def test_every_language_of_an_adaptation_has_a_row():
+    """
+    What it was learnt from, what was left out, and its perplexity.
+    """
+    assert detail_table("adapt-maft", adapted(4000.5, swa=20, amh=40)).splitlines() == [
+        "  language  lines  left out   before  perplexity",
+        "  swa       6,000        23  4,000.5  20.0",
+        "  amh       6,000        23  4,000.5  40.0",
+    ]
+    assert (
+        detail_table("adapt-maft", adapted(None, swa=20)).splitlines()[1] == "  swa       6,000        23          20.0"
+    )

@@ -237,6 +237,18 @@ def test_two_processes_train_one_model(encoder, text, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_killed_team_ends_where_it_would_have(encoder, text, killed_and_resumed):
+    """
+    Every process finds its random numbers again.
+    """
+    chosen = settings(text, processes=2, dropout=0.1, sampling=0.3, judge_steps=4)
+    differing, first = killed_and_resumed(adapt_maft.run, encoder, chosen, (10, 15))
+
+    assert differing == []
+    assert first == (9, 15)
+
+
+@pytest.mark.slow
 def test_what_stops_a_team_is_told_as_alone(encoder, text, as_artifact, tmp_path):
     """
     A model with a weight that is no number: the error of the process that met it first.
