@@ -38,7 +38,7 @@ _KEY = "made-for.txt"  # in an unfinished folder: what it was to become
 _LEARNERS = ("training", "team", "sparsity", "rows", "judge", "signals", "kept", "lessons", "losses", "student")
 _LEARNING_CODE = tuple(f"stages/{name}.py" for name in _LEARNERS)
 _SHRINKERS = ("importance", "widths", "costs", "surgery", "distill")
-_TRIMMERS = ("vocabulary", "unigram", "wordpiece", "bpe", "tokenizer_files", "usage", "keeping")
+_TRIMMERS = ("vocabulary", "unigram", "wordpiece", "bpe", "tokenizer_files", "usage", "keeping", "second_head")
 _MINI = ("second_head", "flops")
 _MORE_CODE = {
     "scratch": ("stages/rows.py",),

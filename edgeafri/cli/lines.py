@@ -111,7 +111,7 @@ def _adapt_maft(facts: Facts) -> str:
     before = "" if means["before"] is None else f"{means['before']:,.1f} -> "
     after = {code: found["after"] for code, found in facts["perplexity"].items()}
     worst = max(after, key=lambda code: after[code])
-    said = f"{facts['inputs']:,} lines, perplexity {before}{means['after']:,.1f}"
+    said = f"{facts['inputs']:,} inputs, perplexity {before}{means['after']:,.1f}"
     return said + (f", worst {worst} {after[worst]:,.1f}" if len(after) > 1 else "")
 
 
@@ -122,7 +122,7 @@ def _adapt_mini(facts: Facts) -> str:
 
 def _adapt_maft_table(facts: Facts) -> str:
     """A row a language: what it was learnt from, and its perplexity on lines held back."""
-    rows = [("language", "lines", "left out", "before", "perplexity")]
+    rows = [("language", "inputs", "left out", "before", "perplexity")]
     for code, found in facts["perplexity"].items():
         counts = facts["corpus"][code]
         before = "" if found["before"] is None else f"{found['before']:,.1f}"

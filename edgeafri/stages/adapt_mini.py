@@ -78,6 +78,8 @@ def prepare(source: Artifact, settings: AdaptMini) -> Prepared:
     if settings.into is not None:
         embeddings.check_same(model, door.read_model(settings.into), str(settings.into))
     old = door.read_tokenizer(source.path)
+    if old.mask_token_id is None:
+        raise ModelError(f"{source.path}: its tokenizer has no mask token", "Use an encoder that was trained with one.")
     lines = rows.raw_lines(settings.text, settings.languages, settings.lines)
     every = [line for own in lines.values() for line in own]
     new = embeddings.new_tokenizer(old, every, settings.languages, settings.vocabulary)

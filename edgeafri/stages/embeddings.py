@@ -14,7 +14,8 @@ from edgeafri.errors import ConfigError, ModelError
 from edgeafri.languages import alphabet
 from edgeafri.stages.vocabulary import moved
 
-_LONGEST = 1 << 20  # bytes of a line that SentencePiece still learns from
+_LONGEST = 1 << 20  # bytes of a line that SentencePiece still learns from; it leaves out longer ones in silence
+_LARGER = "Use a larger --vocabulary: all single characters of the text must fit."
 _PRINTABLE = frozenset(map(chr, range(0x21, 0x7F)))
 _IDS = ("pad_token_id", "bos_token_id", "eos_token_id")
 
@@ -28,7 +29,10 @@ def new_tokenizer(old: Any, lines: Sequence[str], languages: Iterable[str], size
     letters = sorted({sign for code in languages for letter in alphabet(code) for sign in letter} | _PRINTABLE)
     old_fast = json.loads(old.backend_tokenizer.to_str())
     if old_fast["model"]["type"] != "Unigram":
-        return _checked(old, old.train_new_from_iterator([lines], size, initial_alphabet=letters))
+        new = old.train_new_from_iterator([lines], size, initial_alphabet=letters)
+        if len(new) > size:
+            raise ConfigError(f"adapt-mini: no vocabulary of {size} sub-words ({len(new)} are the least)", _LARGER)
+        return _checked(old, new)
     # The Unigram trainer of tokenizers gives scores that differ from run to run; SentencePiece's does not.
     special = [token["content"] for token in old_fast["added_tokens"] if token["special"]]
     pieces = _unigram([_normal(old, line) for line in lines], letters, size - len(special))
@@ -103,8 +107,7 @@ def _unigram(lines: Sequence[str], letters: Sequence[str], size: int) -> list[tu
             minloglevel=2,
         )
     except RuntimeError as error:
-        hint = "Use a larger --vocabulary: all single characters of the text must fit."
-        raise ConfigError(f"adapt-mini: no vocabulary of {size} sub-words ({_last(error)})", hint) from None
+        raise ConfigError(f"adapt-mini: no vocabulary of {size} sub-words ({_last(error)})", _LARGER) from None
     found = sentencepiece.SentencePieceProcessor(model_proto=learnt.getvalue())
     normal = [place for place in range(len(found)) if not (found.IsControl(place) or found.IsUnknown(place))]
     return [(found.IdToPiece(place), found.GetScore(place)) for place in normal]

@@ -30,9 +30,10 @@ def kept_ids(vocabulary: Vocabulary, used: Mapping[str, Counts], settings: Trim)
         return top(vocabulary, list(used.values()), safe, settings.size or 0)
     if chosen == "share":
         return vocabulary.closed(covering(np.stack(list(used.values())), safe, settings.coverage))
-    if chosen == "scripts":
-        return vocabulary.closed({*safe, *written_in(vocabulary, settings.languages)})
-    return vocabulary.closed({*safe, *np.flatnonzero(sum(used.values())).tolist()})
+    found = set(np.flatnonzero(sum(used.values())).tolist())
+    if chosen == "scripts":  # and what is used beside them: ajami, names in other letters
+        found |= written_in(vocabulary, settings.languages)
+    return vocabulary.closed({*safe, *found})
 
 
 def mode_of(settings: Trim) -> Mode:

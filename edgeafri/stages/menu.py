@@ -34,6 +34,7 @@ _LANGUAGES = "ISO 639-3 codes of the languages to serve, separated by commas"
 _DATA = "labelled data: a folder with LANG/train, dev and test, .txt for words and .tsv for texts"
 _OR_SHARE = ", or below 1 a share of the source's; as the source when not given"
 _TEXT = "raw text: a folder with LANG.txt, one sentence a line"
+_COVERAGE = 0.999  # of every language's running sub-words
 _HALF = 0.5  # what a 2:4 pattern takes
 _LARGEST_SEED = 2**32 - 1  # numpy takes no larger one
 
@@ -275,11 +276,12 @@ class Trim:
     keep: Literal["auto", "corpus", "top", "share", "scripts"] = setting(
         "auto",
         "corpus: what the text uses; top: each language's most frequent, as many as --size allows; share: the fewest "
-        "that cover every language; scripts: all in the languages' scripts; auto: corpus with raw text, else scripts",
+        "that cover every language; scripts: all in the languages' scripts too; auto: corpus with raw text, scripts "
+        "without",
     )
     size: int | None = setting(None, "sub-words to keep at most, with --keep top", low=1)
     coverage: float = setting(
-        0.999, "share of each language's running sub-words to keep, with --keep share", low=0.5, high=1
+        _COVERAGE, "share of each language's running sub-words to keep, with --keep share", low=0.5, high=1
     )
     prove: bool = setting(False, "compare the logits before and after on a sample of every language")
     factorise: int | None = setting(
@@ -291,6 +293,8 @@ class Trim:
             raise ConfigError("trim: keep 'top' needs a size", "Add --size 8000: how many sub-words stay at most.")
         if self.keep != "top" and self.size is not None:
             raise ConfigError(f"trim: a size goes with keep 'top', not '{self.keep}'", "Add --keep top.")
+        if self.keep != "share" and self.coverage != _COVERAGE:
+            raise ConfigError(f"trim: a coverage goes with keep 'share', not '{self.keep}'", "Add --keep share.")
 
 
 @dataclass(frozen=True)

@@ -230,6 +230,9 @@ def _model_class(path: Path, architecture: str) -> Any:
         hint = "EdgeAfri runs no code from model folders; use an architecture of transformers, such as XLM-R."
         raise ModelError(f"{path}/config.json: transformers has no architecture '{architecture}'", hint)
     values = read_config(path)
+    if factorised.KEY in values and architecture.endswith("ForMaskedLM"):
+        hint = "Do this with the model before trim --factorise, and factorise last."
+        raise ModelError(f"{path}: a masked-LM head shares the word embedding, which is factorised here", hint)
     if uneven.KEY in values:
         uneven.sizes_of(values, f"{path}/config.json")
     return factorised.class_for(uneven.class_for(found, values), values)

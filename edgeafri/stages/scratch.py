@@ -21,6 +21,8 @@ from edgeafri.stages.menu import Scratch
 from edgeafri.stages.model import parameters, write_model
 from edgeafri.stages.rows import lines_of, raw_files
 
+_LONGEST = 1 << 20  # bytes of a line that SentencePiece still learns from; it leaves out longer ones in silence
+
 
 def run(source: Artifact, settings: Scratch, out: Path, tick: Tick) -> Mapping[str, Any]:
     """Train the vocabulary on the text in `source`, draw the weights, save both.
@@ -53,6 +55,7 @@ def _vocabulary(lines: Iterator[str], settings: Scratch) -> bytes:
         vocab_size=settings.vocabulary,
         model_type="unigram",
         character_coverage=1.0,
+        max_sentence_length=_LONGEST,
         hard_vocab_limit=False,
         num_threads=1,
     )

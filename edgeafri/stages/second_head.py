@@ -44,8 +44,11 @@ def attach(model: Any, layer: int, new_layers: int) -> None:
     """Put a second head after the first `layer` layers of a masked LM. Changes `model`.
 
     It starts as a copy of the model's own head, and its own layers as copies of those that follow `layer`. ConfigError
-    when there are not so many.
+    when there are not so many, ModelError for a family whose layers have other parts.
     """
+    if not uneven.known(model.config):
+        hint = f"Use an encoder of these families with absolute positions: {', '.join(uneven.FAMILIES)}."
+        raise ModelError(f"a {model.config.model_type} model cannot have a second head", hint)
     layers = uneven.layers_of(model)
     if not 1 <= layer < len(layers):
         hint = f"Use 1 to {len(layers) - 1}." if len(layers) > 1 else "Use a deeper model."
@@ -66,6 +69,7 @@ def set_up(model: Any, settings: AdaptMaft) -> tuple[Loss, Loss]:
     """
     plain = judge.hard_loss(None)
     if settings.second_head is None:
+        remove(model)  # what an earlier training said of one, which this one does not go on with
         return plain, plain
     attach(model, settings.second_head, settings.new_layers)
     if not settings.new_layers:

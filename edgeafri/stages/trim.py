@@ -15,20 +15,23 @@ import torch
 from tokenizers import Tokenizer
 
 from edgeafri.artifact import Artifact
+from edgeafri.dataset import Unit
 from edgeafri.errors import DataError, ModelError
-from edgeafri.predict import Encoder, padded
+from edgeafri.predict import Encoder, Ids, Logits, padded
 from edgeafri.progress import Tick
 from edgeafri.stages import model as door
+from edgeafri.stages import second_head
 from edgeafri.stages.factorised import factorise
 from edgeafri.stages.keeping import kept_ids, mode_of
 from edgeafri.stages.menu import Trim
 from edgeafri.stages.tokenizer_files import read_vocabulary, write_tokenizer
 from edgeafri.stages.usage import Sentence, Usage, usage
 from edgeafri.stages.vocabulary import Vocabulary
-from edgeafri.tasks import unit_of
+from edgeafri.tasks import task, unit_of
 
 _SAMPLE, _BATCH = 32, 8  # sentences a language that --prove compares, and of them at once
-TOLERANCE = {"logits": 1e-6, "masked-LM logits": 1e-5}  # the second is relative: these are sums over the width
+# That of masked-LM logits is relative: these are sums over the width.
+TOLERANCE = {"logits": 1e-6, "masked-LM logits": 1e-5, "hidden states": 1e-6}
 
 
 def run(source: Artifact, settings: Trim, out: Path, tick: Tick) -> Mapping[str, Any]:
@@ -39,9 +42,11 @@ def run(source: Artifact, settings: Trim, out: Path, tick: Tick) -> Mapping[str,
     door.frame(tokenizer)  # a tokenizer without start, end or padding is told before anything is counted
     vocabulary = read_vocabulary(tokenizer, source.path)
     tokenizer.backend_tokenizer.no_truncation()  # what is written keeps its own; here whole sentences are read
-    used = usage(tokenizer.backend_tokenizer, vocabulary.size, settings, unit_of(source.manifest.task), tick)
+    used = usage(tokenizer.backend_tokenizer, vocabulary.size, settings, units_of(source.manifest.task), tick)
     kept = kept_ids(vocabulary, {code: found.pieces for code, found in used.items()}, settings)
     model = door.read_model(source.path)
+    if second_head.described(source.path) is not None:
+        second_head.read_into(model, source.path)
     before, rows, whole = door.parameters(model), model.get_input_embeddings().num_embeddings, sharing(model)
     if vocabulary.size > rows:
         message = f"{source.path}: the tokenizer has {vocabulary.size:,} ids, the word embedding {rows:,} rows"
@@ -61,8 +66,13 @@ def run(source: Artifact, settings: Trim, out: Path, tick: Tick) -> Mapping[str,
     return {**facts, "languages": cover(tokenizer.backend_tokenizer, vocabulary, used, kept, settings), **more}
 
 
+def units_of(name: str) -> tuple[Unit, ...]:
+    """How text is cut into words before sub-words: a masked LM learns lines as they stand, its later task words."""
+    return ("word", "text") if task(name).unit == "sub-word" else (unit_of(name),)
+
+
 def cut_embeddings(model: Any, kept: list[int]) -> None:
-    """Keep those rows of the word embedding, in that order, and of a tied masked-LM head with its bias.
+    """Keep those rows of the word embedding, in that order, and of tied masked-LM heads with their bias.
 
     ModelError where positions begin behind the padding's id, as in RoBERTa, and that id would change.
     """
@@ -84,6 +94,8 @@ def cut_embeddings(model: Any, kept: list[int]) -> None:
     if head is not None:
         head.weight, head.out_features = smaller.weight, len(kept)
         _cut_bias(model, head, rows)
+    if hasattr(model, "second_head"):
+        model.second_head.bias = torch.nn.Parameter(model.second_head.bias.data[rows])
 
 
 def sharing(model: Any) -> Any:
@@ -97,10 +109,11 @@ def proof(
 ) -> dict[str, Any]:
     """By language, the largest difference of the logits before and after, on sentences whose pieces are all kept.
 
-    Of a masked LM the kept pieces' logits are compared, relative to the largest. ModelError when they differ.
+    Of a masked LM the kept pieces' logits are compared, relative to the largest; of a bare encoder its hidden states.
+    ModelError when they differ.
     """
     masked = whole.get_output_embeddings() is not None
-    kind = "masked-LM logits" if masked else "logits"
+    kind = "masked-LM logits" if masked else "hidden states" if whole.base_model is whole else "logits"
     place = {old: new for new, old in enumerate(kept)}
     found = {}
     for code, sentences in aside.items():
@@ -187,10 +200,16 @@ def _difference(
     """The largest difference of the two models' logits on a padded batch, relative to the largest for a masked LM."""
     moved = [[place[piece] for piece in row] for row in rows]
     ids, mask = padded(rows, pad)
-    before = door.forward(whole)(ids, mask)
-    after = door.forward(cut)(*padded(moved, place[pad]))
+    before, after = _answer(whole, ids, mask), _answer(cut, *padded(moved, place[pad]))
     if masked:
         before = before[..., list(place)]
     seen = mask.astype(bool) if before.ndim == 3 else slice(None)
     off = float(np.abs(before[seen] - after[seen]).max())
     return off / float(np.abs(before[seen]).max()) if masked else off
+
+
+def _answer(model: Any, ids: Ids, mask: Ids) -> Logits:
+    """The logits, or where there is no head the hidden states that one would read."""
+    with torch.inference_mode():
+        answer: Logits = model(input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask))[0].numpy()
+    return answer

@@ -15,7 +15,7 @@ from torch import nn
 from edgeafri.errors import ModelError
 
 KEY = "edgeafri_layers"
-_FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert")  # their layers have the same parts under the same names
+FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert")  # their layers have the same parts under the same names
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,14 @@ def layers_of(model: Any) -> Any:
     """The encoder layers of a model. ModelError for a family whose layers have other parts."""
     if known(model.config):
         return model.base_model.encoder.layer
-    hint = f"Use an encoder of these families with absolute positions: {', '.join(_FAMILIES)}."
+    hint = f"Use an encoder of these families with absolute positions: {', '.join(FAMILIES)}."
     raise ModelError(f"the layers of a {model.config.model_type} model cannot be of unlike size", hint)
 
 
 def known(config: Any) -> bool:
     """Whether the layers of a transformers config's family have the parts that are named here."""
     absolute = getattr(config, "position_embedding_type", "absolute") == "absolute"
-    return config.model_type in _FAMILIES and absolute
+    return config.model_type in FAMILIES and absolute
 
 
 class _Uneven(nn.Module):

@@ -42,12 +42,12 @@ class Usage:
     aside: tuple[Sentence, ...]
 
 
-def usage(tokenizer: Tokenizer, size: int, settings: Trim, unit: Unit, tick: Tick) -> dict[str, Usage]:
-    """What every language uses of a vocabulary of that size. DataError for one without text."""
+def usage(tokenizer: Tokenizer, size: int, settings: Trim, units: Sequence[Unit], tick: Tick) -> dict[str, Usage]:
+    """What every language uses of a vocabulary of that size, read by each of these units. DataError without text."""
     used = {}
     for done, language in enumerate(settings.languages):
         tick(done, len(settings.languages))
-        found = corpus(settings, language, unit)
+        found = corpus(settings, language, units)
         pieces = counted(tokenizer, size, found.words)
         aside = counted(tokenizer, size, Counter(word for sentence in found.aside for word in sentence))
         used[language] = Usage(pieces, pieces - aside, sum(found.words.values()), found.aside)
@@ -55,14 +55,17 @@ def usage(tokenizer: Tokenizer, size: int, settings: Trim, unit: Unit, tick: Tic
     return used
 
 
-def corpus(settings: Trim, language: str, unit: Unit) -> Corpus:
+def corpus(settings: Trim, language: str, units: Sequence[Unit]) -> Corpus:
     """What a language writes in its raw text, train and dev. Test is never read.
 
-    DataError for no text at all, and for raw text in another script than the language's.
+    DataError for no text at all, and for raw text without a letter or in another script than the language's.
     """
-    raw, labelled = _gathered(_raw(settings, language, unit)), _gathered(_labelled(settings, language, unit))
+    raw, labelled = _gathered(_raw(settings, language, units)), _gathered(_labelled(settings, language, units[0]))
     if settings.text is not None:
-        check_script(settings.text / f"{language}.txt", language, _characters(raw.words))
+        path, characters = settings.text / f"{language}.txt", _characters(raw.words)
+        if not any(map(str.isalpha, characters)):
+            raise DataError(f"{path}: no line of text in it", "Write one sentence a line.")
+        check_script(path, language, characters)
     if not raw.words and not labelled.words:
         hint = "Add --data DIR (labelled) or --text DIR (raw), so that trim can see which pieces the language uses."
         raise DataError(f"trim: no text for '{language}'", hint)
@@ -95,9 +98,10 @@ def _gathered(sentences: Iterable[Sequence[str]]) -> Corpus:
     return Corpus(counts, tuple(aside))
 
 
-def _raw(settings: Trim, language: str, unit: Unit) -> Iterator[Sequence[str]]:
+def _raw(settings: Trim, language: str, units: Sequence[Unit]) -> Iterator[Sequence[str]]:
     if settings.text is not None:
-        yield from (words_of(line, unit) for line in read_lines(text_files(settings.text, (language,))[language]))
+        path = text_files(settings.text, (language,))[language]
+        yield from (words_of(line, unit) for unit in units for line in read_lines(path))
 
 
 def _labelled(settings: Trim, language: str, unit: Unit) -> Iterator[Sequence[str]]:

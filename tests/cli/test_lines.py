@@ -16,9 +16,9 @@ def adapted(before, **after):
 @pytest.mark.parametrize(
     ("facts", "line"),
     [
-        (adapted(4000.5, swa=20, amh=40), "12,345 lines, perplexity 4,000.5 -> 30.0, worst amh 40.0"),
-        (adapted(None, swa=20, amh=40), "12,345 lines, perplexity 30.0, worst amh 40.0"),
-        (adapted(50, swa=20), "12,345 lines, perplexity 50.0 -> 20.0"),
+        (adapted(4000.5, swa=20, amh=40), "12,345 inputs, perplexity 4,000.5 -> 30.0, worst amh 40.0"),
+        (adapted(None, swa=20, amh=40), "12,345 inputs, perplexity 30.0, worst amh 40.0"),
+        (adapted(50, swa=20), "12,345 inputs, perplexity 50.0 -> 20.0"),
     ],
 )
 def test_adaptation_is_told_in_perplexity(facts, line):
@@ -43,10 +43,11 @@ def test_every_language_of_an_adaptation_has_a_row():
     What it was learnt from, what was left out, and its perplexity.
     """
     assert detail_table("adapt-maft", adapted(4000.5, swa=20, amh=40)).splitlines() == [
-        "  language  lines  left out   before  perplexity",
-        "  swa       6,000        23  4,000.5  20.0",
-        "  amh       6,000        23  4,000.5  40.0",
+        "  language  inputs  left out   before  perplexity",
+        "  swa        6,000        23  4,000.5  20.0",
+        "  amh        6,000        23  4,000.5  40.0",
     ]
     assert (
-        detail_table("adapt-maft", adapted(None, swa=20)).splitlines()[1] == "  swa       6,000        23          20.0"
+        detail_table("adapt-maft", adapted(None, swa=20)).splitlines()[1]
+        == "  swa        6,000        23          20.0"
     )

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import ByteLevelBPETokenizer, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
 from edgeafri.errors import ConfigError, ModelError
@@ -93,6 +93,20 @@ def test_a_vocabulary_smaller_than_its_characters_is_refused(old):
         embeddings.new_tokenizer(old, LINES, ("hau",), 60)
 
     assert caught.value.message.startswith("adapt-mini: no vocabulary of 55 sub-words (")
+    assert caught.value.hint == "Use a larger --vocabulary: all single characters of the text must fit."
+
+
+def test_a_vocabulary_smaller_than_its_bytes_is_refused():
+    """
+    Byte-level BPE keeps a sub-word for each of the 256 bytes, whatever was asked for.
+    """
+    trained = ByteLevelBPETokenizer()
+    trained.train_from_iterator(LINES, 300, special_tokens=["<pad>", "<s>", "</s>"], show_progress=False)
+    old = PreTrainedTokenizerFast(tokenizer_object=trained._tokenizer, pad_token="<pad>")
+
+    with pytest.raises(ConfigError) as caught:
+        embeddings.new_tokenizer(old, LINES, ("hau",), 220)
+    assert caught.value.message.startswith("adapt-mini: no vocabulary of 220 sub-words (")
     assert caught.value.hint == "Use a larger --vocabulary: all single characters of the text must fit."
 
 

@@ -105,3 +105,16 @@ def test_a_shared_table_and_a_second_time_are_refused(model, masked):
     factorise(model, 6)
     with pytest.raises(ModelError, match="factorised already"):
         factorise(model, 4)
+
+
+def test_it_takes_no_masked_lm_head(model, teacher_folder, tmp_path):
+    """
+    Such a head shares the table's rows, which are as wide as the rank now.
+    """
+    factorise(model, 5)
+    door.write_model(model, door.read_tokenizer(teacher_folder), tmp_path)
+
+    with pytest.raises(ModelError) as caught:
+        door.with_head(tmp_path, "ForMaskedLM", None, seed=0)
+    assert caught.value.message == f"{tmp_path}: a masked-LM head shares the word embedding, which is factorised here"
+    assert caught.value.hint == "Do this with the model before trim --factorise, and factorise last."

@@ -60,6 +60,15 @@ def test_scripts_keeps_every_piece_of_the_languages_scripts():
     assert written_in(pieces, ("swa", "amh")) == {0, 1, 2, 3, 5, 6, 7, 8}
 
 
+def test_scripts_keeps_what_the_text_itself_uses_beside_them():
+    """
+    Hausa in ajami: its pieces are no Latin ones, and are used.
+    """
+    pieces = vocabulary("kitu", "بَرْكَ", "привет")
+
+    assert kept_ids(pieces, {"hau": counts(0, 2, 0)}, Trim(("hau",), keep="scripts")) == [0, 1, 2]
+
+
 def test_auto_is_corpus_with_raw_text_and_scripts_without(tmp_path):
     """
     Labelled data alone is too little to say what a language never uses.
@@ -165,3 +174,13 @@ def test_a_size_without_top_is_refused():
         Trim(("swa",), keep="top")
     with pytest.raises(ConfigError, match="a size goes with keep 'top', not 'share'"):
         Trim(("swa",), keep="share", size=100)
+
+
+def test_a_coverage_without_share_is_refused():
+    """
+    The other modes cover what they cover.
+    """
+    with pytest.raises(ConfigError) as caught:
+        Trim(("swa",), keep="corpus", coverage=0.9)
+    assert caught.value.message == "trim: a coverage goes with keep 'share', not 'corpus'"
+    assert caught.value.hint == "Add --keep share."

@@ -132,3 +132,16 @@ def test_a_missing_language_of_raw_text_is_named(text, as_artifact, tmp_path):
     """
     with pytest.raises(DataError, match=r"yor\.txt: no such file"):
         scratch.run(as_artifact(text, "corpus"), Scratch(("swa", "yor"), **SMALL), tmp_path, silent)
+
+
+def test_long_lines_are_learnt_from(tmp_path, as_artifact):
+    """
+    A line of more than 4,192 bytes, which SentencePiece leaves out unless it is told, has a letter of its own.
+    """
+    lines = ["Rais Amina alizuru Mombasa", "Watoto walicheza ŋ " * 400]
+    (tmp_path / "swa.txt").write_text("\n".join(lines), "utf-8")
+    (tmp_path / "out").mkdir()
+    scratch.run(as_artifact(tmp_path, "corpus"), Scratch(("swa",), **SMALL), tmp_path / "out", silent)
+    tokenizer = door.read_tokenizer(tmp_path / "out")
+
+    assert tokenizer.unk_token_id not in tokenizer("ŋ")["input_ids"]

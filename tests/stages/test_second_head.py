@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import XLMRobertaForMaskedLM
+from transformers import DistilBertConfig, DistilBertForMaskedLM, XLMRobertaForMaskedLM
 
 from edgeafri.errors import ConfigError, ModelError
 from edgeafri.stages import judge, second_head
@@ -197,3 +197,15 @@ def test_new_layers_without_a_second_head_are_refused():
 
     assert caught.value.message == "adapt-maft: new layers belong to a second head"
     assert caught.value.hint.startswith("Add --second-head 2")
+
+
+def test_a_family_with_other_layers_is_refused():
+    """
+    The message says what cannot be done, not what shrink does with layers.
+    """
+    config = DistilBertConfig(vocab_size=20, dim=8, n_layers=2, n_heads=2, hidden_dim=16, max_position_embeddings=8)
+
+    with pytest.raises(ModelError) as caught:
+        second_head.attach(DistilBertForMaskedLM(config), 1, 0)
+    assert caught.value.message == "a distilbert model cannot have a second head"
+    assert "bert, roberta, xlm-roberta" in caught.value.hint

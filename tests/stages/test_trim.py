@@ -12,7 +12,7 @@ import transformers
 from edgeafri.errors import DataError, ModelError
 from edgeafri.progress import silent
 from edgeafri.stages import model as door
-from edgeafri.stages import scratch, trim
+from edgeafri.stages import scratch, second_head, trim
 from edgeafri.stages.menu import Scratch, Trim
 from edgeafri.stages.trim import cut_embeddings, held_out, proof
 
@@ -359,6 +359,36 @@ def test_the_proof_compares_both_models(wide, labelled, masked, text, tmp_path):
     assert of_masked["of"] == "masked-LM logits"
     assert of_masked["languages"]["swa"]["inputs"] == 1
     assert of_masked["languages"]["swa"]["largest_difference"] <= 1e-5
+
+
+def test_a_bare_encoder_is_proven_by_its_hidden_states(encoder, text, tmp_path):
+    """
+    Without a head there are no logits; what a head would read is compared.
+    """
+    found = trim.run(encoder, Trim(("swa",), text=text, prove=True), tmp_path, silent)["proof"]
+
+    assert (found["of"], found["tolerance"]) == ("hidden states", 1e-6)
+    assert found["languages"]["swa"]["largest_difference"] <= 1e-6
+
+
+def test_a_second_head_is_cut_too(masked, text, as_artifact, tmp_path):
+    """
+    It shares the word embedding and has a bias of its own; a mini-model answers as before.
+    """
+    model, tokenizer = door.read_model(masked.path), door.read_tokenizer(masked.path)
+    second_head.attach(model, 1, 0)
+    model.second_head.bias.data += torch.arange(len(tokenizer))
+    door.write_model(model, tokenizer, tmp_path / "joint")
+    (tmp_path / "out").mkdir()
+    source = as_artifact(tmp_path / "joint", "torch")
+    trim.run(source, Trim(("swa",), text=text, keep="top", size=150), tmp_path / "out", silent)
+    small, pieces = door.read_model(tmp_path / "out"), door.read_tokenizer(tmp_path / "out").get_vocab()
+    second_head.read_into(small, tmp_path / "out")
+    places = [tokenizer.get_vocab()[piece] for piece in sorted(pieces, key=lambda piece: pieces[piece])]
+
+    assert len(pieces) < len(tokenizer)
+    assert torch.equal(small.second_head.bias, model.second_head.bias[places])
+    assert torch.equal(small.second_head.dense.weight, model.second_head.dense.weight)
 
 
 def test_a_proof_that_fails_ends_the_stage(wide):
