@@ -13,7 +13,7 @@ from edgeafri.studies import distillation, study
 from edgeafri.studies.parts import NAMES
 from edgeafri.studies.study import FOLDER, Bench, Order, parameters, read_grid, weights_mb
 
-STUDIES = ("comet", "compression", "distillation", "maft")
+STUDIES = ("comet", "compression", "distillation", "maft", "mini-model")
 # Entries of a grid that are no stage's settings, and which stage the others are for.
 _STAGES = {"masked teacher": "adapt-maft", "distill": "distill", "agnostic": "distill", "specific": "distill"}
 
