@@ -1,5 +1,7 @@
 """What the tests of stages share: the tiny models as artifacts, what each step makes of them, and a kill half-way."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,20 @@ def masked(encoder_folder, tmp_path_factory) -> Artifact:
     folder = tmp_path_factory.mktemp("masked")
     door.write_model(model, door.read_tokenizer(encoder_folder), folder)
     return artifact_of(folder, "torch")
+
+
+@pytest.fixture
+def without_mask(tmp_path):
+    """A function: a source to a copy whose tokenizer names no mask token."""
+
+    def copied(source: Artifact) -> Artifact:
+        folder = shutil.copytree(source.path, tmp_path / "unmasked")
+        for name in ("tokenizer_config.json", "special_tokens_map.json"):
+            values = json.loads((folder / name).read_text("utf-8"))
+            (folder / name).write_text(json.dumps({**values, "mask_token": None}), "utf-8")
+        return artifact_of(folder, "torch")
+
+    return copied
 
 
 @pytest.fixture(scope="session")

@@ -379,17 +379,14 @@ def test_too_little_raw_text_is_refused(encoder, text, tmp_path):
     assert (error.message, error.hint) == (message, "Add lines of 6 sub-words or more.")
 
 
-def test_a_tokenizer_without_a_mask_is_refused(encoder, text, as_artifact, tmp_path):
+def test_a_tokenizer_without_a_mask_is_refused(encoder, text, without_mask, tmp_path):
     """
     Sub-words could not be hidden.
     """
-    folder = shutil.copytree(encoder.path, tmp_path / "unmasked")
-    for name in ("tokenizer_config.json", "special_tokens_map.json"):
-        values = json.loads((folder / name).read_text("utf-8"))
-        (folder / name).write_text(json.dumps({**values, "mask_token": None}), "utf-8")
-    error = refused(ModelError, as_artifact(folder, "torch"), settings(text), tmp_path)
+    source = without_mask(encoder)
+    error = refused(ModelError, source, settings(text), tmp_path)
 
-    assert error.message == f"{folder}: its tokenizer has no mask token"
+    assert error.message == f"{source.path}: its tokenizer has no mask token"
     assert error.hint == "Use an encoder that was trained with one."
 
 

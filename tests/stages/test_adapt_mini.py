@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 
 import pytest
 import torch
@@ -226,17 +225,14 @@ def test_a_model_without_a_masked_lm_head_is_refused(teacher, text, tmp_path):
     assert error.hint.startswith("Make it one: edgeafri adapt-maft")
 
 
-def test_a_tokenizer_without_a_mask_is_refused(masked, text, as_artifact, tmp_path):
+def test_a_tokenizer_without_a_mask_is_refused(masked, text, without_mask, tmp_path):
     """
     Sub-words could not be hidden.
     """
-    folder = shutil.copytree(masked.path, tmp_path / "unmasked")
-    for name in ("tokenizer_config.json", "special_tokens_map.json"):
-        values = json.loads((folder / name).read_text("utf-8"))
-        (folder / name).write_text(json.dumps({**values, "mask_token": None}), "utf-8")
-    error = refused(ModelError, as_artifact(folder, "torch"), settings(text), tmp_path)
+    source = without_mask(masked)
+    error = refused(ModelError, source, settings(text), tmp_path)
 
-    assert error.message == f"{folder}: its tokenizer has no mask token"
+    assert error.message == f"{source.path}: its tokenizer has no mask token"
     assert error.hint == "Use an encoder that was trained with one."
 
 

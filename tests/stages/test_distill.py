@@ -1,6 +1,5 @@
 """distill: every mode brings a tiny student closer to its teacher; shapes, files and facts; what cannot be taught."""
 
-import json
 import re
 import shutil
 from contextlib import suppress
@@ -603,15 +602,12 @@ def test_attention_needs_a_head(encoder, text, tmp_path):
     assert error.hint == "Use --mode relation, which needs none, or train the teacher first."
 
 
-def test_a_tokenizer_without_a_mask_is_refused(masked, text, as_artifact, tmp_path):
+def test_a_tokenizer_without_a_mask_is_refused(masked, text, without_mask, tmp_path):
     """
     Sub-words could not be hidden.
     """
-    folder = shutil.copytree(masked.path, tmp_path / "unmasked")
-    for name in ("tokenizer_config.json", "special_tokens_map.json"):
-        values = json.loads((folder / name).read_text("utf-8"))
-        (folder / name).write_text(json.dumps({**values, "mask_token": None}), "utf-8")
-    error = refused(ModelError, as_artifact(folder, "torch"), tmp_path, mode="agnostic", text=text)
+    source = without_mask(masked)
+    error = refused(ModelError, source, tmp_path, mode="agnostic", text=text)
 
     assert "has no mask token" in error.message
 
