@@ -5,65 +5,95 @@ logits are equal. Reads Unigram, WordPiece and byte-level BPE vocabularies, fast
 """
 
 import copy
+import ctypes
+import gc
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from tokenizers import Tokenizer
 
 from edgeafri.artifact import Artifact
 from edgeafri.dataset import Unit
 from edgeafri.errors import DataError, ModelError
-from edgeafri.predict import Encoder, Ids, Logits, padded
 from edgeafri.progress import Tick
 from edgeafri.stages import model as door
 from edgeafri.stages import second_head
 from edgeafri.stages.factorised import factorise
 from edgeafri.stages.keeping import kept_ids, mode_of
 from edgeafri.stages.menu import Trim
+from edgeafri.stages.proof import proof, sharing
 from edgeafri.stages.tokenizer_files import read_vocabulary, write_tokenizer
 from edgeafri.stages.usage import Sentence, Usage, usage
 from edgeafri.stages.vocabulary import Vocabulary
 from edgeafri.tasks import task, unit_of
 
-_SAMPLE, _BATCH = 32, 8  # sentences a language that --prove compares, and of them at once
-# That of masked-LM logits is relative: these are sums over the width.
-TOLERANCE = {"logits": 1e-6, "masked-LM logits": 1e-5, "hidden states": 1e-6}
+_SAMPLE = 32  # inputs a language that --prove compares
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the tokenizer alone decides: the ids that stay, in order, and what the text says of them.
+
+    `inputs` are, by language, whole inputs as ids before the cut, all of whose pieces stay.
+    """
+
+    kept: list[int]
+    pieces: int
+    cover: Mapping[str, Any]
+    inputs: Mapping[str, Sequence[Sequence[int]]]
 
 
 def run(source: Artifact, settings: Trim, out: Path, tick: Tick) -> Mapping[str, Any]:
     """Count pieces on the corpora, cut the vocabulary in all tokenizer files and the embedding in the model."""
     if not settings.languages:
         raise DataError("trim: no language named", "Add --languages swa,hau: what they use is what is kept.")
-    tokenizer = door.read_tokenizer(source.path)
-    door.frame(tokenizer)  # a tokenizer without start, end or padding is told before anything is counted
-    vocabulary = read_vocabulary(tokenizer, source.path)
-    tokenizer.backend_tokenizer.no_truncation()  # what is written keeps its own; here whole sentences are read
-    used = usage(tokenizer.backend_tokenizer, vocabulary.size, settings, units_of(source.manifest.task), tick)
-    kept = kept_ids(vocabulary, {code: found.pieces for code, found in used.items()}, settings)
+    choice = choose(source, settings, out, tick)
+    _give_back_memory()  # a tokenizer of 250,000 pieces takes more than half a gigabyte: it and the model take turns
     model = door.read_model(source.path)
     if second_head.described(source.path) is not None:
         second_head.read_into(model, source.path)
-    before, rows, whole = door.parameters(model), model.get_input_embeddings().num_embeddings, sharing(model)
-    if vocabulary.size > rows:
-        message = f"{source.path}: the tokenizer has {vocabulary.size:,} ids, the word embedding {rows:,} rows"
+    before, rows = door.parameters(model), model.get_input_embeddings().num_embeddings
+    if choice.pieces > rows:
+        message = f"{source.path}: the tokenizer has {choice.pieces:,} ids, the word embedding {rows:,} rows"
         raise ModelError(message, "Call model.resize_token_embeddings(len(tokenizer)), and save both again.")
-    cut_embeddings(model, kept)
     more: dict[str, Any] = {}
-    if settings.prove:
-        encoder = door.encoder(tokenizer, door.max_tokens(model.config.to_dict()), unit_of(source.manifest.task))
-        more["proof"] = proof(encoder, whole, model, kept, {code: found.aside for code, found in used.items()})
-    del whole
+    whole = sharing(model) if settings.prove else None
+    cut_embeddings(model, choice.kept)
+    if whole is not None:
+        more["proof"] = proof(whole, model, choice.kept, choice.inputs)
+        del whole
     if settings.factorise is not None:
         more["factorised"] = {"rank": settings.factorise, "squares_kept": factorise(model, settings.factorise)}
-    door.write_model(model, tokenizer, out)
-    write_tokenizer(tokenizer, vocabulary, kept, source.path, out)
-    facts = {"keep": mode_of(settings), "vocabulary_before": rows, "vocabulary": len(kept)}
+    model.save_pretrained(out, safe_serialization=True)
+    facts = {"keep": mode_of(settings), "vocabulary_before": rows, "vocabulary": len(choice.kept)}
     facts |= {"parameters_before": before, "parameters": door.parameters(model)}
-    return {**facts, "languages": cover(tokenizer.backend_tokenizer, vocabulary, used, kept, settings), **more}
+    return {**facts, "languages": choice.cover, **more}
+
+
+def choose(source: Artifact, settings: Trim, out: Path, tick: Tick) -> Choice:
+    """Count pieces on the corpora, choose what stays, and write the smaller tokenizer."""
+    tokenizer = door.read_tokenizer(source.path)
+    door.frame(tokenizer)  # a tokenizer without start, end or padding is told before anything is counted
+    vocabulary = read_vocabulary(tokenizer, source.path)
+    tokenizer.save_pretrained(out)
+    tokenizer.backend_tokenizer.no_truncation()  # what is written keeps its own; here whole sentences are read
+    unit = source.manifest.task
+    used = usage(tokenizer.backend_tokenizer, vocabulary.size, settings, units_of(unit), tick)
+    kept = kept_ids(vocabulary, {code: found.pieces for code, found in used.items()}, settings)
+    write_tokenizer(tokenizer, vocabulary, kept, source.path, out)
+    covered = cover(tokenizer.backend_tokenizer, vocabulary, used, kept, settings)
+    encoder = door.encoder(tokenizer, door.max_tokens(door.read_config(source.path)), unit_of(unit))
+    stays = set(kept)
+    inputs = {
+        code: [row.ids for row in encoder.rows(found.aside) if stays.issuperset(row.ids)][:_SAMPLE]
+        for code, found in used.items()
+    }
+    return Choice(kept, vocabulary.size, covered, inputs)
 
 
 def units_of(name: str) -> tuple[Unit, ...]:
@@ -96,35 +126,6 @@ def cut_embeddings(model: Any, kept: list[int]) -> None:
         _cut_bias(model, head, rows)
     if hasattr(model, "second_head"):
         model.second_head.bias = torch.nn.Parameter(model.second_head.bias.data[rows])
-
-
-def sharing(model: Any) -> Any:
-    """A copy of a model whose weights are those of the model itself: what is replaced in one stays in the other."""
-    weights = [*model.parameters(), *model.buffers()]
-    return copy.deepcopy(model, {id(weight): weight for weight in weights})
-
-
-def proof(
-    encoder: Encoder, whole: Any, cut: Any, kept: Sequence[int], aside: Mapping[str, Sequence[Sentence]]
-) -> dict[str, Any]:
-    """By language, the largest difference of the logits before and after, on sentences whose pieces are all kept.
-
-    Of a masked LM the kept pieces' logits are compared, relative to the largest; of a bare encoder its hidden states.
-    ModelError when they differ.
-    """
-    masked = whole.get_output_embeddings() is not None
-    kind = "masked-LM logits" if masked else "hidden states" if whole.base_model is whole else "logits"
-    place = {old: new for new, old in enumerate(kept)}
-    found = {}
-    for code, sentences in aside.items():
-        rows = [row.ids for row in encoder.rows(sentences) if set(row.ids) <= place.keys()][:_SAMPLE]
-        parts = [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
-        differences = [_difference(whole, cut, part, encoder.frame.pad, place, masked) for part in parts]
-        found[code] = {"inputs": len(rows), "largest_difference": max(differences, default=None)}
-        if differences and max(differences) > TOLERANCE[kind]:
-            message = f"trim: {kind} in {code} are off by {max(differences):.1g} where all pieces are kept"
-            raise ModelError(message, "Tell us, with the model's name: its outputs hang on more than its pieces.")
-    return {"of": kind, "tolerance": TOLERANCE[kind], "languages": found}
 
 
 def cover(
@@ -194,22 +195,8 @@ def _cut_bias(model: Any, head: Any, rows: torch.Tensor) -> None:
             owner.bias = head.bias
 
 
-def _difference(
-    whole: Any, cut: Any, rows: Sequence[Sequence[int]], pad: int, place: Mapping[int, int], masked: bool
-) -> float:
-    """The largest difference of the two models' logits on a padded batch, relative to the largest for a masked LM."""
-    moved = [[place[piece] for piece in row] for row in rows]
-    ids, mask = padded(rows, pad)
-    before, after = _answer(whole, ids, mask), _answer(cut, *padded(moved, place[pad]))
-    if masked:
-        before = before[..., list(place)]
-    seen = mask.astype(bool) if before.ndim == 3 else slice(None)
-    off = float(np.abs(before[seen] - after[seen]).max())
-    return off / float(np.abs(before[seen]).max()) if masked else off
-
-
-def _answer(model: Any, ids: Ids, mask: Ids) -> Logits:
-    """The logits, or where there is no head the hidden states that one would read."""
-    with torch.inference_mode():
-        answer: Logits = model(input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask))[0].numpy()
-    return answer
+def _give_back_memory() -> None:
+    """Hand what is free back to the system. The C library keeps it otherwise, as small pieces; other systems do not."""
+    gc.collect()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -14,7 +14,8 @@ from edgeafri.progress import silent
 from edgeafri.stages import model as door
 from edgeafri.stages import scratch, second_head, trim
 from edgeafri.stages.menu import Scratch, Trim
-from edgeafri.stages.trim import cut_embeddings, held_out, proof
+from edgeafri.stages.proof import proof
+from edgeafri.stages.trim import cut_embeddings, held_out
 
 SWAHILI = ["Wavuvi wa Lamu walirudi jioni", "Mwalimu Zawadi anafundisha hisabati", "Bei ya mahindi imepanda tena"]
 OTHERS = ["Ɗalibai sun taru a ƙofar gidan sarki", "አበበ ወደ ጎንደር ሄደ ዛሬ ጠዋት", "Qoxy vujik blerth zumqa wexil"]
@@ -396,13 +397,13 @@ def test_a_proof_that_fails_ends_the_stage(wide):
     A row that changed on the way is found, and the message says where.
     """
     whole, cut = door.read_model(wide.path), door.read_model(wide.path)
-    encoder = door.encoder(door.read_tokenizer(wide.path), 64)
+    inputs = [[0, 5, 6, 7, 2]]
     cut.get_input_embeddings().weight.data *= 2
     kept = list(range(whole.config.vocab_size))
 
     with pytest.raises(ModelError, match=r"trim: logits in swa are off by .* where all pieces are kept"):
-        proof(encoder, whole, cut, kept, {"swa": [tuple(SWAHILI[0].split())]})
-    assert proof(encoder, whole, whole, kept, {"swa": []})["languages"]["swa"]["largest_difference"] is None
+        proof(whole, cut, kept, {"swa": inputs})
+    assert proof(whole, whole, kept, {"swa": []})["languages"]["swa"]["largest_difference"] is None
 
 
 def test_raw_text_in_another_script_is_refused(wide, tmp_path):
