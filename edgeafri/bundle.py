@@ -9,8 +9,9 @@ from edgeafri.errors import ArtifactError, ConfigError
 from edgeafri.files import json_text
 from edgeafri.settings import read
 
-GRAPH, TOKENIZER, CONFIG = "model.onnx", "tokenizer.json", "bundle.json"
+GRAPH, WEIGHTS, TOKENIZER, CONFIG = "model.onnx", "model.onnx.data", "tokenizer.json", "bundle.json"
 GOLDEN, CARD = "golden.jsonl", "card.md"
+SCHEMA = 2  # 1 had neither prepack nor batch_tokens; it is read with what was done then
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,11 @@ class Frame:
 
 @dataclass(frozen=True)
 class BundleConfig:
-    """One bundle. `max_tokens` counts start and end; `threads` is what the runtime starts with by itself."""
+    """One bundle. `max_tokens` counts start and end; `threads` is what the runtime starts with by itself.
+
+    `prepack` has the weights copied at load into the order that the kernels read fastest. `batch_tokens` sub-words,
+    padding included, are computed at once where there are many sentences; 0 computes each alone.
+    """
 
     schema: int
     task: str
@@ -36,6 +41,8 @@ class BundleConfig:
     normalization: Literal["NFC"]
     sample: bool
     oldest_onnxruntime: str
+    prepack: bool = True
+    batch_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,8 +64,12 @@ def write_config(config: BundleConfig, folder: Path) -> None:
 
 def read_config(folder: Path) -> BundleConfig:
     """The bundle.json of a folder; ArtifactError when it is missing or not as it should be."""
+    values = _json(folder / CONFIG)
+    schema = values.get("schema") if isinstance(values, dict) else None
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise ArtifactError(f"{folder}: made for schema {schema}, this version reads {SCHEMA}", "Update edgeafri.")
     try:
-        return read(BundleConfig, _json(folder / CONFIG), CONFIG)
+        return read(BundleConfig, values, CONFIG)
     except ConfigError as error:
         raise ArtifactError(f"{folder}: {error.message}", "Build the bundle again with this version.") from None
 

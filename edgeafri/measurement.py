@@ -7,14 +7,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-SCHEMA = 1
+SCHEMA = 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Measurement:
     """One benchmark of one model on one machine. Times in milliseconds, memory in 10^6 bytes; the keys are stable.
 
-    `p50_ms`, `p95_ms` and `mean_ms` are wall time of one sentence; `cpu_ms` is the processor time of one, all threads.
+    `p50_ms`, `p95_ms` and `mean_ms` are wall time of the model alone on one sentence, `cpu_ms` is the processor time of
+    it, all threads. Beside it, `tokenize_ms` goes from text to sub-words, `decode_ms` from logits to labels: medians,
+    or None where they were not timed.
     """
 
     schema: int
@@ -30,6 +32,8 @@ class Measurement:
     p95_ms: float
     mean_ms: float
     cpu_ms: float
+    tokenize_ms: float | None = None
+    decode_ms: float | None = None
     tokens_per_s: float
     peak_rss_mb: float
     conditions: Mapping[str, Any]

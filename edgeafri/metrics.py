@@ -132,7 +132,8 @@ def average_drop(
     return Drop(float(np.mean(values)), float(low), float(high))
 
 
-def _resampled(counts: Counts, draws: int, generator: np.random.Generator) -> Counts:
+# In quotes, because numpy loads its generators, 3 MB of them, at the first mention.
+def _resampled(counts: Counts, draws: int, generator: "np.random.Generator") -> Counts:
     """Sums over `draws` samples of sentences, drawn with replacement; sentences are the first axis, then draws."""
     size = len(counts)
     at_once = max(1, _CELLS // max(counts.size, 1))

@@ -5,7 +5,7 @@ labels) where words are labelled, (batch, labels) where whole texts are. Sub-wor
 sub-word are the same whoever computes the logits, so a difference in labels is a difference of the model.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -28,6 +28,8 @@ class Tokenizer(Protocol):
     def encode_batch(self, inputs: list[Any], is_pretokenized: bool, add_special_tokens: bool) -> list[Any]: ...
 
     def get_vocab_size(self) -> int: ...
+
+    def decode(self, ids: list[int]) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -108,12 +110,13 @@ class Encoder:
 
 @dataclass(frozen=True)
 class Predictor:
-    """Labels sentences with `forward`, `batch` rows at once."""
+    """Labels sentences with `forward`, at most `batch` rows and `tokens` sub-words at once, padding included."""
 
     encoder: Encoder
     labels: tuple[str, ...]
     forward: Forward
     batch: int = 1
+    tokens: int | None = None
 
     def label(self, sentences: Sequence[Sequence[str]], tick: Tick = silent) -> list[Labelled]:
         """A label for every word of every sentence, or for every text. A word that is not read is no entity."""
@@ -121,22 +124,38 @@ class Predictor:
 
     def read(self, sentences: Sequence[Sequence[str]], tick: Tick = silent) -> list[Reading]:
         """The logits of every sentence, zeros where a word is not read."""
+        return self.readings(sentences, self.encoder.rows(sentences), tick)
+
+    def readings(self, sentences: Sequence[Sequence[str]], rows: Sequence[Row], tick: Tick = silent) -> list[Reading]:
+        """The same from `rows`, the inputs that the encoder makes of the sentences."""
         places = [self.encoder.places(len(words)) for words in sentences]
         logits = [np.zeros((count, len(self.labels)), dtype=np.float32) for count in places]
         read = [np.zeros(count, dtype=bool) for count in places]
-        rows = sorted(self.encoder.rows(sentences), key=lambda row: len(row.ids))
-        for start in range(0, len(rows), self.batch):
-            chosen = rows[start : start + self.batch]
+        done = 0
+        for chosen in self._batches(sorted(rows, key=lambda row: len(row.ids))):
             for row, values in zip(chosen, self.logits(chosen), strict=True):
                 logits[row.sentence][list(row.words)] = values[list(row.firsts)]
                 read[row.sentence][list(row.words)] = True
-            tick(start + len(chosen), len(rows))
+            done += len(chosen)
+            tick(done, len(rows))
         return [Reading(values, seen) for values, seen in zip(logits, read, strict=True)]
 
     def logits(self, rows: Sequence[Row]) -> Logits:
         """Logits of shape (rows, longest row, labels), padded positions included; (rows, 1, labels) for texts."""
         values = self.forward(*padded([row.ids for row in rows], self.encoder.frame.pad))
         return values[:, None] if self.encoder.unit == "text" else values
+
+    def _batches(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
+        """Rows from short to long, cut where one more would be too many; one row may be longer than all is to be."""
+        chosen: list[Row] = []
+        for row in rows:
+            full = len(chosen) == self.batch
+            if chosen and (full or (self.tokens is not None and (len(chosen) + 1) * len(row.ids) > self.tokens)):
+                yield chosen
+                chosen = []
+            chosen.append(row)
+        if chosen:
+            yield chosen
 
 
 def padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[Ids, Ids]:

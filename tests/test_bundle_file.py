@@ -11,7 +11,7 @@ from edgeafri.errors import ArtifactError
 from edgeafri.predict import Frame
 
 CONFIG = BundleConfig(
-    schema=1,
+    schema=2,
     task="ner",
     labels=("O", "B-PER", "I-PER"),
     languages=("swa", "yor"),
@@ -21,6 +21,8 @@ CONFIG = BundleConfig(
     normalization="NFC",
     sample=True,
     oldest_onnxruntime="1.14",
+    prepack=False,
+    batch_tokens=128,
 )
 
 
@@ -69,6 +71,26 @@ def test_a_bundle_file_is_read_strictly(folder, values, reason):
 
     assert caught.value.message == f"{folder}: {reason}"
     assert caught.value.hint == "Build the bundle again with this version."
+
+
+def test_a_bundle_of_the_first_schema_is_read(folder):
+    """
+    What it does not say is as it was done then: weights prepacked, every sentence alone.
+    """
+    old = read_config(changed(folder, schema=1, prepack=None, batch_tokens=None))
+
+    assert old == replace(CONFIG, schema=1, prepack=True, batch_tokens=0)
+
+
+def test_a_bundle_of_a_later_schema_asks_for_an_update(folder):
+    """
+    That is said before any key that this version does not know.
+    """
+    with pytest.raises(ArtifactError) as caught:
+        read_config(changed(folder, schema=3, colour="green"))
+
+    assert caught.value.message == f"{folder}: made for schema 3, this version reads 2"
+    assert caught.value.hint == "Update edgeafri."
 
 
 @pytest.mark.parametrize("content", ["", "{", '"text"x'])

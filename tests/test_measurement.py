@@ -14,7 +14,7 @@ from edgeafri.measurement import Measurement, device_name, machine_conditions, m
 # The phone app, calibration and device farm read these: a change here is a change of schema.
 KEYS = [
     *("schema", "bundle_id", "device", "runtime", "threads", "seq_len", "runs", "warmup", "load_ms"),
-    *("p50_ms", "p95_ms", "mean_ms", "cpu_ms", "tokens_per_s", "peak_rss_mb", "conditions"),
+    *("p50_ms", "p95_ms", "mean_ms", "cpu_ms", "tokenize_ms", "decode_ms", "tokens_per_s", "peak_rss_mb", "conditions"),
 ]
 
 

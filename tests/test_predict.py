@@ -130,6 +130,39 @@ def test_a_word_longer_than_the_model_is_read_by_its_beginning():
     assert labels_of(*words, limit=10) == expected(words)
 
 
+def shapes(tokens, batch, *lengths):
+    """The shapes of the inputs that a predictor makes of sentences of so many sub-words, start and end included."""
+    seen = []
+
+    def forward(ids, mask):
+        seen.append(ids.shape)
+        return by_code_point(ids, mask)
+
+    Predictor(encoder(), LABELS, forward, batch, tokens).label([["a" * (length - 2)] for length in lengths])
+    return seen
+
+
+def test_sentences_go_together_by_length_up_to_so_many_sub_words():
+    """
+    Padding counts, so that no input is larger than that; from short to long, little is padded.
+    """
+    assert shapes(24, 100, 12, 6, 5, 11, 6) == [(3, 6), (2, 12)]
+
+
+def test_a_sentence_longer_than_the_limit_goes_alone():
+    """
+    Nothing is cut for it.
+    """
+    assert shapes(8, 100, 12, 4, 4, 11) == [(2, 4), (1, 11), (1, 12)]
+
+
+def test_no_more_sentences_go_together_than_the_batch():
+    """
+    Both limits hold.
+    """
+    assert shapes(100, 2, 5, 5, 5) == [(2, 5), (1, 5)]
+
+
 @pytest.mark.parametrize("batch", [1, 2, 3, 100])
 def test_the_batch_does_not_change_labels(batch):
     """

@@ -5,7 +5,9 @@ import resource
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,8 +16,8 @@ import pytest
 from edgeafri import probe
 from edgeafri.bundle import Frame
 from edgeafri.errors import UsageError
-from edgeafri.predict import Encoder
-from edgeafri.probe import bench, peak_rss_bytes, sentence_of
+from edgeafri.predict import Encoder, Predictor
+from edgeafri.probe import bench, beside, peak_rss_bytes, sentence_of
 
 ROOT = Path(__file__).parent.parent
 NAMED = {"bundle_id": "b1", "runtime": "none", "threads": 1}
@@ -106,6 +108,37 @@ def test_padding_is_never_drawn():
     encoder = Encoder(None, Frame(start=0, end=2, pad=5), limit=64)  # type: ignore[arg-type]
 
     assert 5 not in sentence_of(64, encoder, vocabulary=8)
+
+
+def test_what_goes_on_around_the_model_is_timed_without_it(monkeypatch: pytest.MonkeyPatch):
+    """
+    Five milliseconds to sub-words and a forward pass of a second: only the five are told, and what decoding takes.
+    """
+    clock, calls = Clock(), []
+
+    class Tokenizer:
+        def decode(self, ids: list[int]) -> str:
+            return " ".join("ab" for _ in ids)
+
+        def encode_batch(self, inputs: list[Any], **_: Any) -> list[Any]:
+            clock.now += 0.005
+            places = [place for place in range(len(inputs[0])) for _ in "ab"]
+            return [SimpleNamespace(ids=[7] * len(places), word_ids=places)]
+
+    def forward(ids: Any, mask: Any) -> Any:
+        calls.append(ids.shape)
+        clock.now += 1
+        return np.zeros((*ids.shape, 2), np.float32)
+
+    def slow(reading: Any, labels: Any) -> Any:
+        clock.now += 0.002
+
+    monkeypatch.setattr(time, "perf_counter", clock.perf_counter)
+    monkeypatch.setattr(probe, "labelled", slow)
+    predictor = Predictor(replace(ENCODER, tokenizer=Tokenizer()), ("O", "B-PER"), forward)
+
+    assert beside(predictor, IDS, runs=3) == {"tokenize_ms": 5.0, "decode_ms": 2.0}
+    assert calls == [(1, 10)]
 
 
 @pytest.mark.parametrize("length", [2, 65])

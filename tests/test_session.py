@@ -3,7 +3,9 @@
 from types import SimpleNamespace
 
 import numpy as np
+import onnxruntime
 import pytest
+from onnx import TensorProto, helper
 
 from edgeafri import session
 from edgeafri.errors import ArtifactError
@@ -12,11 +14,12 @@ from edgeafri.errors import ArtifactError
 @pytest.fixture(autouse=True)
 def _forgotten():
     """What is remembered of the processor is forgotten before and after each test."""
-    for remembered in (session.has_vnni, session.int8_arithmetic):
-        remembered.cache_clear()
+    remembered = session.multiplies_exactly, session.int8_arithmetic
+    for answer in remembered:
+        answer.cache_clear()
     yield
-    for remembered in (session.has_vnni, session.int8_arithmetic):
-        remembered.cache_clear()
+    for answer in remembered:
+        answer.cache_clear()
 
 
 class FakeSession:
@@ -35,21 +38,51 @@ class FakeSession:
         return [np.zeros((1, 2, 3), dtype=np.float32)]
 
 
-def flags(monkeypatch, *names):
-    monkeypatch.setattr(session, "_cpu_flags", lambda: frozenset(names))
+class FakeOptions:
+    """Session options that remember what they were told."""
+
+    def __init__(self):
+        self.told = {}
+
+    def add_session_config_entry(self, key, value):
+        self.told[key] = value
+
+
+def told(monkeypatch, exact, **given):
+    """What a session over a graph is told on a machine that multiplies exactly, or not."""
+    monkeypatch.setattr(onnxruntime, "SessionOptions", FakeOptions)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda model, options, providers: options)
+    monkeypatch.setattr(session, "check_external", lambda model: {})
+    monkeypatch.setattr(session, "multiplies_exactly", lambda: exact)
+    return session.open_session("model.onnx", threads=2, **given)
 
 
 @pytest.mark.parametrize("content", [b"not a graph", b"", b"\x08\x08\x12\x04"])
 def test_an_unreadable_graph_is_an_artifact_error(tmp_path, content):
     """
-    The message names the file and what onnxruntime says of it, in one line.
+    The message names the file and what is wrong with it, in one line.
     """
     (tmp_path / "model.onnx").write_bytes(content)
 
-    with pytest.raises(ArtifactError, match="onnxruntime cannot read it") as caught:
+    with pytest.raises(ArtifactError, match="not an ONNX file, or cut short") as caught:
         session.open_session(tmp_path / "model.onnx", threads=1)
     assert caught.value.message.startswith(f"{tmp_path / 'model.onnx'}: ")
     assert "\n" not in caught.value.message
+    assert caught.value.hint == "Copy the folder again from where it was made, or build it again."
+
+
+def test_a_graph_that_onnxruntime_refuses_is_an_artifact_error(tmp_path):
+    """
+    It is well-formed and means nothing: onnxruntime's own first line is given.
+    """
+    node = helper.make_node("NoSuchOperator", ["x"], ["y"])
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
+    graph = helper.make_graph([node], "g", ends[:1], ends[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+
+    with pytest.raises(ArtifactError, match=r"onnxruntime cannot read it \(.*NoSuchOperator") as caught:
+        session.open_session(tmp_path / "model.onnx", threads=1)
     assert caught.value.hint == "Build the bundle again."
 
 
@@ -57,7 +90,7 @@ def test_a_missing_graph_is_an_artifact_error(tmp_path):
     """
     A path without a file is told apart from no error at all.
     """
-    with pytest.raises(ArtifactError, match=r"nothing\.onnx: onnxruntime cannot read it"):
+    with pytest.raises(ArtifactError, match=r"nothing\.onnx: cannot be read"):
         session.open_session(tmp_path / "nothing.onnx", threads=1)
 
 
@@ -82,59 +115,87 @@ def test_the_mask_stays_out_when_the_graph_has_none():
     assert list(fake.fed) == ["input_ids"]
 
 
+def test_a_session_spins_no_threads_keeps_no_patterns_and_fuses_no_norms(monkeypatch):
+    """
+    Spinning burns a battery, patterns take memory for every length seen, and the fused norm is the slower one.
+    """
+    options = told(monkeypatch, exact=True)
+
+    assert (options.intra_op_num_threads, options.inter_op_num_threads, options.enable_mem_pattern) == (2, 1, False)
+    assert options.told == {
+        "session.intra_op.allow_spinning": "0",
+        "optimization.disable_specified_optimizers": "SkipLayerNormFusion",
+    }
+
+
+def test_prepacking_is_left_out_on_request(monkeypatch):
+    """
+    Weights beside the graph then stay in their file.
+    """
+    assert told(monkeypatch, exact=True, prepack=False).told["session.disable_prepacking"] == "1"
+
+
+def test_the_twin_is_computed_only_where_products_are_not_exact(monkeypatch):
+    """
+    With VNNI it would take twice the time for the same integers.
+    """
+    assert "session.x64quantprecision" not in told(monkeypatch, exact=True).told
+    assert told(monkeypatch, exact=False).told["session.x64quantprecision"] == "1"
+
+
+def test_the_products_graph_is_what_onnx_writes():
+    """
+    The bytes in the source are those of a graph that a reader can check.
+    """
+    kinds = {"x": (TensorProto.UINT8, [1, 64]), "w": (TensorProto.INT8, [64, 8]), "y": (TensorProto.INT32, [1, 8])}
+    x, w, y = (helper.make_tensor_value_info(name, *kind) for name, kind in kinds.items())
+    graph = helper.make_graph([helper.make_node("MatMulInteger", ["x", "w"], ["y"])], "product", [x, w], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+
+    assert model.SerializeToString() == session._PRODUCT
+
+
+@pytest.mark.parametrize(("sum_of_products", "expected"), [(64 * 255 * 127, True), (32 * 32767, False)])
+def test_the_processor_is_asked_what_it_multiplies(monkeypatch, sum_of_products, expected):
+    """
+    Sixteen bits hold 32767, and not 2 * 255 * 127; one wrong column is enough.
+    """
+    answer = np.full((1, 8), 64 * 255 * 127, np.int32)
+    answer[0, 5] = sum_of_products
+    asked = SimpleNamespace(run=lambda outputs, feed: [answer])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *_, **__: asked)
+
+    assert session.multiplies_exactly() is expected
+
+
 @pytest.mark.parametrize(
-    ("names", "expected"),
+    ("machine", "exact", "expected"),
     [
-        (("avx2", "avx512f", "avx512_vnni"), True),
-        (("avx2", "avx_vnni"), True),
-        (("avx2", "avx512f"), False),
-        ((), False),
+        ("aarch64", False, "exact"),
+        ("x86_64", True, "u8 x s8 with VNNI, exact"),
+        ("AMD64", True, "u8 x s8 with VNNI, exact"),
+        ("x86_64", False, "no VNNI: the exact u8 x u8 twin is computed (weights + 128, zero point 128)"),
     ],
 )
-def test_vnni_is_read_from_the_processors_flags(monkeypatch, names, expected):
-    """
-    Both spellings count; a processor that says nothing counts as one without.
-    """
-    flags(monkeypatch, *names)
-
-    assert session.has_vnni() is expected
-
-
-def test_flags_come_from_the_first_processor(tmp_path, monkeypatch):
-    """
-    /proc/cpuinfo repeats them for every core.
-    """
-    cpuinfo = tmp_path / "cpuinfo"
-    cpuinfo.write_text("processor\t: 0\nflags\t\t: fpu avx2 avx_vnni\n\nprocessor\t: 1\nflags\t\t: fpu\n", "utf-8")
-    monkeypatch.setattr(session, "Path", lambda _: cpuinfo)
-
-    assert {"fpu", "avx2", "avx_vnni"} <= session._cpu_flags()
-
-
-def test_a_machine_without_cpuinfo_has_no_flags(tmp_path, monkeypatch):
-    """
-    On systems without /proc nothing is known, and nothing fails.
-    """
-    monkeypatch.setattr(session, "Path", lambda _: tmp_path / "none")
-
-    assert session._cpu_flags() == frozenset()
-
-
-@pytest.mark.parametrize(
-    ("machine", "names", "expected"),
-    [
-        ("aarch64", (), "exact"),
-        ("armv7l", ("avx_vnni",), "exact"),
-        ("x86_64", ("avx512_vnni",), "u8 x s8 with VNNI, exact"),
-        ("AMD64", ("avx_vnni",), "u8 x s8 with VNNI, exact"),
-        ("x86_64", ("avx2",), "no VNNI: the exact u8 x u8 twin is computed (weights + 128, zero point 128)"),
-    ],
-)
-def test_int8_arithmetic_in_words(monkeypatch, machine, names, expected):
+def test_int8_arithmetic_in_words(monkeypatch, machine, exact, expected):
     """
     A measurement's conditions say which products this processor computes.
     """
-    flags(monkeypatch, *names)
+    monkeypatch.setattr(session, "multiplies_exactly", lambda: exact)
     monkeypatch.setattr(session.platform, "machine", lambda: machine)
 
     assert session.int8_arithmetic() == expected
+
+
+def test_without_onnxruntime_nobody_knows(monkeypatch):
+    """
+    `edgeafri doctor` asks also where it is what is missing.
+    """
+
+    def missing():
+        raise ModuleNotFoundError("onnxruntime")
+
+    monkeypatch.setattr(session, "multiplies_exactly", missing)
+    monkeypatch.setattr(session.platform, "machine", lambda: "x86_64")
+
+    assert session.int8_arithmetic() == "not known without onnxruntime"

@@ -37,7 +37,8 @@ def bench_command(bundle: Path, threads: int | None, seq_len: int, runs: int, wa
         f"{answer['device']}, {answer['runtime']}, {answer['threads']} threads, {seq_len} sub-words, {runs} runs"
     )
     click.echo(f"  load       {answer['load_ms']:10.1f} ms")
-    click.echo(f"  p50, p95   {answer['p50_ms']:10.2f} ms {answer['p95_ms']:10.2f} ms")
+    click.echo(f"  model p50  {answer['p50_ms']:10.2f} ms, p95 {answer['p95_ms']:10.2f} ms")
+    click.echo(f"  beside it  {answer['tokenize_ms']:10.2f} ms to sub-words, {answer['decode_ms']:.2f} ms to labels")
     click.echo(f"  processor  {answer['cpu_ms']:10.2f} ms a sentence, all threads")
     click.echo(f"  speed      {answer['tokens_per_s']:10.0f} sub-words/s")
     click.echo(f"  peak RSS   {answer['peak_rss_mb']:10.1f} MB")

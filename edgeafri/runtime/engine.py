@@ -11,10 +11,11 @@ import numpy as np
 from edgeafri.artifact import Artifact, load
 from edgeafri.bundle import GRAPH, TOKENIZER, BundleConfig, read_config
 from edgeafri.errors import ArtifactError
+from edgeafri.external import check_external
 from edgeafri.files import Digests
 from edgeafri.metrics import entities
 from edgeafri.predict import Encoder, Labelled, Predictor, Reading
-from edgeafri.session import forward, open_session
+from edgeafri.session import forward, multiplies_exactly, open_session
 from edgeafri.tasks import unit_of
 from edgeafri.text import Word, split_words, words_of
 
@@ -38,6 +39,7 @@ def open_engine(path: Path, threads: int | None = None, fresh: bool = False) -> 
         hint = "Give the folder that `edgeafri build` printed."
         raise ArtifactError(f"{path}: holds {artifact.kind}, not a bundle", hint)
     config = read_config(path)
+    _check_weights(artifact)
     count = threads or min(config.threads, os.cpu_count() or 1)
     return _opened(artifact, config, count)
 
@@ -63,17 +65,26 @@ def classify(engine: Engine, texts: list[str]) -> list[dict[str, Any]]:
     return [_class(reading, engine.config.labels, bool(line)) for reading, line in zip(readings, words, strict=True)]
 
 
+def _check_weights(artifact: Artifact) -> None:
+    for name in check_external(artifact.path / GRAPH):
+        if name not in artifact.manifest.files:
+            message = f"{artifact.path}: {name} holds weights, and the manifest does not name it"
+            raise ArtifactError(message, "Build the bundle again.")
+
+
 def _opened(artifact: Artifact, config: BundleConfig, threads: int) -> Engine:
     import onnxruntime  # noqa: F401  # imported before the clock starts
     from tokenizers import Tokenizer
 
+    multiplies_exactly()  # asked once a process
     began = time.perf_counter()
     tokenizer = Tokenizer.from_file(str(artifact.path / TOKENIZER))
-    session = open_session(artifact.path / GRAPH, threads)
+    session = open_session(artifact.path / GRAPH, threads, config.prepack)
     load_ms = (time.perf_counter() - began) * 1000
     encoder = Encoder(tokenizer, config.frame, config.max_tokens, unit_of(config.task))
-    # One input at a time: int8 activations take their scale from the whole batch, so neighbours would matter.
-    return Engine(artifact, config, Predictor(encoder, config.labels, forward(session), batch=1), threads, load_ms)
+    together = config.batch_tokens
+    predictor = Predictor(encoder, config.labels, forward(session), batch=together or 1, tokens=together or None)
+    return Engine(artifact, config, predictor, threads, load_ms)
 
 
 def _entities(text: str, words: list[Word], labelled: Labelled) -> list[dict[str, Any]]:

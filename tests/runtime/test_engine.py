@@ -1,11 +1,13 @@
 """The engine: offsets are the user's own code points, whatever was typed; long text is read whole; bad folders."""
 
 import dataclasses
+import json
 import shutil
 import unicodedata
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
 
 from edgeafri.errors import ArtifactError
@@ -152,6 +154,84 @@ def test_an_engine_says_what_it_opened(bundle):
     assert np.isfinite(engine.load_ms)
 
 
+@pytest.fixture
+def weights(copy, monkeypatch):
+    """The file that holds the weights of the copied bundle's graph; small as they are, they stand beside it."""
+    from edgeafri.stages import weights
+
+    monkeypatch.setattr(weights, "_PAGE", 64)
+    weights.write_beside(onnx.load(copy / "model.onnx"), copy)
+    return copy / "model.onnx.data"
+
+
+@pytest.mark.usefixtures("weights")
+def test_weights_beside_the_graph_answer_alike(resealed, engine):
+    """
+    They are hashed like every file, and mapped instead of read.
+    """
+    mapped = open_engine(resealed(lambda line: line), threads=1)
+    texts = ["Rais Amina Juma alizuru Mombasa Jumatatu.", "Gwamna Bala ya je Kano."]
+
+    assert "model.onnx.data" in mapped.artifact.manifest.files
+    assert find_entities(mapped, texts) == find_entities(engine, texts)
+
+
+@pytest.mark.parametrize(("kept", "reason"), [(None, "missing"), (100, "100 bytes, the manifest says")])
+def test_weights_that_are_missing_or_cut_short_are_refused(copy, weights, resealed, kept, reason):
+    """
+    Before onnxruntime maps beyond the end of a file.
+    """
+    resealed(lambda line: line)
+    content = weights.read_bytes()
+    weights.unlink()
+    if kept:
+        weights.write_bytes(content[:kept])
+
+    with pytest.raises(ArtifactError, match=rf"model\.onnx\.data: {reason}") as caught:
+        open_engine(copy)
+    assert caught.value.hint == "Copy the folder again from where it was made, or build it again."
+
+
+def test_weights_that_the_manifest_does_not_name_are_refused(copy, weights, resealed):
+    """
+    Nobody would notice that they changed.
+    """
+    content = weights.read_bytes()
+    weights.unlink()
+    resealed(lambda line: line)
+    weights.write_bytes(content)
+
+    with pytest.raises(ArtifactError) as caught:
+        open_engine(copy)
+    assert caught.value.message == f"{copy}: model.onnx.data holds weights, and the manifest does not name it"
+    assert caught.value.hint == "Build the bundle again."
+
+
+@pytest.mark.parametrize(("batch_tokens", "expected"), [(0, (1, None)), (128, (128, 128))])
+def test_sentences_go_together_where_the_bundle_allows_it(copy, resealed, batch_tokens, expected):
+    """
+    And a bundle that says nothing of it computes each alone.
+    """
+    config = json.loads((copy / "bundle.json").read_text("utf-8"))
+    (copy / "bundle.json").write_text(json.dumps({**config, "batch_tokens": batch_tokens}), "utf-8")
+    predictor = open_engine(resealed(lambda line: line)).predictor
+
+    assert (predictor.batch, predictor.tokens) == expected
+
+
+def test_a_bundle_of_the_first_schema_is_opened(copy, resealed, engine):
+    """
+    What older versions built still labels, and alike.
+    """
+    config = json.loads((copy / "bundle.json").read_text("utf-8"))
+    old = {key: value for key, value in config.items() if key not in ("prepack", "batch_tokens")}
+    (copy / "bundle.json").write_text(json.dumps({**old, "schema": 1}), "utf-8")
+    opened = open_engine(resealed(lambda line: line), threads=1)
+
+    assert opened.config.prepack
+    assert find_entities(opened, ["Juma alizuru Mombasa"]) == find_entities(engine, ["Juma alizuru Mombasa"])
+
+
 def test_a_folder_that_is_no_artifact_is_refused(tmp_path):
     """
     The next step names where the right folder is printed.
@@ -165,11 +245,11 @@ def test_an_artifact_of_another_kind_is_refused(bundle):
     """
     A step before the bundle has a manifest too.
     """
-    onnx = next(folder for folder in bundle.parent.iterdir() if folder.name.startswith("quantize-"))
+    step = next(folder for folder in bundle.parent.iterdir() if folder.name.startswith("quantize-"))
 
     with pytest.raises(ArtifactError) as caught:
-        open_engine(onnx)
-    assert caught.value.message == f"{onnx}: holds onnx, not a bundle"
+        open_engine(step)
+    assert caught.value.message == f"{step}: holds onnx, not a bundle"
     assert caught.value.hint == "Give the folder that `edgeafri build` printed."
 
 

@@ -32,6 +32,8 @@ BENCH_KEYS = [
     "p95_ms",
     "mean_ms",
     "cpu_ms",
+    "tokenize_ms",
+    "decode_ms",
     "tokens_per_s",
     "peak_rss_mb",
     "conditions",
@@ -258,6 +260,7 @@ def test_bench_numbers_fit_together(bundle):
     assert 0 < answer["p50_ms"] <= answer["p95_ms"]
     assert answer["load_ms"] > 0
     assert answer["peak_rss_mb"] > 10
+    assert min(answer["tokenize_ms"], answer["decode_ms"]) > 0
     # p50_ms is rounded to a microsecond, which is up to 5 % of a model this small.
     assert answer["tokens_per_s"] == pytest.approx(16 / answer["p50_ms"] * 1000, rel=0.05)
 
