@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from edgeafri.pipeline import Finished, Noted
+from edgeafri.report import gap_cells, parity_rows, parity_words
 
 _MARK = {True: "ok", False: "OVER", None: "?"}
 Facts = Mapping[str, Any]
@@ -37,6 +38,21 @@ def quality_table(quality: Facts) -> str:
         span = f"{lost['low']:+.2f} to {lost['high']:+.2f}{worst}"
         rows.append((code, f"{before:.2f}", f"{after:.2f}", f"{lost['value']:+.2f}", span))
     return f"{quality['metric']} on {quality['split']}, in points\n" + table(rows)
+
+
+def parity_table(parity: Facts) -> str:
+    """A row a step: how far its answers are from those of the step before it, and its F1 where that is known."""
+    return f"{parity_words(parity)}\n{table(parity_rows(parity))}"
+
+
+def layers_table(layers: Iterable[Facts]) -> str:
+    """A row a layer: its own error, and what that does to the answers; the F1 lost is that of the worst language."""
+    rows = [("layer", "own error", "max diff", "mean diff", "labels changed", "F1 lost")]
+    for item in layers:
+        lost = f"{item['lost'][item['worst']]:+.2f} {item['worst']}" if item["worst"] else ""
+        own = "no number" if item["local_error"] is None else f"{100 * item['local_error']:.2g} %"
+        rows.append((item["layer"], own, *gap_cells(item), lost))
+    return table(rows)
 
 
 def checks_table(checks: Iterable[Facts]) -> str:
@@ -152,6 +168,16 @@ def _shrink(facts: Facts) -> str:
     return f"{size}, {macs}" + (f", dev F1 {facts['dev_f1_average']:.2f}" if "dev_f1" in facts else "")
 
 
+def _mixed(facts: Facts) -> str:
+    """How many layers stayed in float32, and what the worst language loses then; nothing where that was not asked."""
+    if "mixed" not in facts:
+        return ""
+    found = facts["mixed"]
+    worst = max(found["loss"], key=lambda code: found["loss"][code])
+    what = "lost" if found["measure"] == "F1 on dev" else "% of labels changed"
+    return f", {len(found['float_layers'])} layers in float32, {found['loss'][worst]:z.2f} {what} in {worst}"
+
+
 _FACTS: dict[str, Callable[[Facts], str]] = {
     "scratch": lambda facts: f"{facts['vocabulary']:,} tokens, {facts['parameters'] / 1e6:.1f} million parameters",
     "finetune": lambda facts: f"{facts['train_sentences']:,} sentences, dev F1 {facts['dev_f1_average']:.2f}",
@@ -165,11 +191,15 @@ _FACTS: dict[str, Callable[[Facts], str]] = {
         f"{facts['linear_layers']} linear layers, {facts['bytes_before'] / 1e6:.1f} -> {facts['bytes'] / 1e6:.1f} MB, "
         f"logits within {facts['max_logit_difference']:.1g}"
     ),
+    "export-torchscript": lambda facts: (
+        f"{facts['weight_bits']} bits, {facts['bytes'] / 1e6:.1f} MB, "
+        f"logits within {facts['max_logit_difference']:.1g}, for torch alone"
+    ),
     "export-onnx": lambda facts: f"opset {facts['opset']}, logits within {facts['max_logit_difference']:.1g} of torch",
     "optimize": lambda facts: f"{facts['nodes_before']} -> {facts['nodes']} nodes",
     "quantize": lambda facts: (
         f"{facts['linear_layers']} linear layers at {facts['weight_bits']} bits, "
-        f"{facts['tables']} tables at {facts['embedding_bits']}"
+        f"{facts['tables']} tables at {facts['embedding_bits']}{_mixed(facts)}"
     ),
     "bundle": lambda facts: (
         f"onnxruntime {facts['oldest_onnxruntime']} or newer, {sum(facts['golden'].values())} golden sentences"

@@ -75,7 +75,8 @@ def costs_of(model: Any) -> Costs:
     outside = {name: part.numel() for name, part in model.named_parameters() if ".layer." not in name}
     linear = {f"{name}.weight" for name, part in model.named_modules() if isinstance(part, nn.Linear)}
     matrices = {name: size for name, size in outside.items() if name in linear}
-    tables = sum(isinstance(part, nn.Embedding) for part in model.base_model.modules())
+    read = (part for part in model.base_model.modules() if isinstance(part, nn.Embedding))
+    tables = sum(table.num_embeddings > 1 for table in read)  # a single segment's row is added to the places' table
     return Costs(sizes.head_size, _terms(outside, wide, width), _terms(matrices, wide, width), tables)
 
 

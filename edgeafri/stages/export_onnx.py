@@ -1,6 +1,5 @@
 """export-onnx: the model as an ONNX graph, through optimum, with its logits checked against torch."""
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,29 +11,26 @@ from optimum.exporters.onnx import onnx_export_from_model
 from edgeafri.artifact import Artifact
 from edgeafri.errors import ModelError
 from edgeafri.progress import Tick
-from edgeafri.session import IR_VERSION, forward, open_session
+from edgeafri.session import forward, open_session
 from edgeafri.stages import model as door
+from edgeafri.stages.graph import GRAPH, LARGEST_BYTES, carry, write_graph
 from edgeafri.stages.menu import ExportOnnx
 from edgeafri.tasks import task, tasks_of
 
-GRAPH = "model.onnx"
 _SEGMENTS = "token_type_ids"
-_CARRIED = (
-    "config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "sentencepiece.bpe.model",
-)
 
 
 def run(source: Artifact, settings: ExportOnnx, out: Path, tick: Tick) -> Mapping[str, Any]:
-    """Trace the graph with dynamic batch and sequence axes, pin its versions, compare logits on a padded batch."""
+    """Trace the graph with dynamic batch and sequence axes, pin its versions, compare logits on a padded batch.
+
+    A word embedding that a masked-LM head shares stands in the file once.
+    """
     tick(0, 3)
     if not tasks_of(door.own_architecture(source.path)):
         hint = f"Fine-tune it first: edgeafri finetune {source.path} --data DIR --languages LANG --out DIR"
         raise ModelError(f"export-onnx: {source.path} is an encoder without a head", hint)
     model = door.read_model(source.path)
+    _check_size(model, source.path)
     onnx_export_from_model(
         model,
         out,
@@ -76,14 +72,8 @@ def fill_segments(graph: onnx.ModelProto) -> None:
         graph.graph.node.insert(place, node)
 
 
-def write_graph(graph: onnx.ModelProto, path: Path) -> None:
-    """Save a graph as one file, its versions pinned to what every supported onnxruntime reads."""
-    graph.ir_version = min(graph.ir_version, IR_VERSION)
-    onnx.save_model(graph, str(path), save_as_external_data=False)
-
-
-def carry(source: Path, out: Path) -> None:
-    """Copy what travels with a graph: configuration and tokenizer."""
-    for name in _CARRIED:
-        if (source / name).is_file():
-            shutil.copyfile(source / name, out / name)
+def _check_size(model: Any, path: Path) -> None:
+    size = door.weight_bytes(model)
+    if size > LARGEST_BYTES:
+        hint = "Most of it is vocabulary of other languages: edgeafri trim MODEL --languages LANG --text DIR --out DIR."
+        raise ModelError(f"export-onnx: {path}: {size / 1e9:.1f} GB of weights, an ONNX file ends at 2.1", hint)

@@ -26,7 +26,7 @@ _AGAIN = "Copy the folder again from where it was made, or make it again: edgeaf
 def run(source: Artifact, settings: QuantizeTorch, out: Path, tick: Tick) -> Mapping[str, Any]:
     """Quantize, save, and compare the logits with those of the float model on a padded batch."""
     tick(0, 2)
-    _check_head(source.path)
+    check_head(source.path, "quantize-torch")
     model, tokenizer = door.read_model(source.path), door.read_tokenizer(source.path)
     door.check_finite(model, "quantize-torch", source.path)
     small = quantize(model)
@@ -53,7 +53,7 @@ def quantize(model: Any) -> Any:
     On x86 torch gives activations 7 bits (reduce_range), so that sums of products are exact without VNNI as well; the
     engine of ARM, qnnpack, gives them 8. Logits of two kinds of processors differ, therefore.
     """
-    _choose_engine()
+    choose_engine()
     return quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
 
 
@@ -92,24 +92,25 @@ def read_quantized(path: Path) -> Any:
     odd = sorted(matrices.keys() ^ _layers(model, torch.nn.Linear).keys())
     if odd:
         raise ModelError(f"{path}: {odd[0]}: linear layers must be in int8, and nothing else", _AGAIN)
-    _choose_engine()
+    choose_engine()
     for name, matrix in matrices.items():
         model.set_submodule(name, _packed(matrix, model.get_submodule(name).bias))
     return model
 
 
-def _check_head(path: Path) -> None:
+def check_head(path: Path, stage: str) -> None:
+    """ModelError for an encoder without a head: it labels nothing."""
     if not tasks_of(door.own_architecture(path)):
         hint = f"Fine-tune it first: edgeafri finetune {path} --data DIR --languages LANG --out DIR"
-        raise ModelError(f"quantize-torch: {path} is an encoder without a head", hint)
+        raise ModelError(f"{stage}: {path} is an encoder without a head", hint)
 
 
 def _weight_bytes(path: Path) -> int:
     return sum(file.stat().st_size for file in path.glob("*.safetensors"))
 
 
-def _choose_engine() -> None:
-    """Matrices are packed for the engine that is set in this process, and keep it."""
+def choose_engine() -> None:
+    """Set what computes int8 here. Matrices are packed for the engine that is set in this process, and keep it."""
     supported = torch.backends.quantized.supported_engines
     engine = next((name for name in _ENGINES if name in supported), None)
     if engine is None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -126,7 +127,7 @@ def optimized(exported, tmp_path_factory) -> Artifact:
 @pytest.fixture(scope="session")
 def fused(exported, tmp_path_factory) -> Artifact:
     """The graph with onnxruntime's attention nodes."""
-    return made("optimize", exported, tmp_path_factory, fuse="attention")
+    return made("optimize", exported, tmp_path_factory, fuse=("attention", "layernorm", "gelu"))
 
 
 @pytest.fixture(scope="session")
@@ -154,7 +155,7 @@ def _killer(step: tuple[int, int]):
     return tick
 
 
-def made(stage: str, source: Artifact, folders: pytest.TempPathFactory, **settings: str) -> Artifact:
+def made(stage: str, source: Artifact, folders: pytest.TempPathFactory, **settings: Any) -> Artifact:
     """What a stage makes of a source, in a folder of its own."""
     folder = folders.mktemp(stage)
     menu.load(stage).run(source, menu.stage(stage).settings(**settings), folder, silent)

@@ -3,6 +3,7 @@
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 from transformers import BertConfig, BertForTokenClassification
 
 from edgeafri.errors import ModelError
@@ -152,6 +153,78 @@ def test_a_classifiers_difference_is_measured_not_assumed(classifier, classifier
     graph = classifier_graphs["export-onnx"].path / "model.onnx"
 
     assert export_onnx.largest_difference(model, graph) == pytest.approx(0.5, abs=1e-3)
+
+
+@pytest.fixture(scope="module")
+def masked_graph(masked, tmp_path_factory, as_artifact):
+    """A masked LM as a graph."""
+    folder = tmp_path_factory.mktemp("masked")
+    source = as_artifact(masked.path, "torch", "mask")
+    export_onnx.run(source, ExportOnnx(), folder, silent)
+    return folder / "model.onnx"
+
+
+def test_a_masked_lms_logits_equal_torchs_on_a_padded_batch(masked, masked_graph, batch):
+    """
+    A logit for every sub-word of the vocabulary at every place; 1e-4 is the stage's own limit.
+    """
+    ids, mask = batch
+    expected = door.forward(door.read_model(masked.path))(ids, mask)
+    found = forward(open_session(masked_graph, threads=1))(ids, mask)
+
+    assert found.shape == (*ids.shape, door.read_config(masked.path)["vocab_size"])
+    assert np.abs(expected - found)[mask.astype(bool)].max() < 1e-4
+
+
+def test_a_masked_lms_batch_and_length_are_free(masked_graph):
+    """
+    As those of the other heads.
+    """
+    ids = np.full((5, 7), 5)
+
+    assert forward(open_session(masked_graph, threads=1))(ids, np.ones_like(ids)).shape[:2] == (5, 7)
+
+
+def test_a_shared_embedding_is_in_the_file_once(masked, masked_graph):
+    """
+    The head turns the table of the words over; written down twice it would be the largest thing in the file.
+    """
+    rows = door.read_config(masked.path)["vocab_size"]
+    weights = {weight.name: weight for weight in onnx.load(masked_graph).graph.initializer}
+    tables = [name for name, weight in weights.items() if len(weight.dims) == 2 and rows in weight.dims]
+    learnt = 4 * door.parameters(door.read_model(masked.path))
+
+    assert tables == ["roberta.embeddings.word_embeddings.weight"]
+    assert sum(numpy_helper.to_array(weight).nbytes for weight in weights.values()) <= learnt
+
+
+@pytest.mark.parametrize("name", ["teacher", "classifier", "masked"])
+def test_equal_input_gives_equal_bytes(name, tmp_path, request, as_artifact):
+    """
+    The cache key promises it: names do not count on from the export before.
+    """
+    source = request.getfixturevalue(name)
+    source = as_artifact(source.path, "torch", "mask" if name == "masked" else source.manifest.task)
+    written = []
+    for number in "12":
+        (tmp_path / number).mkdir()
+        export_onnx.run(source, ExportOnnx(), tmp_path / number, silent)
+        written.append((tmp_path / number / "model.onnx").read_bytes())
+
+    assert written[0] == written[1]
+
+
+def test_a_model_too_large_for_one_file_is_refused(teacher, tmp_path, monkeypatch):
+    """
+    Before minutes of tracing, with the way to make it smaller.
+    """
+    monkeypatch.setattr(export_onnx, "LARGEST_BYTES", 1000)
+
+    with pytest.raises(ModelError) as caught:
+        export_onnx.run(teacher, ExportOnnx(), tmp_path, silent)
+    assert caught.value.message == f"export-onnx: {teacher.path}: 0.0 GB of weights, an ONNX file ends at 2.1"
+    assert "edgeafri trim MODEL" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_encoder_without_a_head_is_refused(encoder, tmp_path):

@@ -1,13 +1,22 @@
 """optimize: fewer nodes, no dead weights, the same logits; fused attention only when asked for."""
 
+import shutil
+from collections import Counter
+
 import numpy as np
 import onnx
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from edgeafri.errors import ConfigError, ModelError
+from edgeafri.predict import padded
 from edgeafri.progress import silent
-from edgeafri.stages import optimize
-from edgeafri.stages.menu import Optimize
-from edgeafri.stages.optimize import drop_unused
+from edgeafri.session import forward, open_session
+from edgeafri.settings import read
+from edgeafri.stages import export_onnx, optimize, quantize
+from edgeafri.stages import model as door
+from edgeafri.stages.menu import ExportOnnx, Optimize, Quantize
+from edgeafri.stages.optimize import drop_unused, tie_tables
 
 # Float32 sums in another order: relative to the logits, whose classifier is scaled up 200-fold.
 TOLERANCE = 1e-5
@@ -31,8 +40,14 @@ def test_folding_makes_the_graph_smaller(exported, tmp_path):
     facts = optimize.run(exported, Optimize(), tmp_path, silent)
     before, after = onnx.load(exported.path / "model.onnx"), onnx.load(tmp_path / "model.onnx")
 
-    assert facts == {"nodes_before": len(before.graph.node), "nodes": len(after.graph.node)}
-    assert facts["nodes"] < facts["nodes_before"]
+    assert facts == {
+        "nodes_before": len(before.graph.node),
+        "nodes": len(after.graph.node),
+        "positions_sliced": True,
+        "segments_folded": True,
+        "fused": [],
+    }
+    assert facts["nodes"] < facts["nodes_before"] / 1.5
 
 
 def test_only_standard_operators_are_left(optimized):
@@ -45,14 +60,107 @@ def test_only_standard_operators_are_left(optimized):
     assert [(entry.domain, entry.version) for entry in graph.opset_import] == [("", 18)]
 
 
-def test_fusing_keeps_the_logits(exported, fused, logits_of):
+@pytest.mark.parametrize(
+    ("fuse", "nodes"),
+    [
+        (("attention",), {"Attention": 2}),
+        (("layernorm",), {"SkipLayerNormalization": 4}),
+        (("gelu",), {"BiasGelu": 2}),
+        (("attention", "layernorm", "gelu"), {"Attention": 2, "SkipLayerNormalization": 4, "BiasGelu": 2}),
+    ],
+)
+def test_fusing_keeps_the_logits(exported, logits_of, tmp_path, as_artifact, fuse, nodes):
     """
-    One attention node a layer computes what its parts computed.
+    One node computes what its parts computed; what was not asked for keeps its standard operators.
     """
-    graph = onnx.load(fused.path / "model.onnx")
+    facts = optimize.run(exported, Optimize(fuse=fuse), tmp_path, silent)
+    graph = onnx.load(tmp_path / "model.onnx")
 
-    assert sum(node.op_type == "Attention" for node in graph.graph.node) == 2
-    assert relative_difference(logits_of(fused), logits_of(exported)) < TOLERANCE
+    assert Counter(node.op_type for node in graph.graph.node if node.domain == "com.microsoft") == nodes
+    assert facts["fused"] == list(fuse)
+    assert relative_difference(logits_of(as_artifact(tmp_path, "onnx")), logits_of(exported)) < TOLERANCE
+
+
+def test_what_is_fused_is_read_from_a_recipe_and_a_command_line():
+    """
+    As a list or as words between commas; a word that is none is refused with the nearest.
+    """
+    for value in (["attention", "gelu"], "attention,gelu"):
+        assert read(Optimize, {"fuse": value}, "optimize").fuse == ("attention", "gelu")
+    with pytest.raises(ConfigError, match=r"optimize\.fuse: 'gellu' is not one of its values") as caught:
+        read(Optimize, {"fuse": "gellu"}, "optimize")
+    assert caught.value.hint == "Did you mean 'gelu'? Known: attention, gelu, layernorm."
+
+
+def test_a_fused_graph_can_be_quantized(fused, tmp_path, as_artifact, logits_of):
+    """
+    Its tensors have types that shape inference does not find; a tenth of the logits' range catches a wrong scale.
+    """
+    quantize.run(fused, Quantize(), tmp_path, silent)
+    graph = onnx.load(tmp_path / "model.onnx").graph
+    before, after = logits_of(fused), logits_of(as_artifact(tmp_path, "onnx"))
+
+    assert sum(node.op_type == "QAttention" for node in graph.node) == 2
+    assert np.abs(after - before).max() < 0.1 * (before.max() - before.min())
+
+
+def test_places_are_sliced_from_a_constant(optimized):
+    """
+    What XLM-R counts out of the ids, and its one segment, are gone.
+    """
+    graph = onnx.load(optimized.path / "model.onnx").graph
+    names = {weight.name for weight in graph.initializer}
+
+    assert not {"CumSum", "Expand", "Where"} & {node.op_type for node in graph.node}
+    assert any(node.op_type == "Slice" and node.output[0] == "position_ids" for node in graph.node)
+    assert not [name for name in names if "token_type" in name]
+
+
+@pytest.mark.parametrize("stage", ["exported", "optimized", "fused"])
+def test_padding_changes_nothing(stage, request):
+    """
+    A sentence alone has the logits of the same sentence in a padded batch; 1e-4 is what an export is allowed.
+    """
+    graph = request.getfixturevalue(stage).path / "model.onnx"
+    run = forward(open_session(graph, threads=1))
+    rows = [(0, 5, 9, 17, 22, 31, 40, 2), (0, 12, 2), (0, *range(2, 49), 2)]
+    together = run(*padded(rows, pad=1))
+
+    for row, found in zip(rows, together, strict=True):
+        alone = run(*padded([row], pad=1))[0]
+        assert np.abs(found[: len(row)] - alone).max() < 1e-4
+
+
+def test_a_shared_embedding_stays_in_the_file_once(masked, tmp_path_factory, tmp_path, logits_of, as_artifact):
+    """
+    A masked-LM head multiplies with the word embedding turned over; folding alone would write that down too.
+    """
+    folder = tmp_path_factory.mktemp("masked")
+    export_onnx.run(masked, ExportOnnx(), folder, silent)
+    exported = as_artifact(folder, "onnx")
+    optimize.run(exported, Optimize(), tmp_path, silent)
+    graph = onnx.load(tmp_path / "model.onnx").graph
+    rows = int(door.read_config(masked.path)["vocab_size"])
+    largest = [weight for weight in graph.initializer if rows in weight.dims and len(weight.dims) == 2]
+
+    assert [list(weight.dims) for weight in largest] == [[rows, 16]]
+    assert relative_difference(logits_of(as_artifact(tmp_path, "onnx")), logits_of(exported)) < TOLERANCE
+
+
+def test_a_graph_that_onnxruntime_cannot_run_is_refused(exported, tmp_path, as_artifact):
+    """
+    Known operators and no sense: shapes that cannot be multiplied.
+    """
+    folder = shutil.copytree(exported.path, tmp_path / "odd")
+    graph = onnx.load(folder / "model.onnx")
+    graph.graph.node[-1].input[0] = graph.graph.node[-1].input[1]
+    next(node for node in graph.graph.node if node.op_type == "Gather" and "word" in node.input[0]).input[1] = "nothing"
+    onnx.save_model(graph, folder / "model.onnx")
+
+    with pytest.raises(ModelError) as caught:
+        optimize.run(as_artifact(folder, "onnx"), Optimize(), tmp_path, silent)
+    assert caught.value.message.startswith(f"{folder / 'model.onnx'}: onnxruntime cannot run it (")
+    assert caught.value.hint == "Export the model again: edgeafri export-onnx MODEL --out DIR."
 
 
 def test_the_fused_graph_names_its_operator_set(fused):
@@ -81,13 +189,13 @@ def test_equal_input_gives_equal_bytes(exported, optimized, tmp_path):
     assert (tmp_path / "model.onnx").read_bytes() == (optimized.path / "model.onnx").read_bytes()
 
 
-def test_unused_weights_and_operator_sets_go():
+def test_unused_nodes_weights_and_operator_sets_go():
     """
-    What no node reads is dead weight on a device.
+    What nothing reads is dead weight on a device, and so is what only that reads.
     """
     ones = np.ones(2, dtype=np.float32)
     graph = helper.make_graph(
-        [helper.make_node("Add", ["x", "read"], ["y"])],
+        [helper.make_node("Mul", ["x", "dead"], ["unread"]), helper.make_node("Add", ["x", "read"], ["y"])],
         "two weights, one read",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2])],
@@ -97,5 +205,26 @@ def test_unused_weights_and_operator_sets_go():
     model = helper.make_model(graph, opset_imports=opsets)
     drop_unused(model)
 
+    assert [node.op_type for node in model.graph.node] == ["Add"]
     assert [weight.name for weight in model.graph.initializer] == ["read"]
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 18)]
+
+
+def test_only_an_equal_table_is_tied():
+    """
+    Turned over and equal in every number: of the same shape is not enough.
+    """
+    table = np.arange(6, dtype=np.float32).reshape(3, 2)
+    nodes = [
+        helper.make_node("Gather", ["table", "ids"], ["rows"]),
+        helper.make_node("MatMul", ["rows", "turned"], ["a"]),
+        helper.make_node("MatMul", ["rows", "other"], ["b"]),
+    ]
+    weights = {"table": table, "turned": table.T.copy(), "other": table.T + 1}
+    initializers = [numpy_helper.from_array(values, name) for name, values in weights.items()]
+    graph = helper.make_model(helper.make_graph(nodes, "tied", [], [], initializers))
+    tie_tables(graph)
+
+    assert [weight.name for weight in graph.graph.initializer] == ["table", "other"]
+    assert graph.graph.node[0].op_type == "Transpose"
+    assert list(graph.graph.node[0].output) == ["turned"]
