@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
+from edgeafri.device import Isa
 from edgeafri.errors import ConfigError, UsageError
 from edgeafri.settings import did_you_mean, setting
 
@@ -35,6 +36,7 @@ _DATA = "labelled data: a folder with LANG/train, dev and test, .txt for words a
 _OR_SHARE = ", or below 1 a share of the source's; as the source when not given"
 _TEXT = "raw text: a folder with LANG.txt, one sentence a line"
 _COVERAGE = 0.999  # of every language's running sub-words
+_BLOCK = 128  # the smallest file and the fastest kernels; smaller ones are closer to float32
 _HALF = 0.5  # what a 2:4 pattern takes
 _LARGEST_SEED = 2**32 - 1  # numpy takes no larger one
 
@@ -298,6 +300,13 @@ class Trim:
 
 
 @dataclass(frozen=True)
+class ExportTorchscript:
+    """The model traced and frozen, to compare with. TorchScript runs on a workstation with torch, on no device."""
+
+    weights: Literal["float32", "int8"] = setting("float32", "int8: linear layers in PyTorch's own dynamic int8")
+
+
+@dataclass(frozen=True)
 class ExportOnnx:
     """The model as an ONNX graph, with its logits checked against torch."""
 
@@ -307,17 +316,65 @@ class ExportOnnx:
 
 @dataclass(frozen=True)
 class Optimize:
-    """A leaner graph: constants folded, dead nodes and weights removed, attention fused where it pays."""
+    """A leaner graph: constants folded, place numbers sliced, dead nodes and weights removed, nodes fused on demand."""
 
-    fuse: Literal["none", "attention"] = setting("none", "fused attention and layer-norm nodes of onnxruntime")
+    fuse: tuple[Literal["attention", "layernorm", "gelu"], ...] = setting(
+        (), "nodes to write in onnxruntime's fused form: attention, layernorm, gelu; it runs nowhere else then"
+    )
 
 
 @dataclass(frozen=True)
 class Quantize:
-    """Int8 weights: signed and per output channel in the linear layers, per row in the embeddings."""
+    """Int8 weights, or int4: in the linear layers in one of three forms, in the embeddings a scale a row or a block."""
 
-    weights: Literal["int8", "float32"] = setting("int8", "linear layers; activations are quantized as they come")
-    embeddings: Literal["int8", "float32"] = setting("int8", "embedding tables")
+    form: Literal["dynamic", "static", "weights"] = setting(
+        "dynamic",
+        "of the linear layers. dynamic: int8, activations scaled as they come; static: int8, activations scaled by "
+        "calibration text; weights: int4 or int8 weights in blocks, for size",
+    )
+    weights: Literal["auto", "int8", "int4", "float32"] = setting(
+        "auto", "of the linear layers; auto: int8 as the device computes it right and best, int4 with form weights"
+    )
+    embeddings: Literal["int8", "int4", "float32"] = setting(
+        "int8", "embedding tables: int8 has a scale a row, int4 a scale a block and is for the words alone"
+    )
+    block: Literal[32, 64, 128] = setting(_BLOCK, "weights that share a scale, in int4 and in form weights")
+    calibration: Literal["minmax", "entropy", "percentile"] = setting(
+        "minmax", "how form static finds the range of activations on calibration text"
+    )
+    sentences: int = setting(64, "sentences of calibration text a language, at most", low=1)
+    languages: tuple[str, ...] = setting((), _LANGUAGES, given=True)
+    text: Path | None = setting(None, _TEXT + "; to calibrate on", given=True)
+    data: Path | None = setting(None, _DATA + "; without raw text, dev is calibrated on", given=True)
+    isa: Isa | None = setting(
+        None,
+        "what the device multiplies int8 with: neon, dotprod, vnni, avx2 or wasm; it decides on the weights' sign",
+        given=True,
+    )
+    mixed: float | None = setting(
+        None,
+        "points of F1 that the worst language may lose on dev, or per cent of labels that may change where nothing is "
+        "labelled; the layers that hurt it most stay in float32 until it is so; not looked at when not given",
+        low=0,
+        high=100,
+    )
+
+    def __post_init__(self) -> None:
+        if self.mixed is not None and self.weights == self.embeddings == "float32":
+            hint = "Leave mixed out, or quantize the weights or the embeddings."
+            raise ConfigError("quantize: mixed precision with everything in float32", hint)
+        if self.weights == "int4" and self.form != "weights":
+            hint = "Add --form weights, or use --weights int8."
+            raise ConfigError(f"quantize: form '{self.form}' multiplies in int8, so it has no int4 weights", hint)
+        if self.weights == "float32" and self.form != "dynamic":
+            hint = "Leave form out, or use --weights auto."
+            raise ConfigError(f"quantize: form '{self.form}' has nothing to do with weights at float32", hint)
+        if self.calibration != "minmax" and self.form != "static":
+            hint = "Add --form static."
+            raise ConfigError(f"quantize: calibration goes with form 'static', not '{self.form}'", hint)
+        if self.block != _BLOCK and self.form != "weights" and self.embeddings != "int4":
+            hint = "Add --embeddings int4 or --form weights."
+            raise ConfigError(f"quantize: nothing has blocks of {self.block} here", hint)
 
 
 @dataclass(frozen=True)
@@ -327,7 +384,18 @@ class Bundle:
     languages: tuple[str, ...] = setting((), _LANGUAGES, given=True)
     golden: int = setting(4, "golden sentences a language", low=1, high=12)
     margin: float = setting(1.0, "least distance between the two best logits of every golden word", low=0)
-    threads: int = setting(4, "threads the runtime starts with; never more than the processor has", low=1, high=64)
+    threads: int = setting(
+        4, "threads the runtime starts with; never more than the processor has", low=1, high=64, given=True
+    )
+    external: Literal["auto", "yes", "no"] = setting(
+        "auto", "weights in a file beside the graph, mapped from disk; auto: where there are 1 MB of them and more"
+    )
+    prepack: Literal["auto", "yes", "no"] = setting(
+        "auto",
+        "copy weights at load into the order that the kernels read fastest; auto: where the copy takes at most a "
+        "quarter of the device's free memory",
+    )
+    free_mb: float | None = setting(None, "memory that is free on the device, in MB; for auto", low=0, given=True)
     sample: bool = setting(False, "the model comes from the embedded sample", given=True)
 
 
@@ -360,6 +428,7 @@ MENU = (
     Stage("prune", "torch", "torch", Prune),
     Stage("shrink", "torch", "torch", Shrink),
     Stage("quantize-torch", "torch", "torch-int8", QuantizeTorch),
+    Stage("export-torchscript", "torch", "torchscript", ExportTorchscript),
     Stage("export-onnx", "torch", "onnx", ExportOnnx),
     Stage("optimize", "onnx", "onnx", Optimize),
     Stage("quantize", "onnx", "onnx", Quantize),

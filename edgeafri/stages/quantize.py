@@ -1,102 +1,78 @@
-"""quantize: int8 weights. Linear layers signed and per output channel, embedding tables per row.
+"""quantize: fewer bits a weight, in embedding tables and, in one of three forms, in linear layers.
 
-Linear layers go through onnxruntime's dynamic quantization: x is quantized as it comes, u8 with its own scale, and
-multiplied with s8 weights. Embedding tables get one scale a row, s = max|row| / 127, where onnxruntime's own tool keeps
-one scale for the whole table, which is what hurts rare words. Only standard operators are used.
+`dynamic` and `static` multiply in int8, with scales of activations found as they come, or beforehand on calibration
+text; `weights` keeps 4 or 8 bits with a scale a block. What a device computes right is for arithmetic.py to know.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
-from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from edgeafri.artifact import Artifact
 from edgeafri.progress import Tick
-from edgeafri.stages.export_onnx import GRAPH, carry, write_graph
+from edgeafri.stages.arithmetic import BITS, Choice, choose
+from edgeafri.stages.calibration import calibration
+from edgeafri.stages.dynamic import quantize_as_it_comes
+from edgeafri.stages.graph import GRAPH, carry, read_graph, write_graph
+from edgeafri.stages.linear import linear_layers
 from edgeafri.stages.menu import Quantize
 from edgeafri.stages.optimize import drop_unused
-
-_LINEAR = ["MatMul", "Gemm", "Attention"]
+from edgeafri.stages.sensitivity import mixed_precision
+from edgeafri.stages.static import quantize_by_text
+from edgeafri.stages.tables import quantize_tables
+from edgeafri.stages.unsigned import make_unsigned
+from edgeafri.stages.weight_only import quantize_weights
 
 
 def run(source: Artifact, settings: Quantize, out: Path, tick: Tick) -> Mapping[str, Any]:
     """Quantize embeddings, then linear layers; what a setting leaves in float32 stays as it is."""
     tick(0, 3)
-    graph = onnx.load(source.path / GRAPH)
-    tables = quantize_tables(graph) if settings.embeddings == "int8" else []
+    choice = choose(settings)
+    graph = read_graph(source.path / GRAPH)
+    embedding_bits = BITS[settings.embeddings]
+    tables = quantize_tables(graph, embedding_bits, settings.block) if embedding_bits < 32 else []
     tick(1, 3)
-    linear = _quantize_linear(graph, out / GRAPH) if settings.weights == "int8" else graph
+    linear, facts = quantize_linear(graph, choice, settings, source, out / GRAPH)
+    if settings.mixed is not None:
+        linear, facts["mixed"] = mixed_precision(source, linear, settings, tick)
     tick(2, 3)
     drop_unused(linear)
     write_graph(linear, out / GRAPH)
     carry(source.path, out)
     return {
-        "weight_bits": 8 if settings.weights == "int8" else 32,
-        "embedding_bits": 8 if settings.embeddings == "int8" else 32,
+        "form": choice.form,
+        "isa": settings.isa,
+        "reason": choice.reason,
+        "weight_bits": choice.bits,
+        "embedding_bits": embedding_bits,
         "tables": len(tables),
-        "linear_layers": sum(node.op_type in ("MatMulInteger", "QAttention") for node in linear.graph.node),
+        "linear_layers": sum(layer.bits < 32 for layer in linear_layers(linear)),
+        **({"block": settings.block} if choice.form == "weights" or embedding_bits == 4 else {}),
+        **facts,
     }
 
 
-def quantize_rows(table: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Symmetric int8 with one scale a row: codes (rows, width) and scales (rows, 1). Error is at most half a scale."""
-    scales = np.abs(table).max(axis=1, keepdims=True) / np.float32(127)
-    scales[scales == 0] = 1
-    codes = np.clip(np.rint(table / scales), -127, 127).astype(np.int8)
-    return codes, scales.astype(np.float32)
+def quantize_linear(
+    graph: onnx.ModelProto, choice: Choice, settings: Quantize, source: Artifact, scratch: Path
+) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    """The graph with its linear layers as chosen, and what that was based on. May change `graph` and write `scratch`.
 
-
-def quantize_tables(graph: onnx.ModelProto) -> list[str]:
-    """Replace every float table that a Gather reads by int8 codes and scales. Changes `graph`; returns table names."""
-    weights = {weight.name: weight for weight in graph.graph.initializer}
-    nodes, names = [], []
-    for node in graph.graph.node:
-        table = weights.get(node.input[0]) if node.op_type == "Gather" else None
-        if table is None or table.data_type != TensorProto.FLOAT or len(table.dims) != 2:
-            nodes.append(node)
-            continue
-        if table.name not in names:
-            names.append(table.name)
-            graph.graph.initializer.extend(_row_tensors(table))
-        nodes.extend(_gather_rows(node))
-    del graph.graph.node[:]
-    graph.graph.node.extend(nodes)
-    drop_unused(graph)
-    return names
-
-
-def _row_tensors(table: onnx.TensorProto) -> list[onnx.TensorProto]:
-    codes, scales = quantize_rows(numpy_helper.to_array(table))
-    return [
-        numpy_helper.from_array(codes, f"{table.name}_int8"),
-        numpy_helper.from_array(scales, f"{table.name}_scale"),
-    ]
-
-
-def _gather_rows(node: onnx.NodeProto) -> list[onnx.NodeProto]:
-    table, ids = node.input
-    out = node.output[0]  # a linear layer behind it has its own scale for this, named after it
-    return [
-        helper.make_node("Gather", [f"{table}_int8", ids], [f"{out}_int8"], name=f"{node.name}_int8"),
-        helper.make_node("Gather", [f"{table}_scale", ids], [f"{out}_row_scale"], name=f"{node.name}_row_scale"),
-        helper.make_node("Cast", [f"{out}_int8"], [f"{out}_float"], name=f"{node.name}_cast", to=TensorProto.FLOAT),
-        helper.make_node("Mul", [f"{out}_float", f"{out}_row_scale"], [out], name=f"{node.name}_mul"),
-    ]
-
-
-def _quantize_linear(graph: onnx.ModelProto, out: Path) -> onnx.ModelProto:
-    quantize_dynamic(
-        graph,
-        str(out),
-        op_types_to_quantize=_LINEAR,
-        per_channel=True,
-        weight_type=QuantType.QInt8,
-        # Fused graphs name tensors whose type shape inference does not find.
-        extra_options={"DefaultTensorType": TensorProto.FLOAT},
-    )
-    return onnx.load(out)
+    `source` has tokenizer and configuration, for calibration text. The names of what layers read and give stay.
+    """
+    if choice.form == "none":
+        return graph, {}
+    if choice.form == "weights":
+        return quantize_weights(graph, choice.bits, settings.block), {}
+    facts = {}
+    if choice.form == "static":
+        languages = settings.languages or source.manifest.languages
+        text = calibration(source.path, languages, settings.text, settings.data, settings.sentences)
+        facts = {"calibrated_on": {code: len(rows) for code, rows in text.rows.items()}}
+        made = quantize_by_text(graph, scratch, text, settings.calibration)
+    else:
+        made = quantize_as_it_comes(graph, scratch)
+    if not choice.signed:
+        make_unsigned(made)
+    return made, facts

@@ -3,16 +3,17 @@
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, numpy_helper
+from onnx import numpy_helper
 
 from edgeafri.dataset import read_split
+from edgeafri.errors import ConfigError, DataError
 from edgeafri.predict import Predictor
 from edgeafri.progress import silent
 from edgeafri.session import forward, open_session
 from edgeafri.stages import model as door
 from edgeafri.stages import quantize
 from edgeafri.stages.menu import Quantize
-from edgeafri.stages.quantize import quantize_rows
+from edgeafri.stages.tables import quantize_rows
 
 TONES = ("negative", "neutral", "positive")
 
@@ -32,38 +33,6 @@ def float_weights(folder, operator, place):
     return {name: weights[name] for name in names if name in weights and weights[name].dtype == np.float32}
 
 
-def test_a_row_is_off_by_half_a_scale_at_most():
-    """
-    The bound of rounding, row by row; 1e-6 is float32 itself.
-    """
-    table = np.random.default_rng(0).normal(size=(50, 24)).astype(np.float32) * np.logspace(-4, 2, 50)[:, None]
-    table = table.astype(np.float32)
-    codes, scales = quantize_rows(table)
-
-    assert (codes.dtype, scales.dtype, scales.shape) == (np.int8, np.float32, (50, 1))
-    assert (np.abs(codes * scales - table) <= scales * (0.5 + 1e-6)).all()
-    assert (np.abs(codes.astype(int)).max(axis=1) == 127).all()
-
-
-def test_a_row_of_zeros_stays_zero():
-    """
-    The padding's row is zero in many models; its scale must not divide by zero.
-    """
-    codes, scales = quantize_rows(np.array([[0, 0], [1, -2]], dtype=np.float32))
-
-    assert (codes * scales)[0].tolist() == [0, 0]
-    assert np.isfinite(scales).all()
-
-
-def test_codes_are_symmetric():
-    """
-    -128 is never used, so a row and its negative have negative codes of each other.
-    """
-    row = np.array([[0.3, -1.0, 0.77]], dtype=np.float32)
-
-    assert quantize_rows(-row)[0].tolist() == (-quantize_rows(row)[0]).tolist()
-
-
 def test_embeddings_are_numpys_per_row_codes(optimized, tmp_path):
     """
     Every table in the graph is what quantize_rows makes of the float table, and nothing else is kept of it.
@@ -72,7 +41,7 @@ def test_embeddings_are_numpys_per_row_codes(optimized, tmp_path):
     before, after = float_weights(optimized.path, "Gather", 0), weights_of(tmp_path)
     tables = {name: table for name, table in before.items() if table.ndim == 2}
 
-    assert (facts["tables"], facts["embedding_bits"], facts["weight_bits"]) == (len(tables), 8, 32) == (3, 8, 32)
+    assert (facts["tables"], facts["embedding_bits"], facts["weight_bits"]) == (len(tables), 8, 32) == (2, 8, 32)
     for name, table in tables.items():
         codes, scales = quantize_rows(table)
         assert (after[f"{name}_int8"] == codes).all()
@@ -186,24 +155,6 @@ def test_a_fused_graph_is_quantized_too(fused, tmp_path, logits_of, as_artifact)
     assert np.abs(after - before).max() < 0.1 * (before.max() - before.min())
 
 
-@pytest.mark.parametrize("kind", [TensorProto.INT64, TensorProto.FLOAT])
-def test_only_float_tables_are_tables(optimized, kind):
-    """
-    Position numbers and shapes are gathered too; they are no embeddings.
-    """
-    graph = onnx.load(optimized.path / "model.onnx")
-    before = len(graph.graph.node)
-    table = onnx.helper.make_tensor("numbers", kind, [2] if kind == TensorProto.FLOAT else [2, 1], [1, 2])
-    del graph.graph.initializer[:]
-    graph.graph.initializer.append(table)
-    for node in graph.graph.node:
-        if node.op_type == "Gather":
-            node.input[0] = "numbers"
-
-    assert quantize.quantize_tables(graph) == []
-    assert len(graph.graph.node) == before
-
-
 def test_the_head_of_a_classifier_is_quantized_per_channel(classifier_graphs):
     """
     Its two layers read one vector a text, which the exporter writes as Gemm: they become integer products all the same.
@@ -233,3 +184,77 @@ def test_a_classifier_says_the_same_in_int8(classifier_graphs, texts):
 
     assert (logits[0].argmax(axis=1) == logits[1].argmax(axis=1)).all()
     assert np.abs(logits[0] - logits[1]).max() < 0.1 * (logits[0].max() - logits[0].min())
+
+
+FORMS = ({}, {"form": "static"}, {"form": "weights"}, {"form": "weights", "weights": "int8"}, {"embeddings": "int4"})
+
+
+@pytest.mark.parametrize("asked", FORMS)
+def test_every_form_stays_close_and_says_what_it_did(optimized, text, tmp_path, logits_of, as_artifact, asked):
+    """
+    With 8 bits within a tenth of the logits' range, with 4 within a third: the fixture's weights are random.
+    """
+    settings = Quantize(text=text, languages=("swa", "hau"), **asked)
+    facts = quantize.run(optimized, settings, tmp_path, silent)
+    before, after = logits_of(optimized), logits_of(as_artifact(tmp_path, "onnx"))
+    four = 4 in (facts["weight_bits"], facts["embedding_bits"])
+
+    assert (facts["form"], facts["isa"]) == (settings.form, None)
+    assert facts["linear_layers"] == 13
+    assert ("block" in facts) == (four or settings.form == "weights")
+    assert facts.get("calibrated_on") == ({"swa": 30, "hau": 10} if settings.form == "static" else None)
+    assert np.abs(after - before).max() < (0.33 if four else 0.1) * (before.max() - before.min())
+
+
+@pytest.mark.parametrize("asked", FORMS)
+def test_every_form_gives_equal_bytes_again(optimized, text, tmp_path, asked):
+    """
+    Calibration too: it draws nothing.
+    """
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        settings = Quantize(text=text, languages=("swa", "hau"), **asked)
+        quantize.run(optimized, settings, tmp_path / name, silent)
+
+    assert (tmp_path / "one/model.onnx").read_bytes() == (tmp_path / "two/model.onnx").read_bytes()
+
+
+@pytest.mark.parametrize("asked", FORMS)
+def test_outputs_of_layers_keep_their_names(optimized, text, tmp_path, asked):
+    """
+    So that one layer of a graph can be put into another, and a loss be traced to it.
+    """
+    layers = [node for node in graph_of(optimized.path).node if node.op_type in ("MatMul", "Gemm", "Gather")]
+    held = weights_of(optimized.path)
+    wanted = {node.output[0] for node in layers if node.input[node.op_type != "Gather"] in held}
+    quantize.run(optimized, Quantize(text=text, languages=("swa", "hau"), **asked), tmp_path, silent)
+
+    assert wanted <= {name for node in graph_of(tmp_path).node for name in node.output}
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "hint"),
+    [
+        ({"weights": "int4"}, "form 'dynamic' multiplies in int8, so it has no int4 weights", "Add --form weights"),
+        ({"form": "static", "weights": "int4"}, "form 'static' multiplies in int8", "Add --form weights"),
+        ({"form": "static", "weights": "float32"}, "form 'static' has nothing to do", "Leave form out"),
+        ({"calibration": "entropy"}, "calibration goes with form 'static', not 'dynamic'", "Add --form static."),
+        ({"block": 32}, "nothing has blocks of 32 here", "Add --embeddings int4 or --form weights."),
+    ],
+)
+def test_settings_that_contradict_each_other(asked, said, hint):
+    """
+    Found before any work, each with what to change.
+    """
+    with pytest.raises(ConfigError, match=f"quantize: .*{said}") as error:
+        Quantize(**asked)
+
+    assert error.value.hint.startswith(hint)
+
+
+def test_static_without_text_says_what_to_give(optimized, tmp_path):
+    """
+    There is no default text that would do for every language.
+    """
+    with pytest.raises(DataError, match="calibration: no text to calibrate on"):
+        quantize.run(optimized, Quantize(form="static"), tmp_path, silent)
