@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from edgeafri import pipeline, report
 from edgeafri.artifact import Artifact, is_artifact
-from edgeafri.bundle import GRAPH
+from edgeafri.bundle import GRAPH, WEIGHTS
 from edgeafri.device import DeviceProfile, read_profile
 from edgeafri.errors import ConfigError, UsageError
 from edgeafri.estimate import estimate
 from edgeafri.files import Digests, json_text, storage, write_whole
 from edgeafri.languages import language
 from edgeafri.ledger import SPLITS, Findings, Ledger, few_notes
+from edgeafri.lineage import reference_place
 from edgeafri.pipeline import Finished, Job, Tell
 from edgeafri.recipe import Recipe, Step, override, read_recipe
 from edgeafri.runners.local import RUNTIME, ask
@@ -26,7 +27,6 @@ if TYPE_CHECKING:  # data is read where it is needed, so that a typo is told bef
     from edgeafri.dataset import Unit
 
 ALL = "all"
-_SMALLER = ("distill", "prune", "shrink")
 Document = dict[str, Any]
 
 
@@ -85,7 +85,12 @@ def check(order: Order, digests: Digests, tell: Tell) -> Checked:
     source = find_teacher(order.teacher, order.task, languages, order.work, order.offline, digests, tell)
     headless = not head_of(source, order.task)
     steps = override(learning if headless else recipe.steps, order.assignments)
-    given = {"task": order.task, "languages": languages, "data": data, "text": order.text}
+    given: dict[str, Any] = {"task": order.task, "languages": languages, "data": data, "text": order.text}
+    given |= {
+        "isa": profile.isa,
+        "threads": profile.threads,
+        "free_mb": profile.memory.free and profile.memory.free.value,
+    }
     sample = SAMPLE in (order.teacher, order.data)
     jobs = pipeline.plan(steps, "torch", {**given, "sample": sample})
     notes = [f"the teacher has no head for {order.task}: finetune goes first"] if headless else []
@@ -142,6 +147,7 @@ def _measured(checked: Checked, done: Sequence[Finished], found: Findings, ledge
     quality = ledger.quality(reference, bundle, checked.data, checked.languages, order.task)
     if quality is not None:
         quality["test_sentences_in_train"] = found.leaked
+    chain = [reference, *(item.artifact for item in done[0 if step is None else step + 1 :])]
     return {
         "bundle": str(bundle.path),
         "artifact_id": bundle.id,
@@ -150,12 +156,21 @@ def _measured(checked: Checked, done: Sequence[Finished], found: Findings, ledge
         "languages": list(checked.languages),
         "sample": checked.sample,
         "recipe": checked.recipe.name,
+        "teacher": _teacher(checked.teacher),
         "steps": [_step(item) for item in done],
         "quality": quality,
+        "parity": ledger.parity(chain, order.task, checked.languages, checked.data, order.text),
         "size": _sizes(reference, bundle),
         "host": _host(ledger, bundle, profile, order.runs),
         "device": _device(bundle, profile),
-        "notes": [*checked.notes, *found.notes, *few_notes(quality), *_golden_notes(bundle), *_zero_notes(done)],
+        "notes": [
+            *checked.notes,
+            *found.notes,
+            *few_notes(quality),
+            *_golden_notes(bundle),
+            *_zero_notes(done),
+            *_form_notes(done),
+        ],
         "commands": _commands(order, bundle),
     }
 
@@ -232,23 +247,15 @@ def _found_in(checked: Checked, ledger: Ledger) -> Findings:
 
 
 def _reference_step(checked: Checked, stages: Sequence[str]) -> int | None:
-    """The step whose model the bundle is compared with; None for the teacher itself.
-
-    The last fine-tuning before anything is made smaller. A later one makes up for what was lost, and hides none of it.
-    """
-    smaller = next((place for place, name in enumerate(stages) if name in _SMALLER), len(stages))
-    tuned = [place for place, name in enumerate(stages) if name == "finetune"]
-    whole = [place for place in tuned if place < smaller]
-    if whole or head_of(checked.teacher, checked.order.task):
-        return whole[-1] if whole else None
-    return tuned[0]  # a teacher without a head cannot be measured before that
+    """The step whose model the bundle is compared with; None for the teacher itself."""
+    return reference_place(stages, head_of(checked.teacher, checked.order.task))
 
 
 def _sizes(reference: Artifact, bundle: Artifact) -> dict[str, int]:
     weights = sum(
         int(item["bytes"]) for name, item in reference.manifest.files.items() if name.endswith(".safetensors")
     )
-    graph = int(bundle.manifest.files[GRAPH]["bytes"])
+    graph = sum(int(bundle.manifest.files.get(name, {"bytes": 0})["bytes"]) for name in (GRAPH, WEIGHTS))
     return {"teacher_bytes": weights, "model_bytes": graph, "bundle_bytes": bundle.bytes}
 
 
@@ -284,6 +291,11 @@ def _zero_notes(done: Sequence[Finished]) -> list[str]:
     ]
 
 
+def _form_notes(done: Sequence[Finished]) -> list[str]:
+    """Why the linear layers have the form they have."""
+    return [f"quantize: {item.artifact.manifest.facts['reason']}" for item in done if item.stage == "quantize"]
+
+
 def _commands(order: Order, bundle: Artifact) -> list[str]:
     commands = [order.command] if order.command else []
     return [
@@ -292,6 +304,12 @@ def _commands(order: Order, bundle: Artifact) -> list[str]:
         f'edgeafri run {bundle.path} "..."',
         f"edgeafri bench {bundle.path}",
     ]
+
+
+def _teacher(teacher: Artifact) -> dict[str, Any]:
+    """What `edgeafri why` finds the teacher by."""
+    folder = str(teacher.path.absolute())
+    return {"id": teacher.id, "folder": folder, "languages": list(teacher.manifest.languages)}
 
 
 def _step(done: Finished) -> dict[str, Any]:

@@ -44,9 +44,9 @@ def _one(predictor: Predictor, split: Split, before: int, total: int, tick: Tick
     began = time.perf_counter()
     readings = predictor.read([sentence.words for sentence in split.sentences], tick_here)
     seconds = time.perf_counter() - began
-    counts = _counts(split, readings, predictor.labels)
-    result = scores(counts)
-    texts = {"accuracy": accuracy(counts)} if split.unit == "text" else {}
+    found = counts(split, readings, predictor.labels)
+    result = scores(found)
+    texts = {"accuracy": accuracy(found)} if split.unit == "text" else {}
     return {
         "precision": result.precision,
         "recall": result.recall,
@@ -56,11 +56,12 @@ def _one(predictor: Predictor, split: Split, before: int, total: int, tick: Tick
         "seconds": seconds,
         "sentences": size,
         "words": sum(len(sentence.words) for sentence in split.sentences),
-        "counts": counts.tolist(),
+        "counts": found.tolist(),
     }
 
 
-def _counts(split: Split, readings: Sequence[Reading], labels: tuple[str, ...]) -> Counts:
+def counts(split: Split, readings: Sequence[Reading], labels: tuple[str, ...]) -> Counts:
+    """What metrics.py makes F1 and intervals of: how often each sentence has an entity, or its class, correct."""
     gold = [sentence.tags for sentence in split.sentences]
     predicted = [labelled(reading, labels).labels for reading in readings]
     if split.unit == "text":

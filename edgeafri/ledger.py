@@ -15,6 +15,7 @@ from edgeafri.measurement import machine_id
 from edgeafri.pipeline import DATA_CODE, Noted, Started, Tell, Ticked, versions
 from edgeafri.progress import Tick
 from edgeafri.runners.local import RUNTIME, TORCH, ask
+from edgeafri.stages.menu import MENU
 from edgeafri.tasks import unit_of
 
 if TYPE_CHECKING:  # data is read where it is needed, so that a typo is told before anything is loaded
@@ -22,11 +23,16 @@ if TYPE_CHECKING:  # data is read where it is needed, so that a typo is told bef
 
 SPLIT = "test"
 SPLITS = ("train", "dev", SPLIT)
+COMPARED, BISECTED = 64, 32  # sentences a language on which artifacts, and then single layers, are compared
 FEW = 10  # below so many entities or texts in a language's test split, a bootstrap interval says nothing
 _ROOT = Path(__file__).parent
 # A change in one of these changes what a measurement would say.
 _CODE = (*DATA_CODE, "predict.py", "evaluate.py", "metrics.py", "probe.py", "session.py", "ledger.py")
-_CODE_FILES = (*_CODE, "runtime/engine.py", "stages/model.py", "stages/quantize_torch.py")
+_IN_MEMORY = ("stages/in_memory.py", "stages/llm_int8.py")
+_TORCH_SIDE = ("stages/model.py", "stages/quantize_torch.py", "stages/export_torchscript.py", *_IN_MEMORY)
+_COMPARING = tuple(f"stages/{name}.py" for name in ("answers", "parity", "rows", "sensitivity", "splice"))
+_CODE_FILES = (*_CODE, "runtime/engine.py", *_TORCH_SIDE, *_COMPARING)
+_PATHS = ("data", "text", "model", "bundle", "folders", "before", "after")  # they count by what they hold
 
 
 @dataclass(frozen=True)
@@ -72,13 +78,38 @@ class Ledger:
         pair = {**_evaluation(data, languages, task), "reference": reference.id}
         return dict(self.measured("compare", bundle, pair, lambda _: _compared(before, after, task)))
 
-    def evaluated(self, model: Artifact, data: Path, languages: Sequence[str], task: str) -> Any:
-        """Quality per language on the test split: of a bundle through the runtime, of a torch model through torch."""
-        request = _evaluation(data, languages, task)
+    def evaluated(self, model: Artifact, data: Path, languages: Sequence[str], task: str, **more: Any) -> Any:
+        """Quality per language on the test split: of a bundle through the runtime, of a torch model through torch.
+
+        `more` goes into the request: the form that the worker makes of a torch model, and what that hangs on.
+        """
+        request = {**_evaluation(data, languages, task), **more}
         if model.kind == "bundle":
             return self._asked("evaluate bundle", model, RUNTIME, {**request, "bundle": str(model.path)})
-        what = "evaluate teacher" if model.kind == "torch" else f"evaluate {model.kind}"
+        what = f"evaluate {more.get('form') or 'teacher'}" if model.kind == "torch" else f"evaluate {model.kind}"
         return self._asked(what, model, TORCH, {**request, "model": str(model.path)})
+
+    def parity(
+        self, chain: Sequence[Artifact], task: str, languages: Sequence[str], data: Path | None, text: Path | None
+    ) -> dict[str, Any] | None:
+        """How far every artifact of a chain is from the one before it and from the first, on the same sentences.
+
+        They are dev of the labelled data, else raw text; None where there is neither.
+        """
+        if data is None and text is None:
+            return None
+        request = {**_questions("parity", task, languages, data, text), "sentences": COMPARED}
+        request |= {"folders": [str(item.path) for item in chain], "steps": [_step_of(item) for item in chain]}
+        return dict(self.measured("parity", chain[-1], request, lambda tick: ask(TORCH, request, tick, self.log)))
+
+    def layers(
+        self, before: Artifact, after: Artifact, languages: Sequence[str], data: Path | None, text: Path | None
+    ) -> list[dict[str, Any]]:
+        """What every layer costs by itself that the graph `after` computes otherwise than `before`, worst first."""
+        request = {**_questions("layers", after.manifest.task, languages, data, text), "sentences": BISECTED}
+        request |= {"before": str(before.path), "after": str(after.path), "source": before.id}
+        answer = self.measured("layers", after, request, lambda tick: ask(TORCH, request, tick, self.log))
+        return list(answer["layers"])
 
     def findings(self, data: Path, languages: Sequence[str], task: str, labels: Sequence[str] | None) -> Findings:
         """Read all splits once and say what is odd. The answer is kept for the same files and labels.
@@ -105,16 +136,18 @@ class Ledger:
         return self.measured(what, artifact, request, lambda tick: ask(module, request, tick, self.log))["quality"]
 
     def _key(self, artifact: Artifact, request: Mapping[str, Any]) -> str:
-        plain = {name: value for name, value in request.items() if name not in ("data", "model", "bundle")}
+        plain = {name: value for name, value in request.items() if name not in _PATHS}
         code = [self._digests.of(_ROOT / name) for name in _CODE_FILES]
         parts = [artifact.id, plain, self._data(request), code, machine_id(), versions()]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     def _data(self, request: Mapping[str, Any]) -> list[str]:
+        from edgeafri.dataset import files_of, text_files
+
+        if "text" in request:
+            return [self._digests.of(file) for file in text_files(Path(request["text"]), request["languages"]).values()]
         if "data" not in request:
             return []
-        from edgeafri.dataset import files_of
-
         files = files_of(Path(request["data"]), request["languages"], (request["split"],), unit_of(request["task"]))
         return [self._digests.of(file) for file in files]
 
@@ -128,6 +161,21 @@ def few_notes(quality: Mapping[str, Any] | None) -> list[str]:
 
 def _evaluation(data: Path, languages: Sequence[str], task: str) -> dict[str, Any]:
     return {"do": "evaluate", "task": task, "data": str(data), "languages": list(languages), "split": SPLIT}
+
+
+def _questions(what: str, task: str, languages: Sequence[str], data: Path | None, text: Path | None) -> dict[str, Any]:
+    """Labelled data goes first, as it says what is right too."""
+    asked = {"do": what, "task": task, "languages": list(languages), "split": "dev"}
+    return {**asked, "text": str(text)} if data is None else {**asked, "data": str(data)}
+
+
+def _step_of(artifact: Artifact) -> dict[str, Any]:
+    """An artifact as a row of the table; `another_model` when the step was not meant to leave the answers alone."""
+    manifest = artifact.manifest
+    stage = next((line for line in MENU if line.name == manifest.stage), None)
+    other = (stage is not None and stage.resumable) or manifest.settings.get("factorise") is not None
+    name = "teacher" if manifest.stage == "adopt" else manifest.stage
+    return {"stage": name, "id": artifact.id, "kind": artifact.kind, "another_model": other}
 
 
 def _oddities(data: Path, languages: Sequence[str], labels: Sequence[str] | None, unit: "Unit") -> dict[str, Any]:

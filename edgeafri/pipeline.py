@@ -40,11 +40,18 @@ _LEARNING_CODE = tuple(f"stages/{name}.py" for name in _LEARNERS)
 _SHRINKERS = ("importance", "widths", "costs", "surgery", "distill")
 _TRIMMERS = ("vocabulary", "unigram", "wordpiece", "bpe", "tokenizer_files", "usage", "keeping", "second_head")
 _MINI = ("second_head", "flops")
+_FORMATS = ("arithmetic", "blocks", "calibration", "dynamic", "linear", "static", "tables", "unsigned", "weight_only")
+_MIXED = ("answers", "sensitivity", "splice")
 _MORE_CODE = {
     "scratch": ("stages/rows.py",),
     "adapt-maft": tuple(f"stages/{name}.py" for name in (*_MINI, "tokens")),
     "adapt-mini": tuple(f"stages/{name}.py" for name in (*_MINI, "embeddings", "vocabulary")),
     "trim": tuple(f"stages/{name}.py" for name in _TRIMMERS),
+    "export-torchscript": ("stages/quantize_torch.py",),
+    "export-onnx": ("stages/graph.py",),
+    "optimize": ("stages/graph.py", "stages/position_ids.py"),
+    "quantize": tuple(f"stages/{name}.py" for name in (*_FORMATS, *_MIXED, "graph", "optimize", "rows")),
+    "bundle": ("stages/linear.py", "stages/weights.py"),
     "shrink": ("device.py", "estimate.py", *(f"stages/{name}.py" for name in _SHRINKERS)),
 }
 

@@ -97,6 +97,8 @@ def to_markdown(document: Document) -> str:
     sections = [_heading(filled), _checks_table(filled["checks"])]
     if filled["quality"]:
         sections.append(_quality_table(filled["quality"]))
+    if filled["parity"]:
+        sections.append(_parity_section(filled["parity"]))
     for title, part in (("Size", "size"), ("On this machine", "host"), ("On the device, estimated", "device")):
         if filled[part]:
             sections.append(f"## {title}\n\n" + _table(["", ""], [_pair(*item) for item in filled[part].items()]))
@@ -128,6 +130,8 @@ def to_html(document: Document) -> str:
         words=_WORDS,
         bars=[_bar(item) for item in filled["checks"]],
         rows=_language_rows(filled["quality"]),
+        steps_table=parity_rows(filled["parity"]) if filled["parity"] else [],
+        steps_words=parity_words(filled["parity"]) if filled["parity"] else "",
         items=_items(filled["quality"]),
         scale=_scale(_language_rows(filled["quality"])),
     )
@@ -155,7 +159,7 @@ def _filled(document: Document) -> dict[str, Any]:
     empty = dict.fromkeys(("bundle", "artifact_id", "target", "task"), "")
     parts: dict[str, Any] = {part: document.get(part) or None for part in _PARTS}
     lists = {part: document.get(part) or [] for part in _LISTS}
-    return {**empty, "sample": False, **document, **parts, **lists}
+    return {**empty, "sample": False, "parity": None, **document, **parts, **lists}
 
 
 def _heading(document: Document) -> str:
@@ -205,9 +209,55 @@ def _quality_table(quality: Mapping[str, Any]) -> str:
     return f"{title}\n\n" + _table(["language", "teacher", "bundle", "drop", "95 %"], rows) + leaks
 
 
+def parity_words(parity: Mapping[str, Any]) -> str:
+    """What the table of steps shows, on which sentences, and how this machine multiplied int8."""
+    counts = sorted(set(parity["sentences"].values()))
+    count = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    where = "dev sentences" if parity["on"] == "dev" else "lines of text"
+    return f"Each step beside the one before it, on {count} {where} a language; int8: {parity['int8_arithmetic']}"
+
+
+def parity_rows(parity: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The table of steps, its head first: differences of the logits, changed labels, F1 per language, a remark.
+
+    The last row is the last step beside the first.
+    """
+    codes = [code for code in parity["sentences"] if any(code in row["f1"] for row in parity["rows"])]
+    head = ("step", "max diff", "mean diff", "labels changed", *(f"F1 {code}" for code in codes), "")
+    first, *steps = parity["rows"]
+    rows = [(first["stage"], "", "", "", *_f1_cells(first, codes), "")]
+    rows += [(row["stage"], *gap_cells(row["step"]), *_f1_cells(row, codes), _remark(row)) for row in steps]
+    if steps and steps[-1]["reference"]:
+        rows.append(("all steps", *gap_cells(steps[-1]["reference"]), *("" for _ in codes), ""))
+    return [head, *rows]
+
+
+def gap_cells(gap: Mapping[str, Any] | None) -> tuple[str, str, str]:
+    """Largest and mean difference of two models' logits, and how many labels changed."""
+    if gap is None:
+        return "", "", ""
+    largest, mean = ("no number" if value is None else f"{value:.2g}" for value in (gap["largest"], gap["mean"]))
+    return largest, mean, f"{gap['flips']} ({gap['flips_percent']:.2f} %)"
+
+
+def _f1_cells(row: Mapping[str, Any], codes: Sequence[str]) -> list[str]:
+    return [points(row["f1"].get(code)) for code in codes]
+
+
+def _remark(row: Mapping[str, Any]) -> str:
+    if row["reference"] is None:
+        return "nothing to compare: no head yet, or other labels"
+    return "another model: not meant to be equal" if row["another_model"] else ""
+
+
 def _items(quality: Mapping[str, Any] | None) -> str:
     """What a test split is made of, in words."""
     return "texts" if (quality or {}).get("counted") == "texts" else "sentences"
+
+
+def _parity_section(parity: Mapping[str, Any]) -> str:
+    head, *rows = parity_rows(parity)
+    return f"## Parity, step by step\n\n{_cell(parity_words(parity))}.\n\n" + _table(head, rows)
 
 
 def _pair(key: str, value: Any) -> list[str]:

@@ -133,6 +133,27 @@ def test_with_data_of_the_users_own_a_student_is_made(planned, teacher_folder: P
     assert "distill" not in [step["stage"] for step in named]
 
 
+def test_the_device_says_what_it_multiplies_int8_with(planned, teacher_folder: Path):
+    """
+    So that the weights get the sign that it computes right; what is set by hand goes first.
+    """
+    _, own, _ = planned("--recipe", "faithful", teacher=teacher_folder)
+    _, named, _ = planned("--recipe", "faithful", "--set", "quantize.isa=avx2", teacher=teacher_folder)
+
+    assert [plan[-2]["settings"]["isa"] for plan in (own, named)] == ["neon", "avx2"]
+
+
+def test_the_device_says_its_threads_and_its_memory(planned, teacher_folder: Path):
+    """
+    The bundle starts with as many threads as are best there, and copies weights where there is room.
+    """
+    _, own, _ = planned("--recipe", "faithful", teacher=teacher_folder)
+    _, named, _ = planned("--recipe", "faithful", "--set", "bundle.threads=2", teacher=teacher_folder)
+
+    assert [own[-1]["settings"][name] for name in ("threads", "free_mb")] == [4, 1800]
+    assert named[-1]["settings"]["threads"] == 2
+
+
 def test_without_data_nothing_is_trained(teacher_folder: Path, tmp_path: Path, capfd):
     """
     The languages named alone are enough for the recipe that needs no data.
@@ -358,6 +379,7 @@ def test_a_recipe_that_trains_needs_data_alone(recipe, width, teacher_folder: Pa
     assert [line.split()[0] for line in said[1:4]] == ["trim", "distill", "export-onnx"]
     assert (steps["distill"]["hidden"], steps["distill"]["mode"]) == (width, "task")
     assert steps["quantize"]["weight_bits"] == 8
+    assert f"quantize: {steps['quantize']['reason']}" in json.loads(report.read_text("utf-8"))["notes"]
 
 
 @pytest.mark.parametrize("recipe", ["balanced", "tiny"])

@@ -176,6 +176,7 @@ def test_quality_compares_teacher_and_bundle_language_by_language(
         ("bundle", RUNTIME, "evaluate bundle"),
         ("torch", TORCH, "evaluate teacher"),
         ("torch-int8", TORCH, "evaluate torch-int8"),
+        ("torchscript", TORCH, "evaluate torchscript"),
     ],
 )
 def test_a_model_is_asked_where_it_runs(kind, asked, said, tmp_path, digests, corpus, monkeypatch):
@@ -280,3 +281,73 @@ def test_labels_that_the_teacher_lacks_are_an_error_before_any_work(tmp_path: Pa
         opened(tmp_path, digests).findings(corpus, ("swa",), "ner", ("O", "B-PER", "I-PER"))
 
     assert not (tmp_path / "work").exists()
+
+
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, Any]]:
+    """The requests that workers get from now on, each answered by how many there were."""
+    requests: list[Mapping[str, Any]] = []
+
+    def answer(module: str, request: Mapping[str, Any], *_: Any) -> dict[str, Any]:
+        requests.append({"module": module, **request})
+        return {"layers": [{"made": len(requests)}]}
+
+    monkeypatch.setattr(ledger, "ask", answer)
+    return requests
+
+
+def learnt(stage: str, **settings: Any) -> Artifact:
+    manifest = Manifest("torch", "ner", ("swa",), stage, settings, None, {}, {})
+    return Artifact(Path("/nowhere") / stage, manifest)
+
+
+def test_a_chain_is_compared_once_on_labelled_data_before_raw_text(
+    tmp_path: Path, digests: Digests, corpus: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """
+    Every step with what is expected of it: what learns is another model, and so is a factorised table.
+    """
+    requests = asked(monkeypatch)
+    chain = [learnt("adopt"), learnt("distill"), learnt("trim", factorise=64), learnt("trim", factorise=None)]
+    for _ in range(2):
+        opened(tmp_path, digests).parity(chain, "ner", ("swa",), corpus, tmp_path)
+    (request,) = requests
+
+    assert (request["do"], request["data"], request["split"]) == ("parity", str(corpus), "dev")
+    assert request["folders"] == [str(item.path) for item in chain]
+    assert [(step["stage"], step["another_model"]) for step in request["steps"]] == [
+        ("teacher", False),
+        ("distill", True),
+        ("trim", True),
+        ("trim", False),
+    ]
+
+
+def test_a_chain_is_compared_again_when_its_raw_text_has_changed(
+    tmp_path: Path, digests: Digests, monkeypatch: pytest.MonkeyPatch
+):
+    """
+    The file counts by what it holds; without any text nothing is compared.
+    """
+    requests, texts = asked(monkeypatch), tmp_path / "texts"
+    texts.mkdir()
+    for line in ("Rais", "Rais", "Juma"):
+        (texts / "swa.txt").write_text(line, "utf-8")
+        opened(tmp_path, digests).parity([artifact()], "ner", ("swa",), None, texts)
+
+    assert [request["text"] for request in requests] == [str(texts)] * 2
+    assert opened(tmp_path, digests).parity([artifact()], "ner", ("swa",), None, None) is None
+
+
+def test_layers_are_measured_once_for_both_graphs(
+    tmp_path: Path, digests: Digests, corpus: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """
+    Another graph before it is another measurement.
+    """
+    requests = asked(monkeypatch)
+    after = artifact("after", "onnx")
+    for name in ("one", "one", "two"):
+        found = opened(tmp_path, digests).layers(artifact(name, "onnx"), after, ("swa",), corpus, None)
+
+    assert [request["before"] for request in requests] == ["/nowhere/one", "/nowhere/two"]
+    assert found == [{"made": 2}]

@@ -367,3 +367,22 @@ def test_without_jinja2_the_page_names_the_package(monkeypatch: pytest.MonkeyPat
         to_html(document)
 
     assert error.value.hint == "pip install jinja2"
+
+
+def test_the_steps_stand_beside_each_other_in_both_reports(document: dict[str, Any]):
+    """
+    A row each under a heading of its own, with F1 per language; a build without text has no such table.
+    """
+    gap = {"words": 90, "largest": 0.14, "mean": 0.013, "flips": 1, "flips_percent": 1.111}
+    first = {"stage": "teacher", "another_model": False, "f1": {"hau": 79.75}, "step": None, "reference": None}
+    last = {**first, "stage": "quantize", "f1": {"hau": 79.5}, "step": gap, "reference": gap}
+    parity = {"on": "text", "sentences": {"hau": 8, "swa": 64}, "int8_arithmetic": "exact", "rows": [first, last]}
+    whole = {**document, "parity": parity}
+    text, page = to_markdown(whole), to_html(whole)
+
+    assert "## Parity, step by step\n\nEach step beside the one before it, on 8 to 64 lines of text a language" in text
+    assert "| quantize | 0.14 | 0.013 | 1 (1.11 %) | 79.50 |  |" in text
+    assert "<h2>Parity, step by step</h2>" in page
+    assert "<td>quantize</td><td>0.14</td><td>0.013</td><td>1 (1.11 %)</td><td>79.50</td>" in page
+    assert "Parity" not in to_markdown(document)
+    assert "Parity" not in to_html(document)

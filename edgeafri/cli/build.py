@@ -115,7 +115,7 @@ def _print_plan(plan: list[dict[str, Any]], notes: Sequence[str], as_json: bool)
 
 
 def _print_verdict(document: dict[str, Any]) -> None:
-    from edgeafri.cli.lines import checks_table, quality_table
+    from edgeafri.cli.lines import checks_table, parity_table, quality_table
 
     if document["sample"]:
         click.echo(
@@ -123,6 +123,8 @@ def _print_verdict(document: dict[str, Any]) -> None:
         )
     if document["quality"]:
         click.echo("\n" + quality_table(document["quality"]))
+    if document["parity"]:
+        click.echo("\n" + parity_table(document["parity"]))
     click.echo(f"\nChecks against the budget of {document['target']}\n" + checks_table(document["checks"]))
     for note in document["notes"]:
         click.echo(f"note: {note}")

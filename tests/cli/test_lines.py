@@ -51,3 +51,26 @@ def test_every_language_of_an_adaptation_has_a_row():
         detail_table("adapt-maft", adapted(None, swa=20)).splitlines()[1]
         == "  swa        6,000        23          20.0"
     )
+
+
+@pytest.mark.parametrize(
+    ("mixed", "end"),
+    [
+        ({}, ""),
+        (
+            {"mixed": {"measure": "F1 on dev", "float_layers": ["a", "b"], "loss": {"swa": 0.1, "hau": 0.4}}},
+            ", 2 layers in float32, 0.40 lost in hau",
+        ),
+        (
+            {"mixed": {"measure": "labels changed on text", "float_layers": [], "loss": {"swa": -0.0}}},
+            ", 0 layers in float32, 0.00 % of labels changed in swa",
+        ),
+    ],
+)
+def test_mixed_precision_is_told_by_its_worst_language(mixed, end):
+    """
+    Only where it was asked for.
+    """
+    facts = {"linear_layers": 13, "weight_bits": 8, "tables": 3, "embedding_bits": 8, **mixed}
+
+    assert fact_line("quantize", facts) == f"13 linear layers at 8 bits, 3 tables at 8{end}"

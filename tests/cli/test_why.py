@@ -1,0 +1,193 @@
+"""`edgeafri why`: the step and the layer that cost most are named; what cannot be answered is refused."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgeafri import pipeline
+from edgeafri.artifact import Artifact, Manifest, adopt, seal
+from edgeafri.cli import run
+from edgeafri.cli.lines import layers_table, parity_table
+from edgeafri.files import Digests
+from edgeafri.recipe import Step
+
+STEPS = (Step("trim"), Step("export-onnx"), Step("optimize"), Step("quantize"))
+BAD = "/roberta/encoder/layer.1/output/dense/MatMul_output_0"
+
+
+def gap(largest: float | None, flips: int) -> dict[str, Any]:
+    return {"words": 200, "largest": largest, "mean": largest, "flips": flips, "flips_percent": flips / 2}
+
+
+@pytest.fixture
+def work(teacher_folder: Path, data: Path, tmp_path: Path, digests: Digests) -> Path:
+    """A build's folder in which quantize made one layer badly wrong, and the bundle of that."""
+    work = tmp_path / "work"
+    teacher = adopt(teacher_folder, "torch", "ner", ("swa", "hau"), digests)
+    given = {"task": "ner", "languages": ("swa", "hau"), "data": data, "text": None}
+    done = pipeline.build(pipeline.plan(STEPS, "torch", given), teacher, work, digests, lambda event: None)
+    broken = _broken(done[-1].artifact, digests)
+    (job,) = pipeline.plan((Step("bundle", {"margin": 0.0}),), "onnx", given)
+    pipeline.run(job, broken, work / "bundle-1", work / "build.log", digests, lambda event: None)
+    return work
+
+
+def _broken(quantized: Artifact, digests: Digests) -> Artifact:
+    """The same artifact with other scales in one layer, sealed again as if quantize had made it so."""
+    import dataclasses
+
+    import onnx
+    from onnx import numpy_helper
+
+    graph = onnx.load(quantized.path / "model.onnx")
+    weights = {weight.name: weight for weight in graph.graph.initializer}
+    makers = {output: node for node in graph.graph.node for output in node.output}
+    name = next(found for found in makers[makers[BAD].input[1]].input if found in weights)
+    scales = numpy_helper.to_array(weights[name])
+    weights[name].CopyFrom(numpy_helper.from_array((-40 * scales).astype(np.float32), name))
+    onnx.save_model(graph, quantized.path / "model.onnx")
+    return seal(quantized.path, dataclasses.replace(quantized.manifest, files={}), digests)
+
+
+@pytest.mark.slow
+def test_a_bad_layer_is_found_from_the_bundle_alone(work: Path, data: Path, capfd: pytest.CaptureFixture[str]):
+    """
+    The chain by the manifests' parents, the step by the table, the layer by putting each alone into the float graph.
+    """
+    code = run(["why", str(work / "bundle-1"), "--data", str(data), "--json"])
+    said = capfd.readouterr()
+    document = json.loads(said.out)
+
+    assert (code, said.err) == (0, "")
+    assert [row["stage"] for row in document["parity"]["rows"]] == [*(step.stage for step in STEPS), "bundle"]
+    assert (document["costliest"], document["bisected"]) == ("quantize", "quantize")
+    assert document["layers"][0]["layer"] == "layer 1 output"
+    assert document["notes"] == [f"what trim was made from is not in {work}: the comparison begins there"]
+
+
+@pytest.mark.slow
+def test_the_same_in_words_and_from_raw_text(work: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    """
+    One table of steps, one of layers, no more of them than a person reads; a second time nothing is measured again.
+    """
+    for code in ("swa", "hau"):
+        lines = [f"Rais Amina Juma alizuru Kano Jumatatu ya {number} ." for number in range(9)]
+        (tmp_path / f"{code}.txt").write_text("\n".join(lines), "utf-8")
+    asked = ["why", str(work / "bundle-1"), "--text", str(tmp_path)]
+    first = run(asked), capfd.readouterr().out
+    kept = sorted((work / "measurements").iterdir())
+    second = run(asked), capfd.readouterr().out
+
+    assert first == second
+    assert first[0] == 0
+    assert "9 lines of text a language" in first[1]
+    assert "most was changed by: quantize" in first[1]
+    assert first[1].split("F1 lost\n")[1].lstrip().startswith("layer 1 output")
+    assert sorted((work / "measurements").iterdir()) == kept
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, digests: Digests) -> Path:
+    """A bundle by its manifest alone, made from something that is not there."""
+    folder = tmp_path / "work" / "bundle-1"
+    folder.mkdir(parents=True)
+    (folder / "card.md").write_text("card", "utf-8")
+    seal(folder, Manifest("bundle", "ner", ("swa",), "bundle", {}, "0" * 16, {}, {}), digests)
+    return folder
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    code = run(["why", *arguments])
+    said = capsys.readouterr()
+
+    assert (code in (2, 4), said.out) == (True, "")
+    return said.err
+
+
+def test_a_removed_parent_is_named(bundle: Path, data: Path, capsys: pytest.CaptureFixture[str]):
+    """
+    The bundle cannot be compared with what is not there.
+    """
+    said = refused(capsys, str(bundle), "--data", str(data))
+
+    assert f"the onnx artifact ({'0' * 16}), which bundle was made from, is not there any more" in said
+    assert "next: Build again, only what is missing is made" in said
+
+
+def test_what_is_no_bundle_is_said(tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]):
+    """
+    Neither a folder without a manifest nor one that is not there.
+    """
+    assert "not an EdgeAfri artifact" in refused(capsys, str(tmp_path), "--data", str(data))
+    assert "not an EdgeAfri artifact" in refused(capsys, str(tmp_path / "nowhere"), "--data", str(data))
+
+
+@pytest.fixture
+def small(tmp_path: Path, digests: Digests) -> Path:
+    """A bundle that was made from nothing, so that its chain is itself."""
+    folder = tmp_path / "work" / "bundle-1"
+    folder.mkdir(parents=True)
+    (folder / "card.md").write_text("card", "utf-8")
+    seal(folder, Manifest("bundle", "ner", ("swa",), "bundle", {}, None, {}, {}), digests)
+    return folder
+
+
+def test_text_is_asked_for(small: Path, capsys: pytest.CaptureFixture[str]):
+    """
+    Nothing can be compared on nothing.
+    """
+    said = refused(capsys, str(small))
+
+    assert "no text to compare the steps on" in said
+    assert "next: Add --data DIR, whose dev files are read, or --text DIR" in said
+
+
+def test_missing_files_and_unknown_languages_are_said_before_any_work(
+    small: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """
+    Of labelled data dev is needed, of raw text a file for every language.
+    """
+    copy = Path(shutil.copytree(data, tmp_path / "copy"))
+    (copy / "swa" / "dev.txt").unlink()
+
+    assert "dev.txt: no such file" in refused(capsys, str(small), "--data", str(copy))
+    assert "swa.txt: no such file" in refused(capsys, str(small), "--text", str(tmp_path))
+    assert "xxx" in refused(capsys, str(small), "--data", str(data), "--lang", "xxx")
+
+
+def test_the_table_of_steps_is_one_line_a_step():
+    """
+    What was trained is marked, what has no head yet too; the last row is the last step beside the first.
+    """
+    start = {"stage": "teacher", "another_model": False, "f1": {"swa": 80.0}, "step": None, "reference": None}
+    distill = {**start, "stage": "distill", "another_model": True, "f1": {}}
+    tuned = {**start, "stage": "finetune", "another_model": True, "step": gap(3.0, 20), "reference": gap(3.0, 20)}
+    small = {**start, "stage": "quantize", "f1": {"swa": 79.5}, "step": gap(None, 1), "reference": gap(2.5, 21)}
+    parity = {"on": "dev", "sentences": {"swa": 64}, "int8_arithmetic": "exact", "rows": [start, distill, tuned, small]}
+    lines = parity_table(parity).splitlines()
+
+    assert lines[0] == "Each step beside the one before it, on 64 dev sentences a language; int8: exact"
+    assert lines[1].split() == ["step", "max", "diff", "mean", "diff", "labels", "changed", "F1", "swa"]
+    assert lines[2].split() == ["teacher", "80.00"]
+    assert lines[3].endswith("nothing to compare: no head yet, or other labels")
+    assert lines[4].split()[:6] == ["finetune", "3", "3", "20", "(10.00", "%)"]
+    assert lines[4].endswith("another model: not meant to be equal")
+    assert lines[5].split() == ["quantize", "no", "number", "no", "number", "1", "(0.50", "%)", "79.50"]
+    assert lines[6].split() == ["all", "steps", "2.5", "2.5", "21", "(10.50", "%)"]
+
+
+def test_the_table_of_layers_has_the_worst_language():
+    """
+    Without labels there is no F1 to lose.
+    """
+    known = {"layer": "layer 1 output", "local_error": 0.0123, **gap(0.5, 4), "lost": {"swa": 1.5}, "worst": "swa"}
+    other = {"layer": "classifier", "local_error": None, **gap(0.1, 0), "lost": {}, "worst": None}
+    lines = layers_table([known, other]).splitlines()
+
+    assert lines[1].split() == ["layer", "1", "output", "1.2", "%", "0.5", "0.5", "4", "(2.00", "%)", "+1.50", "swa"]
+    assert lines[2].split() == ["classifier", "no", "number", "0.1", "0.1", "0", "(0.00", "%)"]
