@@ -12,10 +12,17 @@ from edgeafri.worker import serve
 _BATCH = 32
 
 
-def read(path: Path) -> Any:
-    """The torch model in a folder, in float32 or, where its config says so, in torch's int8."""
+def read(path: Path, form: str = "") -> Any:
+    """The torch model in a folder: in float32, where its config says so in torch's int8, or traced; or made `form`."""
     from edgeafri.stages import model as door
+    from edgeafri.stages.export_torchscript import SCRIPT, read_scripted
 
+    if form:
+        from edgeafri.stages import in_memory
+
+        return in_memory.read(path, form)
+    if (path / SCRIPT).is_file():
+        return read_scripted(path)
     if door.QUANTIZED not in door.read_config(path):
         return door.read_model(path)
     from edgeafri.stages.quantize_torch import read_quantized
@@ -28,10 +35,11 @@ def measure_quality(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
     from edgeafri.dataset import check_labels, read_split
     from edgeafri.evaluate import evaluate
     from edgeafri.predict import Predictor
+    from edgeafri.stages import in_memory
     from edgeafri.stages import model as door
 
-    path = Path(request["model"])
-    model = read(path)
+    path, form = Path(request["model"]), request.get("form", "")
+    model = read(path, form)
     labels = door.labels_of(model.config.to_dict())
     unit = unit_of(request["task"])
     splits = [read_split(Path(request["data"]), code, request["split"], unit) for code in request["languages"]]
@@ -39,29 +47,69 @@ def measure_quality(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
         check_labels(split, labels)
     encoder = door.encoder(door.read_tokenizer(path), door.max_tokens(model.config.to_dict()), unit)
     # In int8 the inputs of a batch share the scale of their activations: alone, a sentence owes nothing to others.
-    batch = 1 if hasattr(model.config, door.QUANTIZED) else _BATCH
+    batch = 1 if hasattr(model.config, door.QUANTIZED) or in_memory.shares_scales(form) else _BATCH
     return {"quality": evaluate(Predictor(encoder, labels, door.forward(model), batch), splits, tick)}
 
 
 def measure_speed(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
-    """Latency, load time and peak memory of a torch model, in float32 or in torch's int8."""
+    """Latency, load time and peak memory of a torch model, in float32, in torch's int8, traced, or made `form`.
+
+    Logits come back to the CPU, so a GPU has finished when the clock stops.
+    """
     import torch
 
     from edgeafri.probe import bench, sentence_of
+    from edgeafri.stages import in_memory
     from edgeafri.stages import model as door
+    from edgeafri.stages.export_torchscript import SCRIPT, check_whole
 
     torch.set_num_threads(int(request["threads"]))
-    path = Path(request["model"])
+    path, form = Path(request["model"]), request.get("form", "")
+    traced = (path / SCRIPT).is_file()
+    if traced:
+        check_whole(path)  # hashing is no part of the load time, and what was hashed is remembered
     began = time.perf_counter()
-    tokenizer, model = door.read_tokenizer(path), read(path)
+    tokenizer, model = door.read_tokenizer(path), read(path, form)
     load_ms = (time.perf_counter() - began) * 1000
     ids = sentence_of(
         int(request["seq_len"]), door.encoder(tokenizer, door.max_tokens(model.config.to_dict())), len(tokenizer)
     )
-    named = {"bundle_id": request["id"], "runtime": f"torch {torch.__version__}", "threads": int(request["threads"])}
-    conditions = {"precision": getattr(model.config, door.QUANTIZED, "float32")}
+    runtime = f"{'torchscript' if traced else 'torch'} {torch.__version__}"
+    named = {"bundle_id": request["id"], "runtime": runtime, "threads": int(request["threads"])}
+    conditions = {"precision": form or getattr(model.config, door.QUANTIZED, "float32")}
     result = bench(door.forward(model), ids, request["runs"], request["warmup"], load_ms, named, conditions)
-    return result.as_json()
+    return {**result.as_json(), **(in_memory.facts(model, form) if form else {})}
+
+
+def describe(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
+    """The longest input of a torch model, and what of this machine shapes how torch computes it."""
+    import torch
+
+    from edgeafri.packages import version_of
+    from edgeafri.stages import model as door
+
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "max_tokens": door.max_tokens(door.read_config(Path(request["model"]))),
+        "gpu": gpu,
+        "cuda": torch.version.cuda if gpu else None,
+        "capability": ".".join(map(str, torch.cuda.get_device_capability())) if gpu else None,
+        **{name: version_of(name) for name in ("torch", "transformers", "bitsandbytes")},
+    }
+
+
+def measure_parity(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
+    """How far every artifact of a chain is from the one before it and from the first, on the same sentences."""
+    from edgeafri.stages import parity
+
+    return parity.measure_parity(request, tick)
+
+
+def measure_layers(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
+    """What every layer costs that one graph computes otherwise than another."""
+    from edgeafri.stages import sensitivity
+
+    return sensitivity.measure_layers(request, tick)
 
 
 def convert(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
@@ -81,5 +129,13 @@ def download(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
 if __name__ == "__main__":
     serve(
         "the torch side",
-        {"evaluate": measure_quality, "bench": measure_speed, "convert": convert, "download": download},
+        {
+            "evaluate": measure_quality,
+            "bench": measure_speed,
+            "describe": describe,
+            "parity": measure_parity,
+            "layers": measure_layers,
+            "convert": convert,
+            "download": download,
+        },
     )

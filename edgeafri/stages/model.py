@@ -97,6 +97,8 @@ def with_head(path: Path, head: str, labels: Sequence[str] | None, seed: int, dr
 def _renew_head(model: Any) -> None:
     for name, part in model.named_children():
         if name != model.base_model_prefix:
+            for weight in part.parameters():
+                weight._is_hf_initialized = False  # else transformers 5 leaves what was read as it is
             part.apply(model._init_weights)
 
 

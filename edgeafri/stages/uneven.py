@@ -104,6 +104,7 @@ class _Uneven(nn.Module):
 def _resize(layer: Any, hidden: int, heads: int, head_size: int, ffn: int) -> None:
     own, width = layer.attention.self, heads * head_size
     own.num_attention_heads, own.attention_head_size, own.all_head_size = heads, head_size, width
+    own.scaling = head_size**-0.5  # transformers 5 keeps it beside them; 4.57 finds it anew
     for name in ("query", "key", "value"):
         setattr(own, name, nn.Linear(hidden, width))
     layer.attention.output.dense = nn.Linear(width, hidden)

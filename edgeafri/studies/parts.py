@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from edgeafri.dataset import languages_in
+from edgeafri.packages import version_of
 from edgeafri.studies.study import Order
 from edgeafri.studies.table import Column, Table
 
 NAMES = ("after", "before", "during", "distillation", "quantization", "few-shot", "zero-shot", "high-resource")
-LLM_INT8 = "not run: it needs a GPU and bitsandbytes"
 _SHOWN = {
     "after": "pruning after fine-tuning (Table 9)",
     "before": "pruning before fine-tuning (Table 8)",
@@ -49,7 +49,7 @@ def plan(order: Order, grid: Mapping[str, Any]) -> dict[str, Part]:
 def overview(parts: Mapping[str, Part], name: str, encoder: Mapping[str, Any]) -> Table:
     """A row a part: run or not, and the settings it was run with; `encoder` are those of the masked-LM training."""
     rows = [_row(part) for part in parts.values()]
-    rows.insert(1 + NAMES.index("quantization"), {"part": "LLM.int8() (Tables 3 and 4)", "state": LLM_INT8})
+    rows.insert(1 + NAMES.index("quantization"), _llm_int8(parts["quantization"]))
     trained = [part for part in _FROM_ENCODER if not parts[part].absent]
     note = f"The encoder of {', '.join(trained)} is trained on raw text first: {_listed(encoder)}."
     return Table("parts", f"Parts of the grid '{name}'", _COLUMNS, tuple(rows), (note,) if trained else ())
@@ -94,6 +94,13 @@ def _row(part: Part) -> dict[str, Any]:
         "seeds": ", ".join(map(str, part.seeds)) if part.name in _SEEDED else None,
         "settings": "; ".join(text for text in (named, learning) if text) or None,
     }
+
+
+def _llm_int8(part: Part) -> dict[str, Any]:
+    """LLM.int8() is a method of the quantization, and the only one with a package of its own."""
+    needed = "" if version_of("bitsandbytes") else "bitsandbytes is not installed (pip install 'edgeafri[gpu]')"
+    absent = part.absent or needed
+    return {"part": "LLM.int8() (Tables 3 and 4)", "state": f"not run: {absent}" if absent else "run"}
 
 
 def _listed(settings: Mapping[str, Any]) -> str:

@@ -1,97 +1,116 @@
-"""The teacher in int8 (Awobade et al. 2024, Tables 3 and 4): torch's dynamic int8 and ours against torch float32."""
+"""Weights in fewer bits (Awobade et al. 2024, Tables 3 and 4): quality, size and time of each method beside theirs."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
 from edgeafri.artifact import Artifact
 from edgeafri.studies import papers
 from edgeafri.studies.levels import AVERAGE, OTHER_TEACHER, drop_of, oddities, worst_of
-from edgeafri.studies.parts import LLM_INT8, Part
-from edgeafri.studies.study import Bench, Quality, fitting, weights_mb
+from edgeafri.studies.methods import Measured, Method, chosen, conditions, measured
+from edgeafri.studies.parts import Part
+from edgeafri.studies.study import Bench
 from edgeafri.studies.table import Column, Table
+from edgeafri.tasks import task
 
-_BASELINE, _DYNAMIC, _OURS, _LLM = "torch float32", "torch dynamic int8", "EdgeAfri int8 bundle", "LLM.int8()"
-_SEQ_LEN = 128
-_PAPERS: Mapping[str, str] = {_BASELINE: "baseline", _DYNAMIC: "dynamic", _LLM: "LLM.int8()"}
-
-
-@dataclass(frozen=True)
-class Method:
-    """One way to keep the teacher's weights: its quality per language, the size of its weights, and its times."""
-
-    name: str
-    quality: Quality
-    mb: float
-    times: Mapping[str, float]
+_STUDIED = ("fp32", "torch-dynamic", "llm-int8", "ort-int8")
+_IN_FLOAT32 = ("fp32", "fp32-gpu")
 
 
 def tables(bench: Bench, teacher: Artifact, part: Part) -> list[Table]:
-    """Measure all methods in turns and put them beside the paper's."""
-    ours = bench.bundle(teacher, part.languages, int8=True)
-    models = {_BASELINE: teacher, _DYNAMIC: bench.make("quantize-torch", teacher, {}), _OURS: ours}
-    quality = {name: bench.quality(model, part.languages) for name, model in models.items()}
-    length = fitting(ours, _SEQ_LEN)
-    times = bench.speeds(models, length)
-    methods = [Method(name, quality[name], weights_mb(model), times[name]) for name, model in models.items()]
-    return [quality_table(methods, part.languages), cost_table(methods, length)]
+    """The compression study's part: the paper's three methods and ours."""
+    return compared(bench.only(part.languages, bench.order.seeds), teacher, chosen(_STUDIED))
 
 
-def quality_table(methods: Sequence[Method], languages: Sequence[str]) -> Table:
+def compared(bench: Bench, model: Artifact, methods: Sequence[Method]) -> list[Table]:
+    """Measure these methods of keeping a model's weights, the times in turns, and put them beside the paper's."""
+    found, machine = measured(bench, model, methods)
+    cost = cost_table(found)
+    about = conditions(machine)
+    return [
+        quality_table(found, bench.order.languages, bench.task),
+        replace(cost, notes=(about, *cost.notes)),
+    ]
+
+
+def quality_table(found: Sequence[Measured], languages: Sequence[str], name: str = "ner") -> Table:
     """Table 3: a row a method, F1 per language, what it lost against the first, and the paper's average."""
-    rows = [_quality_row(method, methods[0], languages) for method in methods]
-    rows.append({"method": f"{_LLM}: {LLM_INT8}", "paper": _paper_f1(_LLM, languages)})
-    columns = (_METHOD, *(Column(code, code) for code in languages), *_QUALITY)
+    published = {item.method.name: _paper_f1(item.method, languages) for item in found if name == "ner"}
+    rows = [{**_quality_row(item, found[0], languages), "paper": published.get(item.method.name)} for item in found]
+    columns = (*_METHOD, *(Column(code, code) for code in languages), *_QUALITY)
+    metric = task(name).metric
     notes = (
-        "Entity F1 on test, in points: torch models in torch, the bundle through the runtime. lost: against torch "
-        "float32 on the same sentences, with its paired bootstrap interval (95 %). One model: no seeds to spread over.",
-        "paper: its average over the same languages.",
-        OTHER_TEACHER,
+        f"{metric[0].upper()}{metric[1:]} on test, in points: torch models in torch, bundles through the runtime. "
+        "lost: against fp32 on the same sentences, with its paired bootstrap interval (95 %). One model: no seeds to "
+        "spread over.",
+        "Where inputs of a batch share scales or outliers (int8), sentences are read one by one.",
+        *(("paper: its average over the same languages.", OTHER_TEACHER) if name == "ner" else ()),
         *oddities("quantization"),
     )
     return Table("quantization", "Quantized after fine-tuning", columns, tuple(rows), notes)
 
 
-def cost_table(methods: Sequence[Method], length: int) -> Table:
-    """Table 4: the size of the weights and the time of a sentence, their reductions, and the paper's."""
-    rows = [_cost_row(method, methods[0]) for method in methods]
-    rows.append({"method": f"{_LLM}: {LLM_INT8}", **_paper_cost(_LLM)})
+def cost_table(found: Sequence[Measured]) -> Table:
+    """Table 4: the size of the weights, the time of a sentence and memory, what is saved, and the paper's."""
+    lengths = tuple(found[0].times)
+    rows = [_cost_row(item, found) for item in found]
+    on_gpu = _GPU if any("gpu_mb" in row for row in rows) else ()
+    columns = (*_METHOD, *_SIZE, *(column for length in lengths for column in _times(length)), _RSS, *on_gpu, *_PAPER)
     notes = (
-        f"Times: one sentence of {length} sub-words, one thread, all in turns, the median of the rounds' p50.",
-        "torch's int8 keeps the embeddings in float32; EdgeAfri's bundle has them in int8 too, and no vocabulary is "
-        "trimmed here.",
+        f"Times: one sentence of {' or '.join(map(str, lengths))} sub-words, one thread, all in turns in processes of "
+        "their own, the median of the rounds' p50; a GPU has finished when the clock stops. less time: than float32 at "
+        "the same place, CPU or GPU. Memory: the most that the process held, reading and making the model included.",
+        "weights: the file that holds them; of a form that no file holds, what it would take. torch's dynamic int8 "
+        "keeps the embeddings in float32, LLM.int8() in float16 (its scales in float32, all else in float16).",
+        "LLM.int8(): outlier threshold 6.0, through bitsandbytes; on a CPU what is not int8 is computed in float32.",
         "paper: its reductions in section 3.6 and the mean of Table 4, on a machine of its own.",
     )
-    return Table("quantization-cost", "Quantized: size and time", _COST, tuple(rows), notes)
+    return Table("quantization-cost", "Quantized: size, time and memory", columns, tuple(rows), notes)
 
 
-def _quality_row(method: Method, first: Method, languages: Sequence[str]) -> dict[str, Any]:
-    found = {code: float(method.quality[code]["f1"]) for code in languages}
-    row: dict[str, Any] = {"method": method.name, **found, AVERAGE: fmean(found.values())}
-    if method is not first:
-        lost = drop_of(first.quality, method.quality, languages)
-        worst, points = worst_of([first.quality], [method.quality], languages)
-        row |= {"lost": lost.value, "low": lost.low, "high": lost.high, "worst": worst, "worst_lost": points}
-    return {**row, "paper": _paper_f1(method.name, languages)}
+def _quality_row(item: Measured, first: Measured, languages: Sequence[str]) -> dict[str, Any]:
+    if item.absent:
+        return _head(item)
+    found = {code: float(item.quality[code]["f1"]) for code in languages}
+    row: dict[str, Any] = {**_head(item), **found, AVERAGE: fmean(found.values())}
+    if item is first:
+        return row
+    lost = drop_of(first.quality, item.quality, languages)
+    worst, points = worst_of([first.quality], [item.quality], languages)
+    return {**row, "lost": lost.value, "low": lost.low, "high": lost.high, "worst": worst, "worst_lost": points}
 
 
-def _cost_row(method: Method, first: Method) -> dict[str, Any]:
-    row: dict[str, Any] = {"method": method.name, "mb": method.mb, **method.times, **_paper_cost(method.name)}
-    if method is not first:
-        row |= {"smaller": 100 * (1 - method.mb / first.mb)}
-        row |= {"faster": 100 * (1 - method.times["p50_ms"] / first.times["p50_ms"])}
+def _cost_row(item: Measured, found: Sequence[Measured]) -> dict[str, Any]:
+    row = {**_head(item), **_paper_cost(item.method)}
+    if item.absent:
+        return row
+    row |= {"mb": item.mb, "rss_mb": max(times["peak_rss_mb"] for times in item.times.values())}
+    if item is not found[0]:
+        row["smaller"] = 100 * (1 - item.mb / found[0].mb)
+    base = next((other for other in found if other.method.name in _IN_FLOAT32 and other.where == item.where), None)
+    for length, times in item.times.items():
+        row |= {f"p50_ms_{length}": times["p50_ms"], f"cpu_ms_{length}": times["cpu_ms"]}
+        if base is not None and item is not base:
+            row[f"faster_{length}"] = 100 * (1 - times["p50_ms"] / base.times[length]["p50_ms"])
+        if "peak_gpu_mb" in times:
+            row["gpu_mb"] = max(times["peak_gpu_mb"], row.get("gpu_mb", 0.0))
     return row
 
 
-def _paper_f1(name: str, languages: Sequence[str]) -> float | None:
-    found = [row.f1 for row in papers.quantization() if row.method == _PAPERS.get(name)]
+def _head(item: Measured) -> dict[str, Any]:
+    about = f"not run: {item.absent}" if item.absent else item.method.about
+    return {"method": item.method.name, "about": about, "where": item.where or None}
+
+
+def _paper_f1(method: Method, languages: Sequence[str]) -> float | None:
+    found = [row.f1 for row in papers.quantization() if row.method == method.paper]
     return fmean(found[0][code] for code in languages) if found and set(languages) <= found[0].keys() else None
 
 
-def _paper_cost(name: str) -> dict[str, float | None]:
+def _paper_cost(method: Method) -> dict[str, float | None]:
     for row in papers.quantization():
-        if row.method == _PAPERS.get(name):
+        if row.method == method.paper:
             return {
                 "paper_smaller": row.size_reduction_percent,
                 "paper_faster": row.time_reduction_percent,
@@ -100,7 +119,15 @@ def _paper_cost(name: str) -> dict[str, float | None]:
     return {}
 
 
-_METHOD = Column("method", "method")
+def _times(length: int) -> tuple[Column, ...]:
+    return (
+        Column(f"p50_ms_{length}", f"p50, {length}", "ms"),
+        Column(f"cpu_ms_{length}", f"processor, {length}", "ms"),
+        Column(f"faster_{length}", f"less time, {length}", "%", 1),
+    )
+
+
+_METHOD = (Column("method", "method"), Column("about", "what"), Column("where", "where"))
 _QUALITY = (
     Column(AVERAGE, "avg"),
     Column("lost", "lost"),
@@ -110,13 +137,10 @@ _QUALITY = (
     Column("worst_lost", "its loss"),
     Column("paper", "paper: avg"),
 )
-_COST = (
-    _METHOD,
-    Column("mb", "weights", "MB"),
-    Column("smaller", "smaller", "%", 1),
-    Column("p50_ms", "p50", "ms"),
-    Column("cpu_ms", "processor", "ms"),
-    Column("faster", "less time", "%", 1),
+_SIZE = (Column("mb", "weights", "MB"), Column("smaller", "smaller", "%", 1))
+_RSS = Column("rss_mb", "peak memory", "MB", 0)
+_GPU = (Column("gpu_mb", "peak on the GPU", "MB", 0),)
+_PAPER = (
     Column("paper_smaller", "paper: smaller", "%", 1),
     Column("paper_ms", "paper: time", "ms", 1),
     Column("paper_faster", "paper: less time", "%", 1),

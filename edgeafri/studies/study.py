@@ -26,6 +26,13 @@ from edgeafri.teacher import config_of, find_teacher, head_of
 
 FOLDER = Path(__file__).parent / "grids"
 _ROUNDS, _RUNS = 5, 20  # models are timed in turns: so many fresh processes each, so many sentences in each
+_MEDIANS = (
+    "p50_ms",
+    "cpu_ms",
+    "peak_rss_mb",
+    "peak_gpu_mb",
+    "weight_bytes",
+)  # kept of a measurement, where it has them
 _WEIGHTS = (".safetensors", ".pt", ".onnx")
 Quality = Mapping[str, Mapping[str, Any]]
 Settings = Mapping[str, Any]
@@ -99,35 +106,55 @@ class Bench:
         jobs = pipeline.plan([Step(stage, {**settings, **more})], source.kind, given)
         return pipeline.build(jobs, source, order.work, self._digests, self._tell)[-1].artifact
 
-    def bundle(self, model: Artifact, languages: Sequence[str], int8: bool = False) -> Artifact:
-        """A torch model as a bundle, its weights in int8 or in float32 as they are."""
-        quantize = (Step("quantize"),) if int8 else ()
+    def bundle(
+        self, model: Artifact, languages: Sequence[str], int8: bool = False, settings: Settings | None = None
+    ) -> Artifact:
+        """A torch model as a bundle, its weights in float32 as they are, in int8, or quantized by these settings."""
+        quantize = (Step("quantize", settings or {}),) if int8 or settings else ()
         steps = (Step("export-onnx"), Step("optimize"), *quantize, Step("bundle"))
         jobs = pipeline.plan(steps, "torch", {"languages": tuple(languages)})
         return pipeline.build(jobs, model, self.order.work, self._digests, self._tell)[-1].artifact
 
-    def quality(self, model: Artifact, languages: Sequence[str], data: Path | None = None) -> Quality:
-        """Quality per language on test, of a bundle through the runtime, of a torch model through torch."""
-        found: Quality = self._ledger.evaluated(model, data or self.order.data, languages, self.task)
+    def quality(self, model: Artifact, languages: Sequence[str], data: Path | None = None, **more: Any) -> Quality:
+        """Quality per language on test, of a bundle through the runtime, of a torch model through torch.
+
+        `more` goes into the worker's request, as in timed().
+        """
+        found: Quality = self._ledger.evaluated(model, data or self.order.data, languages, self.task, **more)
         return found
 
     def speeds(self, models: Mapping[str, Artifact], seq_len: int) -> Mapping[str, Mapping[str, float]]:
         """p50_ms and cpu_ms of a sentence by the models' names, on one thread: medians over rounds, all in turns."""
-        request = {"do": "bench", "seq_len": seq_len, "threads": 1, "runs": _RUNS, "warmup": 3}
+        found = self.timed(models, seq_len)
+        return {name: {key: times[key] for key in ("p50_ms", "cpu_ms")} for name, times in found.items()}
 
-        def measure(tick: Tick) -> dict[str, dict[str, float]]:
+    def timed(
+        self, models: Mapping[str, Artifact], seq_len: int, more: Mapping[str, Settings] | None = None
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """What a sentence takes by the models' names, on one thread: medians over rounds, all in turns.
+
+        `more` goes into the requests of the models that it names: the form in which a worker reads a torch model, and
+        what that hangs on. Of each: p50_ms, cpu_ms, peak_rss_mb, `where` it was computed; of a form also weight_bytes
+        and, on a GPU, peak_gpu_mb.
+        """
+        request = {"do": "bench", "seq_len": seq_len, "threads": 1, "runs": _RUNS, "warmup": 3}
+        asked = {name: {**request, **(more or {}).get(name, {})} for name in models}
+
+        def measure(tick: Tick) -> dict[str, dict[str, Any]]:
             rounds = []
             for done in range(_ROUNDS):
-                rounds.append({name: _timed(model, request) for name, model in models.items()})
+                rounds.append({name: _timed(model, asked[name]) for name, model in models.items()})
                 tick(done + 1, _ROUNDS)
-            return {
-                name: {key: median(found[name][key] for found in rounds) for key in ("p50_ms", "cpu_ms")}
-                for name in models
-            }
+            return {name: _middle([found[name] for found in rounds]) for name in models}
 
-        together = {**request, "models": {name: model.id for name, model in models.items()}}
+        together = {**request, "models": {name: [model.id, asked[name]] for name, model in models.items()}}
         last = list(models.values())[-1]
-        found: Mapping[str, Mapping[str, float]] = self._ledger.measured("bench in turns", last, together, measure)
+        found: Mapping[str, Mapping[str, Any]] = self._ledger.measured("bench in turns", last, together, measure)
+        return found
+
+    def described(self, model: Artifact) -> Mapping[str, Any]:
+        """The longest input of a torch model, and what of this machine shapes how torch computes it."""
+        found: Mapping[str, Any] = ask(TORCH, {"do": "describe", "model": str(model.path)}, log=self._ledger.log)
         return found
 
     def say(self, what: str, text: str) -> None:
@@ -178,12 +205,19 @@ def read_grid(study: str, name: str) -> dict[str, Any]:
     return dict(sizes[name])
 
 
-def _timed(model: Artifact, request: Settings) -> Mapping[str, float]:
+def _middle(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The median of what several processes measured of one model."""
+    first = found[0]
+    middle = {key: median(item[key] for item in found) for key in _MEDIANS if key in first}
+    return {"where": first.get("where", "CPU"), **middle}
+
+
+def _timed(model: Artifact, request: Settings) -> Mapping[str, Any]:
     """One fresh process's measurement."""
     module, named = (
         (RUNTIME, {"bundle": str(model.path)})
         if model.kind == "bundle"
         else (TORCH, {"model": str(model.path), "id": model.id})
     )
-    found: Mapping[str, float] = ask(module, {**request, **named})
+    found: Mapping[str, Any] = ask(module, {**request, **named})
     return found

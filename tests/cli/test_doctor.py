@@ -18,10 +18,11 @@ ROOT = Path(__file__).parents[2]
 
 def test_every_dependency_of_the_package_is_looked_for(capsys: pytest.CaptureFixture[str]):
     """
-    Base and `build` in pyproject.toml, and nothing else.
+    Base, `build` and `gpu` in pyproject.toml, and nothing else.
     """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["build"]]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["build"], *extras["gpu"]]
     assert run(["doctor", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
 

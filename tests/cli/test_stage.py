@@ -89,7 +89,7 @@ def test_the_kind_of_a_value_is_shown():
     finetune, bundle = (options_of(menu.stage(name)) for name in ("finetune", "bundle"))
     shown = [quantize["weights"], trim["languages"], trim["text"], finetune["epochs"], finetune["dropout"]]
 
-    assert [option.metavar for option in shown] == ["int8|float32", "A,B", "DIR", "N", "X"]
+    assert [option.metavar for option in shown] == ["auto|int8|int4|float32", "A,B", "DIR", "N", "X"]
     assert (bundle["sample"].is_flag, bundle["sample"].secondary_opts) == (True, ["--no-sample"])
 
 

@@ -4,17 +4,22 @@ from dataclasses import fields
 
 import pytest
 
+from edgeafri.artifact import Manifest, seal
 from edgeafri.dataset import read_split
 from edgeafri.evaluate import evaluate
+from edgeafri.files import Digests
 from edgeafri.measurement import Measurement
 from edgeafri.predict import Predictor
 from edgeafri.progress import silent
 from edgeafri.stages import __main__ as worker
+from edgeafri.stages import export_torchscript, quantize_torch
 from edgeafri.stages import model as door
-from edgeafri.stages import quantize_torch
-from edgeafri.stages.menu import QuantizeTorch
+from edgeafri.stages.menu import ExportTorchscript, QuantizeTorch
 
-pytestmark = pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning"),
+    pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +66,41 @@ def test_an_int8_model_is_evaluated_a_sentence_at_a_time(int8_folder, data):
     assert found["swa"]["loss"] != expected(model, int8_folder, data, 32)["swa"]["loss"]
 
 
+@pytest.fixture(scope="module", params=["float32", "int8"])
+def traced(request, teacher, tmp_path_factory):
+    """The tiny teacher traced, as an artifact, and in what it computes."""
+    out = tmp_path_factory.mktemp("traced")
+    export_torchscript.run(teacher, ExportTorchscript(request.param), out, silent)
+    manifest = Manifest("torchscript", "ner", ("swa", "hau"), "export-torchscript", {}, None, {}, {})
+    return seal(out, manifest, Digests(out.parent / "digests.json")).path, request.param
+
+
+def test_a_traced_model_is_evaluated_as_the_model_it_is_of(traced, teacher_folder, int8_folder, data):
+    """
+    In the same batches; losses may differ in a last bit, for a frozen graph may compute something ahead.
+    """
+    folder, weights = traced
+    own = int8_folder if weights == "int8" else teacher_folder
+    found, wanted = (worker.measure_quality(request_for(one, data), silent)["quality"] for one in (folder, own))
+
+    for code in ("swa", "hau"):
+        assert found[code]["f1"] == wanted[code]["f1"]
+        assert found[code]["counts"] == wanted[code]["counts"]
+        assert found[code]["loss"] == pytest.approx(wanted[code]["loss"], rel=1e-5)
+
+
+def test_a_traced_models_speed_names_what_ran_it(traced):
+    """
+    TorchScript is not torch as it stands: the two are not mixed up in a table.
+    """
+    request = {"id": "an id", "threads": 1, "seq_len": 16, "runs": 3, "warmup": 1, "model": str(traced[0])}
+    found = worker.measure_speed(request, silent)
+
+    assert found["runtime"].startswith("torchscript 2.")
+    assert found["conditions"]["precision"] == {"float32": "float32", "int8": "dynamic-int8"}[traced[1]]
+    assert found["p50_ms"] > 0
+
+
 def test_speed_says_which_precision_was_timed(teacher_folder, int8_folder):
     """
     One document for both, complete, the precision among its conditions.
@@ -75,3 +115,26 @@ def test_speed_says_which_precision_was_timed(teacher_folder, int8_folder):
         assert set(item) == {field.name for field in fields(Measurement)}
         assert (item["bundle_id"], item["seq_len"], item["runs"]) == ("an id", 16, 3)
         assert item["p50_ms"] > 0
+
+
+def test_a_form_is_made_as_the_model_is_read(teacher_folder, data):
+    """
+    The request names it; the answer says where it was computed and what it would take in a file.
+    """
+    request = {"id": "an id", "threads": 1, "seq_len": 16, "runs": 2, "warmup": 1, "form": "bf16"}
+    found = worker.measure_speed({**request, "model": str(teacher_folder)}, silent)
+    quality = plain(worker.measure_quality({**request_for(teacher_folder, data), "form": "bf16"}, silent)["quality"])
+
+    assert (found["conditions"]["precision"], found["where"]) == ("bf16", "CPU")
+    assert found["weight_bytes"] == 2 * door.parameters(door.read_model(teacher_folder))
+    assert quality == expected(door.read_model(teacher_folder).bfloat16(), teacher_folder, data, 32)
+
+
+def test_a_model_and_the_machine_are_described(teacher_folder):
+    """
+    The longest input, the versions, and the GPU where there is one.
+    """
+    found = worker.describe({"model": str(teacher_folder)}, silent)
+
+    assert found["max_tokens"] == 64
+    assert {"torch", "transformers", "bitsandbytes", "gpu", "cuda"} <= found.keys()

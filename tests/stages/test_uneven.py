@@ -205,3 +205,12 @@ def test_it_runs_on_a_device_as_in_torch(small, batch, logits_of, tmp_path, as_a
     assert facts["linear_macs_per_token"] == 13 * (4 * 8 * 3 + 2 * 23 + 9)
     run = forward(open_session(tmp_path / "bundle" / "model.onnx", threads=1))
     assert np.isfinite(run(*padded([(0, 5, 2)], 1))).all()
+
+
+def test_attention_is_scaled_by_the_size_of_a_head(small):
+    """
+    transformers 5 keeps the scale as a number in the layer, made before the layer got its own sizes.
+    """
+    layers = uneven.layers_of(door.read_model(small.path))
+
+    assert [layer.attention.self.scaling for layer in layers] == [SIZES.head_size**-0.5] * 2

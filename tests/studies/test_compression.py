@@ -14,9 +14,7 @@ from edgeafri.stages import menu
 from edgeafri.stages.menu import AdaptMaft, Finetune, Prune
 from edgeafri.studies import compression, study
 from edgeafri.studies import pruning as pruning_study
-from edgeafri.studies import quantization as quantization_study
 from edgeafri.studies.page import write
-from edgeafri.studies.parts import LLM_INT8
 from edgeafri.studies.study import Bench, Order, read_grid
 
 LABELS = ("O", "B-DATE", "I-DATE", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
@@ -78,10 +76,14 @@ def stages(monkeypatch, quality) -> Stages:
     times = {"p50_ms": 2.0, "cpu_ms": 2.0}
     monkeypatch.setattr(menu, "load", lambda name: fake)
     monkeypatch.setattr(compression, "read_grid", lambda *_: grid)
-    monkeypatch.setattr(Bench, "quality", lambda self, model, codes, data=None: quality(*codes))
+    more = {**times, "where": "CPU", "peak_rss_mb": 100.0}
+    machine = dict.fromkeys(("gpu", "cuda", "torch", "transformers", "bitsandbytes"))
+    monkeypatch.setattr(Bench, "quality", lambda self, model, codes, data=None, **form: quality(*codes))
     monkeypatch.setattr(Bench, "speeds", lambda self, models, length: dict.fromkeys(models, times))
-    for module in (pruning_study, quantization_study):
-        monkeypatch.setattr(module, "fitting", lambda bundle, length: length)
+    monkeypatch.setattr(Bench, "timed", lambda self, models, length, forms: dict.fromkeys(models, more))
+    monkeypatch.setattr(Bench, "described", lambda self, model: {**machine, "max_tokens": 512})
+    monkeypatch.setattr(pruning_study, "fitting", lambda bundle, length: length)
+    monkeypatch.setattr("edgeafri.studies.parts.version_of", lambda package: None)
     return fake
 
 
@@ -188,7 +190,9 @@ def test_the_smoke_grid_runs_on_tiny_models(asked, teacher_folder, tmp_path, mon
     assert all(event.reused for event in ended)
     assert first == second
     assert [row["pruned"] for row in after.rows] == [0, 2120, 3816]
-    assert [row["state"] for row in first.tables[0].rows if row["state"] != "run"] == [LLM_INT8]
+    unrun = [row["part"] for row in first.tables[0].rows if row["state"] != "run"]
+
+    assert unrun in ([], ["LLM.int8() (Tables 3 and 4)"])  # as bitsandbytes is installed here or not
 
 
 def _renamed(data: Path, folder: Path, **names: str) -> Path:

@@ -85,7 +85,7 @@ def test_unseen_data_that_is_not_there_is_an_error(tmp_path):
 
 def test_the_overview_states_the_grid():
     """
-    Levels, seeds and settings of what is run, and the method that needs another machine.
+    Levels, seeds and settings of what is run.
     """
     table = overview(plan(order(), read_grid("compression", "lab")), "lab", {"epochs": 1})
     rows = {row["part"]: row for row in table.rows}
@@ -98,6 +98,19 @@ def test_the_overview_states_the_grid():
         "seeds": "1, 3",
         "settings": "epochs 1, learning_rate 5e-4, batch 32, dropout 0.0, precision bfloat16",
     }
-    assert rows["LLM.int8() (Tables 3 and 4)"]["state"].startswith("not run: it needs a GPU")
     assert table.notes == ("The encoder of before, during, zero-shot is trained on raw text first: epochs 1.",)
     assert overview(plan(order(text=None), read_grid("compression", "lab")), "lab", {}).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("version", "state"),
+    [("0.50.2", "run"), (None, "not run: bitsandbytes is not installed (pip install 'edgeafri[gpu]')")],
+)
+def test_the_method_with_a_package_of_its_own_says_when_that_is_missing(version, state, monkeypatch):
+    """
+    It is run with the quantization where the package is there.
+    """
+    monkeypatch.setattr("edgeafri.studies.parts.version_of", lambda package: version)
+    table = overview(plan(order(), read_grid("compression", "lab")), "lab", {})
+
+    assert {row["part"]: row["state"] for row in table.rows}["LLM.int8() (Tables 3 and 4)"] == state

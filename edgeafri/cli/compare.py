@@ -1,0 +1,72 @@
+"""`edgeafri compare`: ways to keep a model's weights, side by side: size, quality per language, time and memory."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgeafri.cli.options import codes, json_option, print_json
+from edgeafri.errors import UsageError
+
+_EPILOG = """\b
+Examples:
+  edgeafri compare ./my-ner --data ./masakhaner --lang swa,hau
+  edgeafri compare ./my-ner --data ./masakhaner --methods fp32,torch-dynamic,llm-int8,ort-int8 --out comparison
+"""
+_FOLDER = click.Path(path_type=Path)
+
+
+@click.command("compare", epilog=_EPILOG)
+@click.argument("model")
+@click.option("--methods", help="Names separated by commas; all if not given. fp32 is always there.")
+@click.option("--data", required=True, type=_FOLDER, help="Labelled data of the model's task; test is what counts.")
+@click.option("--lang", help="ISO 639-3 codes separated by commas; all in the data if not given.")
+@click.option("--text", type=_FOLDER, help="Raw text: a folder with LANG.txt, to calibrate ort-static on.")
+@click.option("--work", type=_FOLDER, default="edgeafri-work", show_default=True, help="Where steps are kept.")
+@click.option("--out", type=_FOLDER, help="A folder for the tables as Markdown, CSV and JSON.")
+@json_option
+@click.pass_obj
+def compare_command(arguments: list[str], /, model: str, methods: str | None, as_json: bool, **options: Any) -> None:
+    """Measure MODEL, a folder from save_pretrained() or a hub id, with its weights kept in several ways.
+
+    fp32, bf16, fp32-gpu, fp16-gpu: torch. torch-dynamic, torchscript, torchscript-int8: PyTorch's int8 and traces.
+    llm-int8, llm-int8-embeddings: LLM.int8() through bitsandbytes, on a GPU where there is one, else on the CPU.
+    ort-fp32, ort-int8, ort-static, ort-int4: EdgeAfri's bundles, vocabulary untrimmed. What this machine cannot run
+    stands in the tables with the reason. The compression study's figures (arXiv 2404.04759) stand beside ours.
+    """
+    from edgeafri.cli.console import telling
+    from edgeafri.cli.lines import event_line
+    from edgeafri.files import Digests
+    from edgeafri.studies import comparison
+    from edgeafri.studies.methods import NAMES
+    from edgeafri.studies.page import write
+    from edgeafri.studies.table import to_json, to_markdown
+
+    out = options["out"]
+    order = _order(model, shlex.join(["edgeafri", *arguments]), options)
+    names = NAMES if methods is None else _listed("--methods", methods, "fp32,llm-int8,ort-int8")
+    with Digests() as digests, telling(lambda event: click.echo(event_line(event), err=as_json)) as tell:
+        page = comparison.run(order, names, digests, tell)
+    if out is not None:
+        write(page, out, f"Weights in fewer bits: {model}", [order.command])
+    if as_json:
+        print_json([json.loads(to_json(table)) for table in page.tables])
+    else:
+        click.echo("\n" + "\n".join(to_markdown(table) for table in page.tables))
+
+
+def _order(model: str, command: str, options: dict[str, Any]) -> Any:
+    from edgeafri.studies.study import Order
+
+    named, out = options.pop("lang"), options.pop("out") or options["work"]
+    languages = () if named is None else _listed("--lang", named, "swa,hau,yor")
+    return Order(model, **options, languages=languages, grid="", seeds=(), out=out, command=command)
+
+
+def _listed(option: str, text: str, example: str) -> tuple[str, ...]:
+    found = codes(text)
+    if not found:
+        raise UsageError(f"{option}: nothing is named", f"Example: {option} {example}; without it, all.")
+    return found

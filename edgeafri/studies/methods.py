@@ -1,0 +1,155 @@
+"""The ways to keep a fine-tuned model's weights that are compared, one a line, and what was measured of each."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgeafri.artifact import Artifact
+from edgeafri.errors import DataError, MissingPackage, ModelError, UsageError, WorkerError
+from edgeafri.measurement import machine_id
+from edgeafri.settings import did_you_mean
+from edgeafri.studies.study import Bench, Quality, weights_mb
+
+LENGTHS = (32, 128)  # sub-words of the sentences that are timed
+Make = Callable[[Bench, Artifact], Artifact]
+
+
+@dataclass(frozen=True)
+class Method:
+    """How weights are kept. `form` is what a torch worker makes of the model as it reads it, "" where `make` made it.
+
+    `paper` is its name in the compression study's Tables 3 and 4.
+    """
+
+    name: str
+    about: str
+    make: Make
+    form: str = ""
+    paper: str | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a method came to: quality per language, MB of weights, and times by length; or why it was not run."""
+
+    method: Method
+    quality: Quality = field(default_factory=dict)
+    mb: float = 0.0
+    times: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    absent: str = ""
+
+    @property
+    def where(self) -> str:
+        """CPU, or the name of the GPU that it was computed on; "" where it was not run."""
+        return next((str(times["where"]) for times in self.times.values()), "")
+
+
+def _itself(bench: Bench, model: Artifact) -> Artifact:
+    return model
+
+
+def _made(stage: str, **settings: Any) -> Make:
+    return lambda bench, model: bench.make(stage, model, settings)
+
+
+def _bundle(**settings: Any) -> Make:
+    return lambda bench, model: bench.bundle(model, bench.order.languages, settings=settings)
+
+
+def _static(bench: Bench, model: Artifact) -> Artifact:
+    calibrated = {"form": "static", "text": bench.order.text, "data": bench.order.data}
+    return bench.bundle(model, bench.order.languages, settings=calibrated)
+
+
+METHODS = (
+    Method("fp32", "torch, float32", _itself, paper="baseline"),
+    Method("bf16", "torch, bfloat16", _itself, "bf16"),
+    Method("fp32-gpu", "torch, float32 on a GPU", _itself, "fp32-gpu"),
+    Method("fp16-gpu", "torch, float16 on a GPU", _itself, "fp16-gpu"),
+    Method("torch-dynamic", "torch, dynamic int8, linear layers", _made("quantize-torch"), paper="dynamic"),
+    Method("torchscript", "TorchScript, float32", _made("export-torchscript")),
+    Method("torchscript-int8", "TorchScript, dynamic int8", _made("export-torchscript", weights="int8")),
+    Method("llm-int8", "LLM.int8(), all linear layers, the head too", _itself, "llm-int8", "LLM.int8()"),
+    Method("llm-int8-embeddings", "LLM.int8(), and embeddings in int8", _itself, "llm-int8-embeddings"),
+    Method("ort-fp32", "EdgeAfri bundle, float32", lambda bench, model: bench.bundle(model, bench.order.languages)),
+    Method("ort-int8", "EdgeAfri bundle, dynamic int8, embeddings too", _bundle(form="dynamic")),
+    Method("ort-static", "EdgeAfri bundle, static int8, embeddings too", _static),
+    Method("ort-int4", "EdgeAfri bundle, int4 in blocks, embeddings too", _bundle(form="weights", embeddings="int4")),
+)
+NAMES = tuple(method.name for method in METHODS)
+
+
+def chosen(names: Sequence[str]) -> tuple[Method, ...]:
+    """The methods of these names in the table's order, and fp32 first, which the others are compared with.
+
+    UsageError for a name that there is not.
+    """
+    for name in names:
+        if name not in NAMES:
+            raise UsageError(f"--methods: there is no method '{name}'", did_you_mean(name, NAMES))
+    return tuple(method for method in METHODS if method.name in (NAMES[0], *names))
+
+
+def measured(bench: Bench, model: Artifact, methods: Sequence[Method]) -> tuple[list[Measured], Mapping[str, Any]]:
+    """Every method's quality on the order's languages, then the times of all in turns; and the machine's conditions.
+
+    A method that this machine cannot run is there with the reason. The first must run: ModelError, MissingPackage or
+    WorkerError else.
+    """
+    machine = bench.described(model)
+    forms = {method.name: _form(method, machine) for method in methods}
+    ready, absent = _judged(bench, model, methods, forms)
+    made = {name: artifact for name, (artifact, _) in ready.items()}
+    times = {length: bench.timed(made, length, forms) for length in _fitting(machine)}
+    found = []
+    for method in methods:
+        name = method.name
+        if name in absent:
+            found.append(Measured(method, absent=absent[name]))
+        else:
+            found.append(_measured(method, *ready[name], {length: took[name] for length, took in times.items()}))
+    return found, machine
+
+
+def conditions(machine: Mapping[str, Any]) -> str:
+    """The machine of a comparison and the versions of what computed it, in a sentence."""
+    gpu = f"{machine['gpu']}, CUDA {machine['cuda']}" if machine["gpu"] else "no GPU"
+    named = (f"{name} {machine[name]}" for name in ("torch", "transformers", "bitsandbytes") if machine[name])
+    return f"Machine: {machine_id()}; {gpu}. Versions: {', '.join(named)}."
+
+
+def _judged(
+    bench: Bench, model: Artifact, methods: Sequence[Method], forms: Mapping[str, Mapping[str, Any]]
+) -> tuple[dict[str, tuple[Artifact, Quality]], dict[str, str]]:
+    """By the methods' names, what each made and its quality; and why the others could not be run.
+
+    All data was read before: a DataError here is a method's own, such as too little text to calibrate on.
+    """
+    ready, absent = {}, {}
+    for method in methods:
+        try:
+            made = method.make(bench, model)
+            ready[method.name] = (made, bench.quality(made, bench.order.languages, **forms[method.name]))
+        except (DataError, MissingPackage, ModelError, WorkerError) as error:
+            if method is methods[0]:
+                raise
+            absent[method.name] = error.message
+            bench.say(method.name, f"not run: {error.message}")
+    return ready, absent
+
+
+def _measured(method: Method, made: Artifact, quality: Quality, times: Mapping[int, Mapping[str, Any]]) -> Measured:
+    stored = next(iter(times.values())).get("weight_bytes")
+    return Measured(method, quality, weights_mb(made) if stored is None else stored / 1e6, times)
+
+
+def _form(method: Method, machine: Mapping[str, Any]) -> dict[str, Any]:
+    """What a worker is asked to make of the model. What this hangs on goes along: with another GPU, measure again."""
+    if not method.form:
+        return {}
+    return {"form": method.form, "gpu": machine["gpu"], "bitsandbytes": machine["bitsandbytes"]}
+
+
+def _fitting(machine: Mapping[str, Any]) -> tuple[int, ...]:
+    """The lengths that are timed, none longer than the model can read."""
+    return tuple(dict.fromkeys(min(length, int(machine["max_tokens"])) for length in LENGTHS))

@@ -1,0 +1,109 @@
+"""Methods side by side: which are chosen, and that one which cannot be run is a row with its reason, never an abort."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from edgeafri.errors import MissingPackage, ModelError, UsageError, WorkerError
+from edgeafri.studies.methods import METHODS, NAMES, chosen, conditions, measured
+
+MACHINE = {"max_tokens": 62, "gpu": None, "cuda": None, "torch": "2", "transformers": "5", "bitsandbytes": "0.50"}
+MODEL = SimpleNamespace(manifest=SimpleNamespace(files={"model.safetensors": {"bytes": 8_000_000}}))
+REFUSALS = {
+    "fp16-gpu": MissingPackage("torch finds no GPU here", ""),
+    "torch-dynamic": ModelError("no int8 of this", ""),
+    "bf16": WorkerError("killed by signal 9", ""),
+}
+
+
+class Bench:
+    """A bench on which nothing is computed. What it was asked is kept."""
+
+    def __init__(self, quality, refusals):
+        self.order, self.found, self.refusals = SimpleNamespace(languages=("swa",)), quality(swa=10), refusals
+        self.said, self.timed_names, self.asked = [], [], {}
+
+    def described(self, model):
+        return MACHINE
+
+    def make(self, stage, model, settings):
+        return self._refused("torch-dynamic" if stage == "quantize-torch" else stage)
+
+    def quality(self, model, languages, **more):
+        self._refused(more.get("form", "fp32"))
+        return self.found
+
+    def timed(self, models, seq_len, more):
+        self.timed_names.append((seq_len, *models))
+        self.asked = {name: more[name] for name in models}
+        stored = {"llm-int8": {"weight_bytes": 3_000_000}}
+        return {name: {"where": "CPU", "p50_ms": 1.0, **stored.get(name, {})} for name in models}
+
+    def say(self, what, text):
+        self.said.append((what, text))
+
+    def _refused(self, name):
+        if name in self.refusals:
+            raise self.refusals[name]
+        return MODEL
+
+
+def test_float32_comes_first_and_the_table_gives_the_order():
+    """
+    Everything is compared with it.
+    """
+    assert [method.name for method in chosen(("ort-int8", "llm-int8"))] == ["fp32", "llm-int8", "ort-int8"]
+    assert chosen(NAMES) == METHODS
+
+
+def test_an_unknown_method_is_refused():
+    """
+    With the name that was meant.
+    """
+    with pytest.raises(UsageError, match="there is no method 'llm_int'") as caught:
+        chosen(("fp32", "llm_int"))
+
+    assert "Did you mean 'llm-int8'?" in caught.value.hint
+
+
+def test_a_method_that_cannot_be_run_says_why(quality):
+    """
+    The others are measured all the same, at lengths that the model can read.
+    """
+    bench = Bench(quality, REFUSALS)
+    found, _ = measured(bench, MODEL, chosen(("bf16", "fp16-gpu", "torch-dynamic", "llm-int8")))
+    absent = {item.method.name: item.absent for item in found if item.absent}
+
+    assert absent == {name: error.message for name, error in REFUSALS.items()}
+    assert {name for name, _ in bench.said} == set(REFUSALS)
+    assert bench.timed_names == [(32, "fp32", "llm-int8"), (62, "fp32", "llm-int8")]
+    assert [item.mb for item in found if not item.absent] == [8.0, 3.0]
+    assert [item.where for item in found] == ["CPU", "", "", "", "CPU"]
+
+
+def test_what_a_form_hangs_on_is_asked_with_it(quality):
+    """
+    A figure of another GPU or another bitsandbytes is not reused.
+    """
+    bench = Bench(quality, {})
+    measured(bench, MODEL, chosen(("llm-int8",)))
+
+    assert bench.asked == {"fp32": {}, "llm-int8": {"form": "llm-int8", "gpu": None, "bitsandbytes": "0.50"}}
+
+
+def test_without_float32_there_is_nothing_to_compare_with(quality):
+    """
+    A model that cannot be read is an error, not a row.
+    """
+    with pytest.raises(ModelError, match="cut off"):
+        measured(Bench(quality, {"fp32": ModelError("the file is cut off", "")}), MODEL, chosen(("llm-int8",)))
+
+
+def test_the_conditions_name_the_gpu_and_the_versions():
+    """
+    What is not there is left out, but for the GPU.
+    """
+    gpu = {**MACHINE, "gpu": "NVIDIA A100", "cuda": "12.8", "bitsandbytes": None}
+
+    assert conditions(MACHINE).endswith("no GPU. Versions: torch 2, transformers 5, bitsandbytes 0.50.")
+    assert conditions(gpu).endswith("NVIDIA A100, CUDA 12.8. Versions: torch 2, transformers 5.")
