@@ -1,0 +1,18 @@
+"""What the forms of one subject share: the float graph that some start from, and the folder of inputs."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from edgeafri.predict import Ids
+
+GRAPH = "model.onnx"
+FLOAT = "onnxruntime-fp32"  # the form whose folder holds the float graph
+ASKED = "asked.json"  # the data, raw text and languages that the command named
+CALIBRATION = "calibration.json"
+
+
+def calibration(inputs: Path) -> list[Ids]:
+    """Rows of ids to calibrate with, int64 of shape (1, length), from dev data of every language."""
+    return [np.array([row], dtype=np.int64) for row in json.loads((inputs / CALIBRATION).read_text("utf-8"))]

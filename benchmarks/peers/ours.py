@@ -1,0 +1,40 @@
+"""EdgeAfri: a bundle, made by the stages of a recipe and opened by the project's own runtime.
+
+The variant is a recipe's name; or "export" and assignments as `edgeafri build --set` takes them, for all steps
+but trim; or "bundle" and the folder of one that is there.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import onnxruntime  # noqa: F401  # imported before the clock starts
+
+from benchmarks.peers.inputs import ASKED
+from edgeafri.predict import Forward
+from edgeafri.recipe import Step, override, read_recipe
+from edgeafri.runtime.engine import open_engine
+
+STEPS = (Step("export-onnx"), Step("optimize"), Step("quantize"), Step("bundle", {"margin": 0.0}))
+
+
+def make(variant: str, model: Path, inputs: Path, out: Path) -> Path:
+    """The bundle's folder; steps that an earlier form or run made already are reused."""
+    from edgeafri import pipeline
+    from edgeafri.artifact import adopt
+    from edgeafri.files import Digests
+
+    asked: dict[str, Any] = json.loads((inputs / ASKED).read_text("utf-8"))
+    name, *assignments = variant.split()
+    if name == "bundle":
+        return Path(variant.removeprefix("bundle "))
+    steps = override(STEPS if name == "export" else read_recipe(name).steps, assignments)
+    given = {key: Path(value) if key in ("data", "text") and value else value for key, value in asked.items()}
+    with Digests() as digests:
+        source = adopt(model, "torch", "ner", asked["languages"], digests)
+        jobs = pipeline.plan(steps, "torch", {"task": "ner", **given})
+        return pipeline.build(jobs, source, out.parent / "work", digests, lambda event: None)[-1].artifact.path
+
+
+def open_model(variant: str, folder: Path, threads: int) -> Forward:
+    return open_engine(folder, threads).predictor.forward
