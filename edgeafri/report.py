@@ -119,7 +119,7 @@ def to_html(document: Document) -> str:
         raise MissingPackage("jinja2 is not installed; the HTML report needs it", "pip install jinja2") from None
     loader = FileSystemLoader(Path(__file__).parent / "templates")
     page = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page.filters.update(number=number, points=points, text=_text)
+    page.filters.update(number=number, points=points, text=_text, fact_lines=_fact_lines)
     filled = _filled(document)
     word, reason = verdict(filled["checks"])
     html: str = page.get_template("report.html.j2").render(
@@ -294,6 +294,18 @@ def _text(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return json.dumps(value)
     return number(value) if isinstance(value, (int, float)) else str(value)
+
+
+def _fact_lines(facts: Mapping[str, Any]) -> list[str]:
+    """A step's facts in one line, and a line more for every language where there are facts of each."""
+    deep = {name: value for name, value in facts.items() if _of_each(value)}
+    plain = {name: value for name, value in facts.items() if name not in deep}
+    each = [f"{code}: {_text(own)}" for value in deep.values() for code, own in value.items()]
+    return [_text(plain), *each]
+
+
+def _of_each(value: Any) -> bool:
+    return isinstance(value, Mapping) and bool(value) and all(isinstance(own, Mapping) for own in value.values())
 
 
 def _short(value: Any) -> str:

@@ -229,6 +229,18 @@ def test_a_figure_a_matrix_is_not_listed(document: dict[str, Any]):
     assert ", sparsity_per_matrix (37 values, in the JSON) |" in to_markdown(document)
 
 
+def test_facts_of_every_language_have_a_line_each(document: dict[str, Any]):
+    """
+    In one line with all others, nobody would find a language's own.
+    """
+    facts = {"vocabulary": 500, "languages": {"swa": {"coverage": 1.0}, "hau": {"coverage": 0.5}}}
+    document["steps"] = [{"stage": "trim", "id": "x", "reused": True, "seconds": 0, "facts": facts}]
+    page = to_html(document)
+
+    assert '<div class="facts">vocabulary 500</div>' in page
+    assert '<div class="facts">hau: coverage 0.50</div>' in page
+
+
 def test_no_text_of_others_becomes_a_tag_in_markdown(document: dict[str, Any]):
     """
     Pages that show Markdown may pass tags on; only a command, which stands as code, keeps its letters.

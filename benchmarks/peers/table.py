@@ -53,6 +53,7 @@ FORMS = (
     Form("executorch-xnnpack-int8", "executorch", home="executorch"),
     Form("bitsandbytes-int8", "bitsandbytes", home="bitsandbytes"),
     Form("edgeafri-int8", "ours", "export"),
+    Form("edgeafri-int8-fused", "ours", "export optimize.fuse=attention"),
     Form("edgeafri-static-int8", "ours", "export quantize.form=static"),
     Form("edgeafri-int8-embeddings-int4", "ours", "export quantize.embeddings=int4"),
     Form("edgeafri-int4", "ours", "export quantize.form=weights quantize.embeddings=int4"),

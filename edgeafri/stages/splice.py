@@ -61,22 +61,8 @@ def splice(into: onnx.ModelProto, source: onnx.ModelProto, layer: Layer) -> onnx
         result.graph.node.insert(place + step, _renamed_node(node, fresh))
     result.graph.initializer.extend(_renamed_weight(weight, fresh) for weight in weights)
     _import_opsets(result, source)
-    drop_dead(result)
+    drop_unused(result)
     return result
-
-
-def drop_dead(graph: onnx.ModelProto) -> None:
-    """Remove nodes and weights whose results nobody reads. Changes `graph`."""
-    wanted = {item.name for item in graph.graph.output}
-    kept = []
-    for node in reversed(graph.graph.node):
-        if wanted & set(node.output):
-            wanted |= set(node.input)
-            kept.append(node)
-    kept.reverse()
-    del graph.graph.node[:]
-    graph.graph.node.extend(kept)
-    drop_unused(graph)
 
 
 class _Graph:

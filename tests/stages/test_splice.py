@@ -12,7 +12,7 @@ from edgeafri.predict import padded
 from edgeafri.session import forward
 from edgeafri.stages.menu import Quantize, stage
 from edgeafri.stages.sensitivity import opened
-from edgeafri.stages.splice import Layer, changed_layers, drop_dead, splice
+from edgeafri.stages.splice import Layer, changed_layers, splice
 
 
 def graph_of(artifact):
@@ -154,19 +154,6 @@ def test_nothing_else_changes_and_nothing_is_left_over(optimized, quantized):
     assert [old[name].shape for name in gone] == [(16, 32)]
     assert all((new[name] == value).all() for name, value in old.items() if name in new)
     assert [node.op_type for node in graph.graph.node].count("MatMulInteger") == 1
-
-
-def test_dead_nodes_go_with_their_weights(optimized):
-    """
-    What nobody reads is not computed on a device.
-    """
-    graph = graph_of(optimized)
-    before = len(graph.graph.node), len(graph.graph.initializer)
-    graph.graph.initializer.append(numpy_helper.from_array(np.ones(2, dtype=np.float32), "lonely"))
-    graph.graph.node.append(onnx.helper.make_node("Neg", ["lonely"], ["unread"]))
-    drop_dead(graph)
-
-    assert (len(graph.graph.node), len(graph.graph.initializer)) == before
 
 
 def test_a_layer_that_is_not_there_is_named(optimized):
