@@ -107,23 +107,25 @@ def check_equal(model: Any) -> None:
 
 
 def _listen(crew: dict[Any, Any], tick: Tick) -> Any:
-    """Pass on ticks until all have ended; the answer of the one that gave one."""
-    answer = None
+    """Pass on ticks until all have ended; the answer of the first."""
+    answers = {}
     while crew:
         heard: Any
         for heard in connection.wait(list(crew)):
             try:
                 kind, value = heard.recv()
             except EOFError:
-                _check_ended(crew.pop(heard))
+                process = crew.pop(heard)
+                if heard not in answers:  # gloo's threads may abort a process that is done and leaving
+                    _check_ended(process)
                 continue
             if kind == "failed":
                 raise value
             if kind == "tick":
                 tick(*value)
             else:
-                answer = value
-    return answer
+                answers[heard] = value
+    return next((answer for answer in answers.values() if answer is not None), None)
 
 
 def _check_ended(process: Any) -> None:
@@ -143,8 +145,7 @@ def _take_part(place: tuple[int, int, Path], work: Callable[..., Any], given: Se
     except (EdgeAfriError, OSError) as error:
         said.send(("failed", error))
         raise SystemExit(1) from error
-    if own == 0:
-        said.send(("answer", answer))
+    said.send(("answer", answer if own == 0 else None))
     distributed.destroy_process_group()
 
 
