@@ -184,7 +184,8 @@ def test_the_smoke_grid_runs_on_tiny_models(asked, teacher_folder, tmp_path, mon
     with Digests(tmp_path / "digests.json") as digests:
         first = compression.run(order, digests, lambda event: None)
         second = compression.run(order, digests, again.append)
-    ended = [event for event in again if isinstance(event, Finished | Noted)]
+    # A note with a text only says something, such as that LLM.int8() is not run.
+    ended = [event for event in again if isinstance(event, Finished) or (isinstance(event, Noted) and not event.text)]
     after = next(table for table in first.tables if table.name == "pruning-after")
 
     assert all(event.reused for event in ended)
