@@ -67,7 +67,8 @@ class Made:
 def main() -> None:
     options = arguments()
     began = time.monotonic()
-    subjects = [subject for name in ("", *options.shape) if (subject := prepared(name, options))]
+    names = options.shape if options.shapes_alone else ("", *options.shape)
+    subjects = [subject for name in names if (subject := prepared(name, options))]
     homes = {home: attempt(environment, home, options.venvs) for home in sorted(ENVIRONMENTS)}
     document = {
         "command": shlex.join(["python", "benchmarks/peers.py", *sys.argv[1:]]),
@@ -91,6 +92,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--lang", required=True, type=lambda value: value.split(","))
     parser.add_argument("--bundle", action="append", default=[], metavar="NAME=DIR", type=named)
     parser.add_argument("--shape", action="append", default=[], choices=sorted(SHAPES))
+    parser.add_argument("--shapes-alone", action="store_true", help="Leave the teacher out.")
     parser.add_argument("--cache", type=Path, default=Path("~/.cache/edgeafri-peers").expanduser())
     parser.add_argument("--venvs", type=Path, help="Virtual environments; below the cache if not given.")
     parser.add_argument("--only", type=lambda value: set(value.split(",")), help="Forms to measure, by name.")
