@@ -33,7 +33,7 @@ _MEDIANS = (
     "peak_gpu_mb",
     "weight_bytes",
 )  # kept of a measurement, where it has them
-_WEIGHTS = (".safetensors", ".pt", ".onnx")
+_WEIGHTS = (".safetensors", ".pt", ".onnx", ".data")  # the last beside an .onnx
 Quality = Mapping[str, Mapping[str, Any]]
 Settings = Mapping[str, Any]
 
@@ -171,7 +171,7 @@ def masked_teacher(bench: Bench, settings: Settings) -> Artifact:
 
 
 def weights_mb(model: Artifact) -> float:
-    """The size of the files that hold a model's weights, in 10^6 bytes; of a bundle, its graph."""
+    """The size of the files that hold a model's weights, in 10^6 bytes; of a bundle, its graph and what stands beside it."""
     files = model.manifest.files
     return sum(int(entry["bytes"]) for name, entry in files.items() if Path(name).suffix in _WEIGHTS) / 1e6
 

@@ -208,3 +208,4 @@ def test_the_size_of_weights_leaves_the_rest_out():
     """
     assert weights_mb(model("torch", model_safetensors=2_000_000, tokenizer_json=17_000_000)) == 2.0
     assert weights_mb(model("bundle", model_onnx=500_000, card_md=1)) == 0.5
+    assert weights_mb(model("bundle", model_onnx=500_000, model_onnx_data=4_000_000, card_md=1)) == 4.5
