@@ -171,7 +171,7 @@ def masked_teacher(bench: Bench, settings: Settings) -> Artifact:
 
 
 def weights_mb(model: Artifact) -> float:
-    """The size of the files that hold a model's weights, in 10^6 bytes; of a bundle, its graph and what is beside it."""
+    """The size of the files that hold a model's weights, in 10^6 bytes; of a bundle, its graph and all beside it."""
     files = model.manifest.files
     return sum(int(entry["bytes"]) for name, entry in files.items() if Path(name).suffix in _WEIGHTS) / 1e6
 
