@@ -33,6 +33,8 @@ def exit_early(request, tick):
     os._exit(7)
 
 def die(request, tick):
+    if request["signal"] == "SIGINT":  # what a shell starts in the background ignores it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     os.kill(os.getpid(), getattr(signal, request["signal"]))
 
 def interrupted(request, tick):
