@@ -15,7 +15,7 @@ from edgeafri.session import forward, open_session
 from edgeafri.stages import model as door
 from edgeafri.stages.graph import GRAPH, LARGEST_BYTES, carry, write_graph
 from edgeafri.stages.menu import ExportOnnx
-from edgeafri.tasks import task, tasks_of
+from edgeafri.tasks import task
 
 _SEGMENTS = "token_type_ids"
 
@@ -26,9 +26,7 @@ def run(source: Artifact, settings: ExportOnnx, out: Path, tick: Tick) -> Mappin
     A word embedding that a masked-LM head shares stands in the file once.
     """
     tick(0, 3)
-    if not tasks_of(door.own_architecture(source.path)):
-        hint = f"Fine-tune it first: edgeafri finetune {source.path} --data DIR --languages LANG --out DIR"
-        raise ModelError(f"export-onnx: {source.path} is an encoder without a head", hint)
+    door.check_head(source.path, "export-onnx")
     model = door.read_model(source.path)
     _check_size(model, source.path)
     onnx_export_from_model(

@@ -18,7 +18,7 @@ from edgeafri.files import Digests
 from edgeafri.progress import Tick
 from edgeafri.stages import model as door
 from edgeafri.stages.menu import ExportTorchscript
-from edgeafri.stages.quantize_torch import SCHEME, check_head, choose_engine, quantize
+from edgeafri.stages.quantize_torch import SCHEME, choose_engine, quantize
 
 SCRIPT = "model.pt"
 TOLERANCE = 1e-4  # between the logits of the model that was traced and of the trace
@@ -30,7 +30,7 @@ _AGAIN = "Copy the folder again from where it was made, or make it again: edgeaf
 def run(source: Artifact, settings: ExportTorchscript, out: Path, tick: Tick) -> Mapping[str, Any]:
     """Trace, freeze, save, and compare the logits of what was saved with those of the float model on a padded batch."""
     tick(0, 2)
-    check_head(source.path, "export-torchscript")
+    door.check_head(source.path, "export-torchscript")
     model, tokenizer = door.read_model(source.path), door.read_tokenizer(source.path)
     door.check_finite(model, "export-torchscript", source.path)
     traced = _int8(model) if settings.weights == "int8" else model

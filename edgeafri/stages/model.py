@@ -15,6 +15,7 @@ from edgeafri.dataset import Unit
 from edgeafri.errors import ModelError
 from edgeafri.predict import Encoder, Forward, Ids, Logits, padded
 from edgeafri.stages import factorised, uneven
+from edgeafri.tasks import tasks_of
 
 _OFFSET_TYPES = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "xmod")
 _HEADS = ("Model", "ForMaskedLM", "ForTokenClassification", "ForSequenceClassification")
@@ -106,6 +107,13 @@ def write_model(model: Any, tokenizer: Any, out: Path) -> None:
     """Save a model and its tokenizer, fast and slow, into a folder."""
     model.save_pretrained(out, safe_serialization=True)
     tokenizer.save_pretrained(out)
+
+
+def check_head(path: Path, stage: str) -> None:
+    """ModelError for an encoder without a head: it labels nothing."""
+    if not tasks_of(own_architecture(path)):
+        hint = f"Fine-tune it first: edgeafri finetune {path} --data DIR --languages LANG --out DIR"
+        raise ModelError(f"{stage}: {path} is an encoder without a head", hint)
 
 
 def check_finite(model: Any, stage: str, path: Path) -> None:

@@ -15,7 +15,6 @@ from edgeafri.errors import MissingPackage, ModelError
 from edgeafri.progress import Tick
 from edgeafri.stages import model as door
 from edgeafri.stages.menu import QuantizeTorch
-from edgeafri.tasks import tasks_of
 
 WEIGHTS = "model.safetensors"
 SCHEME = "dynamic-int8"  # the value of door.QUANTIZED in config.json
@@ -26,7 +25,7 @@ _AGAIN = "Copy the folder again from where it was made, or make it again: edgeaf
 def run(source: Artifact, settings: QuantizeTorch, out: Path, tick: Tick) -> Mapping[str, Any]:
     """Quantize, save, and compare the logits with those of the float model on a padded batch."""
     tick(0, 2)
-    check_head(source.path, "quantize-torch")
+    door.check_head(source.path, "quantize-torch")
     model, tokenizer = door.read_model(source.path), door.read_tokenizer(source.path)
     door.check_finite(model, "quantize-torch", source.path)
     small = quantize(model)
@@ -96,13 +95,6 @@ def read_quantized(path: Path) -> Any:
     for name, matrix in matrices.items():
         model.set_submodule(name, _packed(matrix, model.get_submodule(name).bias))
     return model
-
-
-def check_head(path: Path, stage: str) -> None:
-    """ModelError for an encoder without a head: it labels nothing."""
-    if not tasks_of(door.own_architecture(path)):
-        hint = f"Fine-tune it first: edgeafri finetune {path} --data DIR --languages LANG --out DIR"
-        raise ModelError(f"{stage}: {path} is an encoder without a head", hint)
 
 
 def _weight_bytes(path: Path) -> int:
