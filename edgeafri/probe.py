@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgeafri.errors import UsageError
-from edgeafri.measurement import SCHEMA, Measurement, device_name, machine_conditions
+from edgeafri.measurement import SCHEMA, Measurement, device_name, machine_conditions, machine_state
 from edgeafri.predict import Encoder, Forward, Ids, Predictor, labelled, padded
 from edgeafri.text import words_of
 
@@ -30,7 +30,7 @@ def bench(
 ) -> Measurement:
     """Time `forward` on one sentence, ids int64 of shape (1, length). Warm-up runs are not counted.
 
-    `named` gives bundle_id, runtime and threads, and tokenize_ms and decode_ms where they were timed.
+    `named` gives bundle_id, runtime and threads, and whatever else of a Measurement the caller knows.
     """
     mask = np.ones_like(ids)
     for _ in range(warmup):
@@ -54,6 +54,7 @@ def bench(
         tokens_per_s=round(ids.shape[1] / float(p50) * 1000, 1),
         peak_rss_mb=round(peak_rss_bytes() / _MEGA, 1),
         conditions={**before, **conditions},
+        after=machine_state(),
         **named,
     )
 

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from edgeafri import measurement
-from edgeafri.measurement import Measurement, device_name, machine_conditions, machine_id
+from edgeafri.measurement import Measurement, device_name, machine_conditions, machine_id, machine_state
 
 # The phone app, calibration and device farm read these: a change here is a change of schema.
 KEYS = [
     *("schema", "bundle_id", "device", "runtime", "threads", "seq_len", "runs", "warmup", "load_ms"),
-    *("p50_ms", "p95_ms", "mean_ms", "cpu_ms", "tokenize_ms", "decode_ms", "tokens_per_s", "peak_rss_mb", "conditions"),
+    *("p50_ms", "p95_ms", "mean_ms", "cpu_ms", "tokenize_ms", "decode_ms", "tokens_per_s", "peak_rss_mb"),
+    *("memory", "work", "conditions", "after"),
 ]
 
 
@@ -32,7 +33,7 @@ def test_the_keys_of_a_measurement_are_fixed():
     """
     Names, order and units stay as other programs know them.
     """
-    values: dict[str, Any] = dict.fromkeys(KEYS, 1) | {"conditions": {"governor": "ondemand"}}
+    values: dict[str, Any] = dict.fromkeys(KEYS, 1) | {key: {} for key in ("conditions", "after", "memory", "work")}
 
     assert [field.name for field in dataclasses.fields(Measurement)] == KEYS
     assert Measurement(**values).as_json() == values
@@ -75,6 +76,45 @@ def test_conditions_name_what_shapes_a_timing(files: dict[str, str]):
     assert found["load_average_1min"] >= 0
     files.clear()
     assert machine_conditions()["governor"] is None
+
+
+def test_the_state_of_a_board(files: dict[str, str]):
+    """
+    What a run changes: heat in degrees, the clock in MHz, memory in MB of 10^6 bytes, and a Pi's flags by name.
+    """
+    files["/sys/class/thermal/thermal_zone0/temp"] = "61322\n"
+    files["/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq"] = "1800000\n"
+    files["/proc/meminfo"] = "MemTotal:  1890000 kB\nMemAvailable:  1000000 kB\n"
+    files["/sys/devices/platform/soc/soc:firmware/get_throttled"] = "50005\n"
+
+    assert machine_state() == {
+        "temperature_c": 61.3,
+        "clock_mhz": 1800,
+        "throttled": ["under-voltage", "throttled", "under-voltage has occurred", "throttled has occurred"],
+        "available_mb": 1024,
+    }
+    assert machine_state().items() <= machine_conditions().items()
+
+
+@pytest.mark.parametrize("said", ["", "throttled=0x0", "no such command"])
+def test_a_board_asked_by_its_own_command(files: dict[str, str], tmp_path: Path, monkeypatch, said: str):
+    """
+    Where the kernel does not say, `vcgencmd` is asked; no flags are an empty list, no answer is None.
+    """
+    (tmp_path / "vcgencmd").write_text(f"#!/bin/sh\necho '{said}'\n", "utf-8")
+    (tmp_path / "vcgencmd").chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+    assert machine_state()["throttled"] == ([] if said == "throttled=0x0" else None)
+
+
+def test_a_machine_that_says_nothing_has_no_state(files: dict[str, str], monkeypatch):
+    """
+    Containers and other systems hide all of it: unknown, never zero.
+    """
+    monkeypatch.setenv("PATH", "")
+
+    assert set(machine_state().values()) == {None}
 
 
 def test_another_processor_is_another_machine(files: dict[str, str]):

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -25,10 +25,28 @@ def ask(
     tick: Tick = silent,
     log: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    before: Sequence[str] = (),
 ) -> Any:
     """Send one request to `python -m module` and return its answer. What it prints goes to the end of `log`.
 
-    Errors that the worker reports are raised here as what they are; a worker that dies is a WorkerError.
+    `before` goes before the command: a program that starts it, such as one that limits its memory. Errors that the
+    worker reports are raised here as what they are; a worker that dies is a WorkerError.
+    """
+    command = [*before, sys.executable, "-m", module]
+    return exchange(command, f"python -m {module}", request, tick, log, environment)
+
+
+def exchange(
+    command: Sequence[str],
+    name: str,
+    request: Mapping[str, Any],
+    tick: Tick = silent,
+    log: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Any:
+    """Send one request to a worker that `command` starts, wherever it then runs, and return its answer.
+
+    Errors call the worker `name`.
     """
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8") as question,
@@ -36,10 +54,9 @@ def ask(
     ):
         json.dump(request, question)
         question.seek(0)
-        command = [sys.executable, "-m", module]
         with (
             subprocess.Popen(
-                command,
+                list(command),
                 stdin=question,
                 stdout=out,
                 stderr=subprocess.PIPE,
@@ -47,14 +64,15 @@ def ask(
                 errors="replace",
                 env={**os.environ, **(environment or {})},
             ) as process,
-            _ended(process),
+            ended(process),
         ):
-            said = _listen(process.stderr, tick, log)
+            said = listen(process.stderr, tick, log)
         out.seek(0)
-        return _answer(module, process.returncode, out.read(), said)
+        return answer_of(name, process.returncode, out.read(), said)
 
 
-def _listen(stream: IO[str] | None, tick: Tick, log: Path | None) -> str:
+def listen(stream: IO[str] | None, tick: Tick, log: Path | None = None) -> str:
+    """The end of what a worker writes on stderr, until it closes it; progress goes to `tick`, the rest into `log`."""
     said = ""
     for line in stream or ():
         if line.startswith(PROGRESS):
@@ -68,14 +86,15 @@ def _listen(stream: IO[str] | None, tick: Tick, log: Path | None) -> str:
     return said
 
 
-def _answer(module: str, code: int, out: str, said: str) -> Any:
+def answer_of(name: str, code: int, out: str, said: str) -> Any:
+    """What a worker answered with `out`, having ended with `code`; `said` is what it wrote on stderr."""
     if code == errors.INTERRUPTED or code == -signal.SIGINT:
         raise KeyboardInterrupt
     if code != 0 or not out:
         reason = f"signal {-code}, often a lack of memory" if code < 0 else f"exit code {code}"
         last = said.strip().splitlines()
         raise errors.WorkerError(
-            f"the process `python -m {module}` ended early ({reason}){': ' + last[-1] if last else ''}",
+            f"the process `{name}` ended early ({reason}){': ' + last[-1] if last else ''}",
             "Run the command again; if it ends the same way, report it with the log.",
         )
     document = json.loads(out)
@@ -86,7 +105,7 @@ def _answer(module: str, code: int, out: str, said: str) -> Any:
 
 
 @contextmanager
-def _ended(process: "subprocess.Popen[str]") -> Iterator[None]:
+def ended(process: "subprocess.Popen[Any]") -> Iterator[None]:
     """Leave no worker behind when this process is interrupted."""
     try:
         yield

@@ -8,9 +8,11 @@ from edgeafri.artifact import MANIFEST
 from edgeafri.bundle import Golden, read_golden
 from edgeafri.dataset import check_labels, read_split
 from edgeafri.evaluate import evaluate
+from edgeafri.memory import watched
 from edgeafri.probe import bench, beside, sentence_of
 from edgeafri.progress import Tick
 from edgeafri.runtime.engine import Engine, answer, open_engine
+from edgeafri.runtime.inspection import give_logits, mark_inferences
 from edgeafri.session import int8_arithmetic
 from edgeafri.tasks import task
 from edgeafri.text import words_of
@@ -65,20 +67,29 @@ def measure_quality(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
 
 def measure_speed(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
     """Latency of one sentence, the model apart from what goes around it, load time and peak memory of this process."""
+    with watched("load") as watch:
+        engine = _engine(request)
+        watch.enter("run")
+        encoder, runs = engine.predictor.encoder, int(request["runs"])
+        ids = sentence_of(int(request["seq_len"]), encoder, encoder.tokenizer.get_vocab_size())
+        conditions = {"int8_arithmetic": int8_arithmetic(), "spinning": False}
+        forward = engine.predictor.forward
+        result = bench(forward, ids, runs, request["warmup"], engine.load_ms, _named(engine), conditions)
+    # Last, so that what it holds is not in the peak.
+    return {**result.as_json(), "memory": watch.samples, **beside(engine.predictor, ids, runs)}
+
+
+def _named(engine: Engine) -> dict[str, Any]:
+    """What a measurement says of its bundle: who it is, what runs it, and its manifest's numbers."""
     import onnxruntime
 
-    engine = _engine(request)
-    encoder = engine.predictor.encoder
-    ids = sentence_of(int(request["seq_len"]), encoder, encoder.tokenizer.get_vocab_size())
-    named = {
+    facts = engine.artifact.manifest.facts
+    return {
         "bundle_id": engine.artifact.id,
         "runtime": f"onnxruntime {onnxruntime.__version__}",
         "threads": engine.threads,
+        "work": {name: value for name, value in facts.items() if type(value) in (int, float)},
     }
-    conditions = {"int8_arithmetic": int8_arithmetic(), "spinning": False}
-    result = bench(engine.predictor.forward, ids, request["runs"], request["warmup"], engine.load_ms, named, conditions)
-    # Last, so that what it holds is not in the peak.
-    return {**result.as_json(), **beside(engine.predictor, ids, int(request["runs"]))}
 
 
 def _engine(request: Mapping[str, Any]) -> Engine:
@@ -95,4 +106,14 @@ def _differences(engine: Engine, golden: Golden) -> list[str]:
 
 
 if __name__ == "__main__":
-    serve("the runtime", {"run": run, "verify": verify, "evaluate": measure_quality, "bench": measure_speed})
+    serve(
+        "the runtime",
+        {
+            "run": run,
+            "verify": verify,
+            "evaluate": measure_quality,
+            "bench": measure_speed,
+            "logits": give_logits,
+            "marks": mark_inferences,
+        },
+    )
