@@ -2,16 +2,20 @@
 
 import dataclasses
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from edgeafri import settings
+from edgeafri.calibration import Calibration, read_calibrations
 from edgeafri.errors import ConfigError, UsageError
 
 Isa = Literal["neon", "dotprod", "vnni", "avx2", "wasm"]
 FOLDER_VARIABLE = "EDGEAFRI_PROFILES"
+_DOTPROD = "asimddp"  # what Linux calls it
+_PARTS = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -46,13 +50,19 @@ class Speed:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Cores of one kind. A phone has two clusters; the fastest is listed first."""
+    """Cores of one kind. A phone has two clusters; the fastest is listed first.
+
+    `part` is the core's number in the "CPU part" line of /proc/cpuinfo, `features` are the words of its "Features"
+    line: an emulator shows both to what runs in it. None and empty are unknown.
+    """
 
     type: str
     count: int
-    ghz: Gigahertz
+    ghz: Gigahertz | None
     fp32: Speed
     int8: Speed
+    part: int | None = None
+    features: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,6 +90,8 @@ class DeviceProfile:
     """One device. `cores` are listed fastest first; `threads` is the default on this device.
 
     `recipe` is what is built by itself; `recipe_with_data`, where it is named, when there is data to learn from.
+    `models` are the beginnings of what such a device calls itself; a measurement that names another one is not of it.
+    `calibrations` are not in the file: they are those of this device and of others with its kind of core.
     """
 
     name: str
@@ -93,6 +105,8 @@ class DeviceProfile:
     budget: Budget
     sources: dict[str, str]
     recipe_with_data: str | None = None
+    models: tuple[str, ...] = ()
+    calibrations: tuple[Calibration, ...] = ()
 
 
 def profile_names(folders: Iterable[Path] = ()) -> tuple[str, ...]:
@@ -106,7 +120,7 @@ def read_profile(name: str, folders: Iterable[Path] = ()) -> DeviceProfile:
     for folder in searched:
         file = folder / f"{name}.yaml"
         if file.is_file():
-            return _profile(file)
+            return _calibrated(_profile(file), searched)
     hint = f"{settings.did_you_mean(name, profile_names(searched))} {FOLDER_VARIABLE} names a folder of your own."
     raise UsageError(f"no device '{name}'", hint)
 
@@ -121,22 +135,31 @@ def profile_folders() -> tuple[Path, ...]:
 
 def facts(part: Any, where: str) -> Iterator[tuple[str, Fact, str]]:
     """Every known number of a profile: its path in the file, the fact, and the unit it must have."""
+    return ((place, fact, unit) for place, fact, unit in numbers(part, where) if fact is not None)
+
+
+def numbers(part: Any, where: str) -> Iterator[tuple[str, Fact | None, str]]:
+    """Every number that a profile may have, None where it is not known: its path, the fact, and its unit."""
     hints = get_type_hints(type(part), include_extras=True)
     for name, hint in hints.items():
-        value, place = getattr(part, name), f"{where}.{name}"
-        if isinstance(value, Fact):
-            yield place, value, _unit(hint)
+        value, place = getattr(part, name), f"{where}.{name}" if where else name
+        if unit := _unit(hint):
+            yield place, value, unit
         elif dataclasses.is_dataclass(value):
-            yield from facts(value, place)
+            yield from numbers(value, place)
         elif isinstance(value, tuple):
             for index, inner in enumerate(value):
-                yield from facts(inner, f"{place}[{index}]")
+                if dataclasses.is_dataclass(inner):
+                    yield from numbers(inner, f"{place}[{index}]")
 
 
 def _unit(hint: Any) -> str:
-    # `Megabytes | None` carries its unit one level further in than `Megabytes`.
-    metadata: tuple[str, ...] = getattr(hint, "__metadata__", ()) or get_args(hint)[0].__metadata__
-    return metadata[0]
+    """The unit of a fact's type, which `Megabytes | None` carries one level further in; empty for other types."""
+    for kind in (hint, *get_args(hint)):
+        metadata: tuple[str, ...] = getattr(kind, "__metadata__", ())
+        if metadata:
+            return metadata[0]
+    return ""
 
 
 def _searched(folders: Iterable[Path]) -> tuple[Path, ...]:
@@ -156,13 +179,27 @@ def _profile(file: Path) -> DeviceProfile:
     return profile
 
 
+def _calibrated(profile: DeviceProfile, folders: Iterable[Path]) -> DeviceProfile:
+    known = read_calibrations(folders)
+    of_use = [item for item in known if profile.name == item.device or profile.cores[0].type == item.core]
+    return replace(profile, calibrations=tuple(of_use))
+
+
 def _parsed(file: Path) -> Mapping[str, Any]:
     import yaml  # the command line starts without it
 
     try:
-        values: Mapping[str, Any] = yaml.safe_load(file.read_text("utf-8"))
+        values = yaml.safe_load(file.read_text("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: not readable as YAML ({error})", "Check its indentation and encoding.") from None
+    if not isinstance(values, dict):
+        what = "an empty file" if values is None else f"a {type(values).__name__}"
+        raise ConfigError(
+            f"{file}: expected key: value lines, got {what}", "Copy a profile that there is, and change it."
+        )
+    if "calibrations" in values:
+        hint = "Remove the line; `edgeafri calibrate` writes a file of its own."
+        raise ConfigError(f"{file}: 'calibrations' are not written here", hint)
     return values
 
 
@@ -172,10 +209,23 @@ def _check_whole(profile: DeviceProfile, file: Path) -> None:
     counts = [cluster.count for cluster in profile.cores]
     if not counts or min(counts) < 1:
         raise ConfigError(f"{file}.cores: no cores are listed", "List each kind of core with its count, fastest first.")
+    for index, cluster in enumerate(profile.cores):
+        _check_core(cluster, profile.isa, f"{file}.cores[{index}]")
     if not 1 <= profile.threads <= sum(counts):
         raise ConfigError(f"{file}.threads: {profile.threads} on {sum(counts)} cores", f"Use 1 to {sum(counts)}.")
     if profile.budget.seq_len < 1:
         raise ConfigError(f"{file}.budget.seq_len: {profile.budget.seq_len} sub-words", "Use 1 and up.")
+
+
+def _check_core(cluster: Cluster, isa: Isa, place: str) -> None:
+    if cluster.part is not None and not 0 < cluster.part < _PARTS:
+        raise ConfigError(f"{place}.part: {cluster.part:#x} is no core's number", "Copy it from the line 'CPU part'.")
+    odd = [word for word in cluster.features if not re.fullmatch(r"[a-z0-9_]+", word)]
+    if odd:
+        raise ConfigError(f"{place}.features: '{odd[0]}' is not one word", "Write them as a list: [fp, asimd].")
+    if isa == "dotprod" and cluster.features and _DOTPROD not in cluster.features:
+        hint = f"Use isa: neon, or add {_DOTPROD} where the device's /proc/cpuinfo has it."
+        raise ConfigError(f"{place}.features: no {_DOTPROD}, but the isa is dotprod", hint)
 
 
 def _check_fact(place: str, fact: Fact, unit: str, sources: Mapping[str, str]) -> None:

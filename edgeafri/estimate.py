@@ -1,70 +1,96 @@
 """How long one sentence should take on a device: an interval, from what a bundle computes and the device can do."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from edgeafri import settings
-from edgeafri.device import Cluster, DeviceProfile, Fact, Speed
-from edgeafri.errors import ArtifactError, UsageError
+from edgeafri.calibration import Constants
+from edgeafri.device import DeviceProfile
+from edgeafri.errors import UsageError
+from edgeafri.roofline import Work, milliseconds, read_work, unknowns
 
 UNCALIBRATED = "uncalibrated"
-Kind = Literal["fp32", "int8"]
-Rate = Callable[[Kind], float | None]  # millions of MACs per millisecond with all threads at work
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a bundle does for one sentence of n sub-words: linear * n + attention * n * n multiply-accumulates."""
-
-    linear_macs_per_token: int
-    attention_macs_per_token_pair: int
-    weight_bits: int
-    weight_bytes: int
-    embedding_row_bytes: int
+SAME_CORE = "same core calibrated"
+# Four boards with a Cortex-A53 on ncnn's benchmark page (vision_transformer), by their clocks: about 10 % apart, and
+# one (Allwinner H616) 2.1 times as slow as the others.
+_BOARDS_APART = 1.1
+_SLOWEST_BOARD = 2.1
+_BOARDS = (
+    "Measured on {device}, scaled by the clocks. Published boards of one core were about 10 % apart, one 2.1 times as "
+    "slow as the others; the interval reaches that far and claims no probability."
+)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Milliseconds for one sentence lie between `low_ms` and `high_ms`; None where the device is not known enough."""
+    """Milliseconds for one sentence lie between `low_ms` and `high_ms`; None where the device is not known enough.
+
+    With a calibration, `expected_ms` is its prediction and `level` the probability that the interval was fitted for.
+    `weight_bytes_per_token` spreads the weights, which are read once, over the sentence and adds the embeddings' rows.
+    """
 
     low_ms: float | None
     high_ms: float | None
     basis: str
     notes: tuple[str, ...]
+    expected_ms: float | None
+    level: float | None
+    macs: int
+    bytes_moved: int
+    weight_bytes: int
+    weight_bytes_per_token: float
+    activation_bytes: int | None
+
+
+class _Found(NamedTuple):
+    """What speaks for a time: the ends of its interval, what is expected, and on what grounds."""
+
+    low: float | None
+    high: float | None
+    basis: str
+    notes: list[str]
+    expected: float | None = None
+    level: float | None = None
 
 
 def estimate(facts: Mapping[str, Any], profile: DeviceProfile, seq_len: int, threads: int) -> Estimate:
-    """The latency of a bundle with these manifest facts at `seq_len` sub-words.
+    """The latency of a bundle with these manifest facts at `seq_len` sub-words, from the best grounds there are.
 
-    Low: the larger of fastest arithmetic and reading the weights. High: the sum of slow arithmetic and slow reading.
+    A calibration of this device is used first, then one of a device with the same core, then the profile: low is the
+    larger of fastest arithmetic and reading the weights, high the sum of slow arithmetic and slow reading.
     ArtifactError when a fact is missing, UsageError when the device has not so many cores.
     """
-    work = _work(facts)
+    work = read_work(facts)
     _check(profile, seq_len, threads)
-    low, high = milliseconds(work, profile, seq_len, threads)
+    plain = _uncalibrated(work, profile, seq_len, threads)
+    found = _of_this_device(work, profile, seq_len, threads, plain)
+    found = found or _of_the_same_core(work, profile, seq_len, threads) or plain
     return Estimate(
-        _rounded(low), _rounded(high), UNCALIBRATED, tuple(_notes(work, profile, _busy(profile.cores, threads)))
+        _rounded(found.low),
+        _rounded(found.high),
+        found.basis,
+        (*found.notes, *_unused(work, profile, threads, found.basis)),
+        _rounded(found.expected),
+        found.level,
+        work.macs(seq_len),
+        work.bytes_moved(seq_len),
+        work.weight_bytes,
+        round(work.weight_bytes / seq_len + work.embedding_row_bytes, 1),
+        work.activation_bytes(seq_len),
     )
 
 
-def milliseconds(work: Work, profile: DeviceProfile, seq_len: int, threads: int) -> tuple[float | None, float | None]:
-    """Both ends of an estimate, not rounded; None where the device is not known enough."""
-    busy = _busy(profile.cores, threads)
-    megabytes = (work.weight_bytes + work.embedding_row_bytes * seq_len) / 1e6
-    fast = (_arithmetic(work, seq_len, lambda kind: _fast(busy, kind)), _reading(megabytes, profile.memory.read))
-    slow = (_arithmetic(work, seq_len, lambda kind: _slow(busy, kind)), _reading(megabytes, profile.memory.copy))
-    low = max((part for part in fast if part is not None), default=None)
-    high = None if None in slow else sum(part for part in slow if part is not None)
-    return low, high
-
-
-def _work(facts: Mapping[str, Any]) -> Work:
-    known = {field.name: facts[field.name] for field in fields(Work) if field.name in facts}
-    missing = [field.name for field in fields(Work) if field.name not in known]
-    if missing:
-        raise ArtifactError(f"the bundle's manifest has no fact '{missing[0]}'", "Build the bundle again.")
-    return settings.read(Work, known, "facts")
+def predicted_ms(constants: Constants, work: Work, seq_len: int) -> float | None:
+    """What a calibration expects; None when it counts what this bundle does not say."""
+    if (constants.ms_per_layer and work.layers is None) or (
+        constants.ms_per_megabyte and work.activation_bytes(seq_len) is None
+    ):
+        return None
+    return (
+        constants.ms_per_million_macs * work.macs(seq_len) / 1e6
+        + constants.ms_per_megabyte * work.bytes_moved(seq_len) / 1e6
+        + constants.ms_per_layer * (work.layers or 0)
+    )
 
 
 def _check(profile: DeviceProfile, seq_len: int, threads: int) -> None:
@@ -75,91 +101,77 @@ def _check(profile: DeviceProfile, seq_len: int, threads: int) -> None:
         raise UsageError(f"a sentence of {seq_len} sub-words", "Use a length of 1 and up.")
 
 
-def _busy(cores: tuple[Cluster, ...], threads: int) -> list[tuple[Cluster, int]]:
-    """Each kind of core that works, and how many of it; the fastest kind, listed first, is filled first."""
-    busy = []
-    for cluster in cores:
-        if count := min(cluster.count, threads):
-            busy.append((cluster, count))
-            threads -= count
-    return busy
+def _uncalibrated(work: Work, profile: DeviceProfile, seq_len: int, threads: int) -> _Found:
+    low, high = milliseconds(work, profile, seq_len, threads)
+    return _Found(low, high, UNCALIBRATED, unknowns(work, profile, threads))
 
 
-def _arithmetic(work: Work, seq_len: int, rate: Rate) -> float | None:
-    """Milliseconds for all multiply-accumulates; attention stays in fp32 whatever the weights are."""
-    linear = rate("fp32" if work.weight_bits == 32 else "int8") if work.weight_bits in (8, 32) else None
-    attention = rate("fp32")
-    if linear is None or attention is None:
+def _of_this_device(work: Work, profile: DeviceProfile, seq_len: int, threads: int, plain: _Found) -> _Found | None:
+    known = _predicted(work, profile, seq_len, threads, profile.name)
+    if known is None:
         return None
-    linear_macs = work.linear_macs_per_token * seq_len
-    attention_macs = work.attention_macs_per_token_pair * seq_len * seq_len
-    return linear_macs / 1e6 / linear + attention_macs / 1e6 / attention
+    constants, expected = known
+    notes = _range_notes(constants, work.macs(seq_len))
+    if constants.factor is None or constants.median_error is None:
+        # One run has no error to learn an interval from: the profile's is kept, widened to hold the prediction.
+        low = None if plain.low is None else min(plain.low, expected)
+        high = None if plain.high is None else max(plain.high, expected)
+        notes.append("A single run gives no error: the ends are those without calibration.")
+        return _Found(low, high, "calibrated on this device: 1 run, error not known", notes + plain.notes, expected)
+    basis = f"calibrated on this device: {constants.runs} runs, median error {100 * constants.median_error:.1f} %"
+    notes.append(f"The interval holds a run with a probability of {100 * (constants.level or 0):.0f} %.")
+    if constants.bundles < constants.runs:
+        bundles = "one bundle" if constants.bundles == 1 else f"{constants.bundles} bundles"
+        notes.append(f"The runs are of {bundles} at several lengths; a bundle unlike them may be further off.")
+    return _Found(expected / constants.factor, expected * constants.factor, basis, notes, expected, constants.level)
 
 
-def _reading(megabytes: float, speed: Fact | None) -> float | None:
-    return None if speed is None else megabytes / speed.value * 1000
+def _of_the_same_core(work: Work, profile: DeviceProfile, seq_len: int, threads: int) -> _Found | None:
+    """The prediction for another device with the same core, by the clocks."""
+    first = profile.cores[0]
+    for other in profile.calibrations:
+        known = _predicted(work, profile, seq_len, threads, other.device) if other.core == first.type else None
+        if known is None or known[0].factor is None or first.ghz is None or other.ghz is None or threads > first.count:
+            continue
+        constants, factor = known[0], known[0].factor
+        expected = known[1] * other.ghz / first.ghz.value
+        notes = [_BOARDS.format(device=other.device), *_range_notes(constants, work.macs(seq_len))]
+        return _Found(expected / factor / _BOARDS_APART, expected * factor * _SLOWEST_BOARD, SAME_CORE, notes, expected)
+    return None
 
 
-def _fast(busy: list[tuple[Cluster, int]], kind: Kind) -> float | None:
-    rates = [_per_core(cluster, _speed(cluster, kind).fast) for cluster, _ in busy]
-    if None in rates:
-        return None
-    return sum(rate * count for rate, (_, count) in zip(rates, busy, strict=True) if rate is not None)
+def _predicted(
+    work: Work, profile: DeviceProfile, seq_len: int, threads: int, device: str
+) -> tuple[Constants, float] | None:
+    """The constants of a device for such weights and threads, and what they expect."""
+    found = (item for known in profile.calibrations if known.device == device for item in known.constants)
+    constants = next((item for item in found if (item.weight_bits, item.threads) == (work.weight_bits, threads)), None)
+    expected = None if constants is None else predicted_ms(constants, work, seq_len)
+    return None if constants is None or expected is None else (constants, expected)
 
 
-def _slow(busy: list[tuple[Cluster, int]], kind: Kind) -> float | None:
-    rates = [_slow_core(cluster, count, kind) for cluster, count in busy]
-    known = [rate for rate in rates if rate is not None]
-    if len(known) < len(rates):
-        return None
-    # Work is cut into equal parts, so everyone waits for the slowest core.
-    return min(known) * sum(count for _, count in busy)
+def _range_notes(constants: Constants, macs: int) -> list[str]:
+    if constants.fewest_macs <= macs <= constants.most_macs:
+        return []
+    span = f"{constants.fewest_macs / 1e6:,.0f} to {constants.most_macs / 1e6:,.0f} million MACs"
+    return [f"{macs / 1e6:,.0f} million MACs lie outside of what was measured ({span}), so the error may be larger."]
 
 
-def _slow_core(cluster: Cluster, count: int, kind: Kind) -> float | None:
-    speed = _speed(cluster, kind)
-    if speed.slow_one_core is None and speed.slow_all_cores is None:
-        # Nobody measured int8 here. Signed int8 takes fewer instructions than fp32, so fp32 stands for its slow end.
-        return _slow_core(cluster, count, "fp32") if kind == "int8" else None
-    return _per_core(cluster, _at_count(speed, count, cluster.count))
+def _unused(work: Work, profile: DeviceProfile, threads: int, basis: str) -> list[str]:
+    """That there is a calibration of this device, but not for such a bundle."""
+    own = [item for known in profile.calibrations if known.device == profile.name for item in known.constants]
+    if not own or basis.startswith("calibrated"):
+        return []
+    named = ", ".join(f"{item.weight_bits}-bit weights on {_threads(item.threads)}" for item in own)
+    mine = f"{work.weight_bits}-bit weights on {_threads(threads)}"
+    if any((item.weight_bits, item.threads) == (work.weight_bits, threads) for item in own):
+        return ["The calibration counts layers or activations, and this bundle of an older version does not name them."]
+    return [f"The calibration of {profile.name} is of {named}; it says nothing of {mine}."]
 
 
-def _at_count(speed: Speed, count: int, cores: int) -> Fact | float | None:
-    """The slow speed with `count` of `cores` busy, on the line between one core and all of them."""
-    one, every = speed.slow_one_core, speed.slow_all_cores
-    if count == 1 and one is not None:
-        return one
-    if count == cores or one is None or every is None:
-        return every
-    return one.value + (every.value - one.value) * (count - 1) / (cores - 1)
-
-
-def _per_core(cluster: Cluster, speed: Fact | float | None) -> float | None:
-    if speed is None:
-        return None
-    macs = speed.value if isinstance(speed, Fact) else speed
-    return macs * cluster.ghz.value
-
-
-def _speed(cluster: Cluster, kind: Kind) -> Speed:
-    return cluster.fp32 if kind == "fp32" else cluster.int8
+def _threads(count: int) -> str:
+    return f"{count} thread{'s' if count > 1 else ''}"
 
 
 def _rounded(milliseconds: float | None) -> float | None:
     return None if milliseconds is None else round(milliseconds, 1)
-
-
-def _notes(work: Work, profile: DeviceProfile, busy: list[tuple[Cluster, int]]) -> list[str]:
-    notes = ["Low is what the instructions allow, high what other published models reached; no board was timed."]
-    kinds = sorted({cluster.type for cluster, _ in busy})
-    if work.weight_bits not in (8, 32):
-        notes.append(f"No speed is known for {work.weight_bits}-bit weights.")
-    if work.weight_bits == 8 and any(_slow_is_borrowed(cluster) for cluster, _ in busy):
-        notes.append(f"The speed of int8 on {', '.join(kinds)} is not known; its high end is that of fp32.")
-    if profile.memory.read is None:
-        notes.append("The read bandwidth is not known, so the low end leaves memory out.")
-    return notes
-
-
-def _slow_is_borrowed(cluster: Cluster) -> bool:
-    return cluster.int8.slow_one_core is None and cluster.int8.slow_all_cores is None

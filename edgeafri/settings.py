@@ -58,7 +58,9 @@ def coerce(value: Any, kind: Any, where: str) -> Any:
     if origin is tuple:
         inner = get_args(kind)[0]
         items = _items(value, inner) if isinstance(value, str) else value
-        return tuple(coerce(item, inner, where) for item in _iterable(items, where))
+        numbered = dataclasses.is_dataclass(inner)  # which of several parts it was
+        listed = enumerate(_iterable(items, where))
+        return tuple(coerce(item, inner, f"{where}[{place}]" if numbered else where) for place, item in listed)
     if origin is dict:
         inner = get_args(kind)[1]
         value = _pairs(value, where) if isinstance(value, str) else value

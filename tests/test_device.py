@@ -11,6 +11,7 @@ import yaml
 
 from edgeafri import device
 from edgeafri.device import facts, profile_folders, profile_names, read_profile
+from edgeafri.devices_page import devices_page
 from edgeafri.errors import ConfigError, UsageError
 
 ROOT = Path(__file__).parent.parent
@@ -185,6 +186,12 @@ def changed(values: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         ("threads", 9, "threads: 9 on 8 cores", "Use 1 to 8."),
         ("threads", 0, "threads: 0 on 8 cores", "Use 1 to 8."),
         ("budget.seq_len", 0, "budget.seq_len: 0 sub-words", "Use 1 and up."),
+        ("cores.0.part", 4096, r"cores\[0\].part: 0x1000 is no core's number", "CPU part"),
+        ("cores.0.part", "big", r"cores\[0\].part: expected a whole number, got 'big'", "Give a whole number."),
+        ("cores.0.features", "fp asimd", r"cores\[0\].features: 'fp asimd' is not one word", "[fp, asimd]"),
+        ("cores.0.features", ["fp", "a\nb"], r"cores\[0\].features: 'a\nb' is not one word", "[fp, asimd]"),
+        ("cores.0.features", {"fp": 1}, r"cores\[0\].features: expected a list", "[a, b]"),
+        ("calibrations", [], "'calibrations' are not written here", "edgeafri calibrate"),
     ],
 )
 def test_a_mistake_in_a_profile_is_named_where_it_stands(
@@ -207,8 +214,9 @@ def test_a_mistake_in_a_profile_is_named_where_it_stands(
     [
         (b"name: [", "not readable as YAML"),
         (b"name: \xff\xfe", "not readable as YAML"),
-        (b"", "expected key: value lines, got None"),
-        (b"- rpi4", "expected key: value lines"),
+        (b"", "expected key: value lines, got an empty file"),
+        (b"- rpi4", "expected key: value lines, got a list"),
+        (b"rpi4", "expected key: value lines, got a str"),
     ],
 )
 def test_a_file_that_is_no_profile_is_refused(tmp_path: Path, content: bytes, message: str):
@@ -230,3 +238,113 @@ def test_importing_profiles_does_not_load_yaml():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
 
     assert done.stdout == "False\n"
+
+
+def test_dotprod_needs_the_word_for_it_among_the_features(tmp_path: Path, values: dict[str, Any]):
+    """
+    Otherwise an emulator would not run what the bundle was quantized for. Features that are not known say nothing.
+    """
+    values["isa"] = "dotprod"
+
+    assert read_profile("phone", [written(tmp_path, values)]).cores[0].features == ()
+    values["cores"][0]["features"] = ["fp", "asimd"]
+    with pytest.raises(ConfigError, match="no asimddp, but the isa is dotprod") as error:
+        read_profile("phone", [written(tmp_path, values)])
+
+    assert "/proc/cpuinfo" in error.value.hint
+
+
+def test_part_and_features_are_optional_and_read_as_they_stand(tmp_path: Path, values: dict[str, Any]):
+    """
+    A number in base sixteen is a number.
+    """
+    values["cores"][0] |= {"part": 0xD0A, "features": ["fp", "asimd"]}
+    big, little = read_profile("phone", [written(tmp_path, values)]).cores
+
+    assert (big.part, big.features) == (0xD0A, ("fp", "asimd"))
+    assert (little.part, little.features) == (None, ())
+
+
+def test_a_clock_may_be_unknown(tmp_path: Path, values: dict[str, Any]):
+    """
+    Then there is no estimate, and no guess.
+    """
+    values["cores"][0]["ghz"] = None
+
+    assert read_profile("phone", [written(tmp_path, values)]).cores[0].ghz is None
+
+
+def test_several_folders_of_the_users_are_searched_in_turn(tmp_path: Path, values: dict[str, Any]):
+    """
+    The first one that has the device decides.
+    """
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+        written(folder, values | {"title": folder.name})
+    written(second, values | {"name": "other"}, "other")
+
+    assert read_profile("phone", [first, second]).title == "first"
+    assert read_profile("other", [first, second]).name == "other"
+    assert {"phone", "other", "rpi4"} <= set(profile_names([first, second]))
+
+
+@pytest.mark.parametrize(
+    ("name", "core", "milliseconds", "kind", "work"),
+    [
+        # millions of vector instructions times their lanes; int8 without the 4.1 M in fp32
+        ("rpi3", 0, 97, "fp32", 54.4 * 4),
+        ("rpi5", 0, 14, "fp32", 54.4 * 4),
+        ("rpi3", 0, 88, "int8", 25.2 * 8),
+        ("rpi5", 0, 6.5, "int8", 12.6 * 16),
+    ],
+)
+def test_the_fast_end_is_that_of_the_counted_instructions(
+    name: str, core: int, milliseconds: float, kind: str, work: float
+):
+    """
+    4 layers x 256 at 64 tokens, one thread.
+    """
+    cluster = read_profile(name).cores[core]
+    rest = 4.1 * 4 / (cluster.fp32.fast.value * cluster.ghz.value) if kind == "int8" else 0
+
+    # 0.5 %: the profile keeps three digits
+    fast = getattr(cluster, kind).fast.value
+    assert fast == pytest.approx(work / (milliseconds - rest) / cluster.ghz.value, rel=0.005)
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_a_budget_of_memory_fits_into_what_is_free(name: str):
+    """
+    What is soldered on is of no use to a process.
+    """
+    profile = read_profile(name)
+
+    assert profile.memory.free is None or profile.budget.peak_rss_mb.value < profile.memory.free.value
+
+
+def test_the_page_of_devices_is_up_to_date():
+    """
+    It is made from the profiles: edgeafri devices --markdown > profiles/DEVICES.md.
+    """
+    page = devices_page(read_profile(name) for name in profile_names())
+
+    assert (ROOT / "profiles" / "DEVICES.md").read_text("utf-8") == page
+
+
+def test_the_page_has_every_number_its_source_and_what_is_not_known(tmp_path: Path, values: dict[str, Any]):
+    """
+    A row each, the budgets in one table, and no cell that breaks it.
+    """
+    values["budget"]["load_ms"]["assumed"] = "this | that"
+    page = devices_page([read_profile("phone", [written(tmp_path, values)])])
+
+    assert (
+        "| [phone](#phone) | A phone | 2 x cortex-a75 at 1.6 GHz, 6 x cortex-a55 at 1.6 GHz | neon | not known |"
+        in page
+    )
+    assert "| `cores[0].ghz` | 1.6 | GHz | `maker` |" in page
+    assert "| `memory.free` | not known | MB |  |" in page
+    assert "| `budget.load_ms` | 100 | ms | assumed: this / that |" in page
+    assert "- `maker`: the maker's page" in page
+    assert "- 2 x cortex-a75 at 1.6 GHz: part not known, features not known" in page

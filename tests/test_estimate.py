@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from edgeafri.calibration import Calibration, Constants
 from edgeafri.device import Cluster, DeviceProfile, Fact, Memory, Speed, read_profile
 from edgeafri.errors import ArtifactError, UsageError
 from edgeafri.estimate import Estimate, estimate
+from edgeafri.roofline import activations
 
 UNKNOWN = Speed(None, None, None)
 
@@ -225,3 +227,193 @@ def test_what_cannot_be_is_refused(pi4: DeviceProfile, seq_len: int, threads: in
         estimate(encoder(4, 256), pi4, seq_len, threads)
 
     assert error.value.hint == hint
+
+
+ACTIVATIONS = {"layers": 4, "activation_bytes_per_token": 1000, "activation_bytes_per_token_pair": 10}
+
+
+def test_the_facts_behind_an_estimate_are_given(pi4: DeviceProfile):
+    """
+    MACs and bytes of one sentence by hand: 4 layers x 256 at 10 sub-words.
+    """
+    result = estimate({**encoder(4, 256), **ACTIVATIONS}, pi4, seq_len=10, threads=1)
+
+    weights = 4 * 12 * 256 * 256
+    assert result.macs == weights * 10 + 4 * 2 * 256 * 100
+    assert result.weight_bytes == 4 * weights
+    assert result.weight_bytes_per_token == pytest.approx(4 * weights / 10 + 4 * 256, abs=0.05)
+    assert result.activation_bytes == 1000 * 10 + 10 * 100
+    assert result.bytes_moved == 4 * weights + 4 * 256 * 10 + 2 * result.activation_bytes
+    assert (result.expected_ms, result.level) == (None, None)
+
+
+def test_a_bundle_of_an_older_version_has_no_activations(pi4: DeviceProfile):
+    """
+    It still has an estimate; what it does not say is None.
+    """
+    result = estimate(encoder(4, 256), pi4, seq_len=10, threads=1)
+
+    assert result.activation_bytes is None
+    assert result.bytes_moved == result.weight_bytes + 4 * 256 * 10
+
+
+def test_activations_are_what_the_matrices_write():
+    """
+    Two layers 16 wide, 2 heads of 8, 32 units: four times 16, 32 and two outputs of 16 a layer; a score a head.
+    """
+    assert activations(16, 8, (2, 2), (32, 32)) == (4 * 2 * (64 + 32 + 32), 4 * 2 * 2)
+
+
+CONSTANTS = Constants(32, 1, 5, 5, 0.5, 0.0, 0.0, {}, 0.061, 0.1, 0.8, 1.25, 10**6, 10**12)
+
+
+def calibrated(profile: DeviceProfile, **changes: Any) -> DeviceProfile:
+    constants = replace(CONSTANTS, **changes)
+    known = Calibration(1, profile.name, profile.cores[0].type, 1.8, "a board", (constants,))
+    return replace(profile, calibrations=(known,))
+
+
+def test_a_calibrated_estimate_is_the_prediction_and_its_interval(pi4: DeviceProfile):
+    """
+    0.5 ms a million MACs, divided by and times 1.25; the basis says how much it stands on.
+    """
+    result = estimate(encoder(4, 256), calibrated(pi4), seq_len=64, threads=1)
+
+    expected = 0.5 * result.macs / 1e6
+    assert result.expected_ms == pytest.approx(expected, abs=0.05)
+    assert (result.low_ms, result.high_ms) == (round(expected / 1.25, 1), round(expected * 1.25, 1))
+    assert result.basis == "calibrated on this device: 5 runs, median error 6.1 %"
+    assert result.level == 0.8
+    assert result.notes == ("The interval holds a run with a probability of 80 %.",)
+
+
+@pytest.mark.parametrize(("bundles", "named"), [(1, "one bundle"), (2, "2 bundles")])
+def test_lengths_of_few_bundles_are_said_to_be_that(pi4: DeviceProfile, bundles: int, named: str):
+    """
+    They predict each other well, which says little of another model.
+    """
+    result = estimate(encoder(4, 256), calibrated(pi4, bundles=bundles), seq_len=64, threads=1)
+
+    assert result.notes[-1] == f"The runs are of {named} at several lengths; a bundle unlike them may be further off."
+
+
+def test_bytes_and_layers_count_where_they_were_fitted(pi4: DeviceProfile):
+    """
+    A bundle of an older version does not name them, so such a calibration is not used for it, and a note says why.
+    """
+    device = calibrated(pi4, ms_per_megabyte=2.0, ms_per_layer=7.0)
+    new = estimate({**encoder(4, 256), **ACTIVATIONS}, device, seq_len=64, threads=1)
+    old = estimate(encoder(4, 256), device, seq_len=64, threads=1)
+
+    expected = 0.5 * new.macs / 1e6 + 2.0 * new.bytes_moved / 1e6 + 7.0 * 4
+    assert new.expected_ms == pytest.approx(expected, abs=0.05)
+    assert old.basis == "uncalibrated"
+    assert old.notes[-1].startswith("The calibration counts layers or activations")
+
+
+def test_a_calibration_in_fp32_says_nothing_of_int8(pi4: DeviceProfile):
+    """
+    Nor one on one thread of four: the estimate stays as it was, and says so.
+    """
+    device = calibrated(pi4)
+    int8 = estimate(encoder(4, 256, weight_bits=8), device, seq_len=64, threads=1)
+    four = estimate(encoder(4, 256), device, seq_len=64, threads=4)
+
+    assert int8.basis == four.basis == "uncalibrated"
+    assert int8.low_ms == estimate(encoder(4, 256, weight_bits=8), pi4, seq_len=64, threads=1).low_ms
+    said = "The calibration of rpi4 is of 32-bit weights on 1 thread; it says nothing of {}."
+    assert int8.notes[-1] == said.format("8-bit weights on 1 thread")
+    assert four.notes[-1] == said.format("32-bit weights on 4 threads")
+
+
+def test_a_single_run_keeps_the_uncalibrated_ends(pi4: DeviceProfile):
+    """
+    Its prediction is given; where it lies outside, the ends move to hold it.
+    """
+    single = {"runs": 1, "median_error": None, "p90_error": None, "level": None, "factor": None}
+    plain = estimate(encoder(4, 256), pi4, seq_len=64, threads=1)
+    within = estimate(encoder(4, 256), calibrated(pi4, **single, ms_per_million_macs=0.25), seq_len=64, threads=1)
+    above = estimate(encoder(4, 256), calibrated(pi4, **single, ms_per_million_macs=9.0), seq_len=64, threads=1)
+
+    assert within.basis == "calibrated on this device: 1 run, error not known"
+    assert (within.low_ms, within.high_ms) == (plain.low_ms, plain.high_ms)
+    assert above.high_ms == above.expected_ms > plain.high_ms
+    assert "A single run gives no error: the ends are those without calibration." in above.notes
+
+
+def test_a_model_beyond_what_was_measured_is_said(pi4: DeviceProfile):
+    """
+    A line through small models may be wrong for large ones.
+    """
+    device = calibrated(pi4, fewest_macs=10**6, most_macs=2 * 10**6)
+
+    (note, _) = estimate(encoder(4, 256), device, seq_len=64, threads=1).notes
+
+    assert (
+        note == "210 million MACs lie outside of what was measured (1 to 2 million MACs), so the error may be larger."
+    )
+
+
+def test_another_board_with_the_same_core_is_a_wide_interval(pi4: DeviceProfile):
+    """
+    Scaled by the clocks, a tenth lower and 2.1 times higher than what was fitted, without a probability.
+    """
+    other = replace(pi4, name="other", cores=(replace(pi4.cores[0], ghz=given(0.9, "GHz")),))
+    other = replace(other, calibrations=calibrated(pi4).calibrations)
+
+    result = estimate(encoder(4, 256), other, seq_len=64, threads=1)
+
+    expected = 2 * 0.5 * result.macs / 1e6
+    assert result.basis == "same core calibrated"
+    assert result.expected_ms == pytest.approx(expected, abs=0.05)
+    assert result.low_ms == pytest.approx(expected / 1.25 / 1.1, abs=0.05)
+    assert result.high_ms == pytest.approx(expected * 1.25 * 2.1, abs=0.05)
+    assert result.level is None
+    assert "Measured on rpi4, scaled by the clocks." in result.notes[0]
+
+
+@pytest.mark.parametrize("changes", [{"ghz": None}, {"type": "cortex-a53"}, {"count": 0}])
+def test_what_does_not_carry_over_is_not_used(pi4: DeviceProfile, changes: dict[str, Any]):
+    """
+    Without a clock, with another core, or with more threads than it has of that core.
+    """
+    rest = Cluster("little", 4, given(1.0, "GHz"), UNKNOWN, UNKNOWN)
+    other = replace(pi4, name="other", cores=(replace(pi4.cores[0], **changes), rest))
+    other = replace(other, calibrations=calibrated(pi4).calibrations)
+
+    assert estimate(encoder(4, 256), other, seq_len=64, threads=1).basis == "uncalibrated"
+
+
+@pytest.mark.parametrize(
+    ("name", "bits", "said"),
+    [
+        ("generic-armv8", 32, "The clock of cortex-a53 is not known."),
+        ("generic-armv8", 32, "No model that was timed on cortex-a53 is known, so there is no high end."),
+        (
+            "phone-t606",
+            8,
+            "What cortex-a75 could reach at best in fp32 and int8 is not known, so the low end leaves it out.",
+        ),
+        ("phone-t606", 32, "The copy bandwidth is not known, so there is no high end."),
+        ("phone-sc9863a", 8, "The speed of int8 on cortex-a55 is not known."),
+        ("rpi3", 8, "The speed of int8 on cortex-a53 is not known; its high end is that of fp32."),
+        ("rpi5", 4, "No speed is known for 4-bit weights."),
+    ],
+)
+def test_what_is_not_known_of_a_device_is_said(name: str, bits: int, said: str):
+    """
+    Every end that is missing or borrowed has its sentence.
+    """
+    profile = read_profile(name)
+
+    assert said in estimate(encoder(4, 256, weight_bits=bits), profile, seq_len=64, threads=profile.threads).notes
+
+
+def test_reading_bounds_weights_of_four_bits_from_below():
+    """
+    However they are multiplied, they are read: 1.57 MB at 14042 MB/s.
+    """
+    result = estimate(encoder(4, 256, weight_bits=4), read_profile("rpi5"), seq_len=64, threads=4)
+
+    assert (result.low_ms, result.high_ms) == (0.1, None)
+    assert any("4-bit weights are unpacked" in note for note in result.notes)

@@ -50,19 +50,24 @@ def recipes_command(name: str | None, as_json: bool) -> None:
         click.echo(f"{recipe.name:<14} {recipe.about}{steps}")
 
 
-@click.command("devices", epilog="Example: edgeafri devices rpi4 --json")
+@click.command("devices", epilog="Example: edgeafri devices rpi4 --profiles ./devices --json")
 @click.argument("name", required=False)
 @click.option(
     "--profiles", type=click.Path(path_type=Path), multiple=True, help="A folder with device profiles of your own."
 )
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print a page with every number and its source.")
 @json_option
-def devices_command(name: str | None, profiles: tuple[Path, ...], as_json: bool) -> None:
-    """List the devices, or show what is known of one, with sources."""
+def devices_command(name: str | None, profiles: tuple[Path, ...], as_markdown: bool, as_json: bool) -> None:
+    """List the devices, or show what is known of one, with sources. JSON is a list of them, of one as of all."""
     from edgeafri.device import profile_names, read_profile
+    from edgeafri.devices_page import devices_page
 
     found = [read_profile(item, profiles) for item in ([name] if name else profile_names(profiles))]
     if as_json:
         print_json([asdict(profile) for profile in found])
+        return
+    if as_markdown:
+        click.echo(devices_page(found), nl=False)
         return
     for profile in found:
         budget = profile.budget
@@ -85,10 +90,21 @@ def _settings(cls: type) -> list[dict[str, Any]]:
 
 
 def _print_facts(profile: Any) -> None:
-    from edgeafri.device import facts
+    from edgeafri.device import numbers
 
-    for place, fact, _ in facts(profile, ""):
-        origin = f"source: {fact.source}" if fact.source else f"assumed: {fact.assumed}"
-        click.echo(f"    {place:<32} {fact.value:g} {fact.unit:<10} {origin}")
+    for cluster in profile.cores:
+        part = "part not known" if cluster.part is None else f"part {cluster.part:#x}"
+        click.echo(
+            f"    {cluster.count} x {cluster.type}, {part}, {' '.join(cluster.features) or 'features not known'}"
+        )
+    for place, fact, unit in numbers(profile, ""):
+        origin = (
+            "not known" if fact is None else f"source: {fact.source}" if fact.source else f"assumed: {fact.assumed}"
+        )
+        value = "?" if fact is None else f"{fact.value:g}"
+        click.echo(f"    {place:<32} {f'{value} {unit}':<16} {origin}")
     for key, source in profile.sources.items():
         click.echo(f"    [{key}] {source}")
+    for known in profile.calibrations:
+        runs = sum(constants.runs for constants in known.constants)
+        click.echo(f"    calibration of {known.device}: {runs} runs on {known.measured_on}")

@@ -9,7 +9,7 @@ from torch import nn
 
 from edgeafri.device import DeviceProfile
 from edgeafri.errors import ConfigError
-from edgeafri.estimate import Work, milliseconds
+from edgeafri.roofline import Work, activations, milliseconds
 from edgeafri.stages import uneven
 from edgeafri.stages.widths import Counts
 
@@ -54,7 +54,9 @@ class Costs:
     def work(self, counts: Counts) -> Work:
         """What the estimate counts, as the bundle stage counts it in a graph of float32."""
         linear = self._linear(counts) + _at(self.matrices, counts.hidden)
-        return Work(linear, self._attention(counts), 8 * _BYTES, _BYTES * linear, _BYTES * self.tables * counts.hidden)
+        written = activations(counts.hidden, self.head_size, counts.heads, counts.ffn)
+        read = (8 * _BYTES, _BYTES * linear, _BYTES * self.tables * counts.hidden)
+        return Work(linear, self._attention(counts), *read, len(counts.heads), *written)
 
     def _linear(self, counts: Counts) -> int:
         """MACs a sub-word in the layers' matrices, which are as many as their weights."""

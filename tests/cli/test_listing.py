@@ -7,10 +7,16 @@ from typing import Any
 
 import pytest
 
+from edgeafri.calibration import Calibration, Constants, calibration_file, write_calibration
 from edgeafri.cli import run
 from edgeafri.device import profile_names
 from edgeafri.recipe import recipe_names
 from edgeafri.stages.menu import MENU
+
+
+@pytest.fixture(autouse=True)
+def no_folder_of_the_user(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("EDGEAFRI_PROFILES", raising=False)
 
 
 def printed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -82,11 +88,57 @@ def test_one_device_shows_every_number_with_its_source(capsys: pytest.CaptureFix
     What no source gives is marked as assumed.
     """
     text = printed(["devices", "rpi4"], capsys)
-    numbers = [line for line in text.splitlines() if line.startswith("    .")]
+    numbers = [line for line in text.splitlines() if line.startswith(("    cores[", "    memory.", "    budget."))]
 
-    assert numbers
-    assert all("source: " in line or "assumed: " in line for line in numbers)
-    assert "cores[0].ghz" in text
+    assert len(numbers) == 14
+    assert all("source: " in line or "assumed: " in line or "? " in line for line in numbers)
+    assert "    4 x cortex-a72, part 0xd08, fp asimd evtstrm crc32 cpuid\n" in text
+    assert "    memory.read                      ? MB/s           not known\n" in text
+
+
+def test_json_is_a_list_for_one_device_too(capsys: pytest.CaptureFixture[str]):
+    """
+    A program reads one as it reads all.
+    """
+    (found,) = document(["devices", "rpi4"], capsys)
+
+    assert found["name"] == "rpi4"
+    assert found["cores"][0]["part"] == 0xD08
+
+
+def test_the_page_of_devices_is_the_one_of_the_project(capsys: pytest.CaptureFixture[str]):
+    """
+    What the command prints is what lies beside the profiles.
+    """
+    page = Path(__file__).parents[2] / "profiles" / "DEVICES.md"
+
+    assert printed(["devices", "--markdown"], capsys) == page.read_text("utf-8")
+
+
+def test_a_device_of_the_users_is_shown_with_its_calibration(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """
+    Its file alone is enough; a calibration beside it is named.
+    """
+    pi = (Path(__file__).parents[2] / "profiles" / "rpi4.yaml").read_text("utf-8")
+    (tmp_path / "mine.yaml").write_text(pi.replace("name: rpi4", "name: mine"), "utf-8")
+    constants = Constants(32, 4, 5, 5, 0.4, 0.0, 0.0, {}, 0.05, 0.1, 0.8, 1.2, 10**8, 10**9)
+    write_calibration(
+        Calibration(1, "mine", "cortex-a72", 1.8, "a board", (constants,)), calibration_file(tmp_path, "mine")
+    )
+
+    text = printed(["devices", "mine", "--profiles", str(tmp_path)], capsys)
+
+    assert "    calibration of mine: 5 runs on a board\n" in text
+
+
+def test_a_broken_profile_of_the_users_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """
+    A list of devices with one of them missing would mislead.
+    """
+    (tmp_path / "mine.yaml").write_text("- a list", "utf-8")
+
+    assert run(["devices", "--profiles", str(tmp_path)]) == 2
+    assert "mine.yaml: expected key: value lines, got a list\n  next: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
