@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeafri import pipeline, report
 from edgeafri.artifact import Artifact, is_artifact
-from edgeafri.bundle import GRAPH, WEIGHTS
+from edgeafri.bundle import CARD, GRAPH, WEIGHTS
 from edgeafri.device import DeviceProfile, read_profile
 from edgeafri.errors import ConfigError, UsageError
 from edgeafri.estimate import estimate
@@ -330,7 +330,10 @@ def _shown(job: Job) -> dict[str, Any]:
 def _write_report(document: Mapping[str, Any], work: Path) -> dict[str, str]:
     folder = work / "reports" / f"{document['target']}-{document['artifact_id']}"
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / "report.json", json_text(document))
-    write_whole(folder / "report.md", report.to_markdown(document))
-    write_whole(folder / "report.html", report.to_html(document))
-    return {kind: str(folder / f"report.{kind}") for kind in ("html", "md", "json")}
+    entry = report.of_build(document)
+    sealed = (Path(document["bundle"]) / CARD).read_text("utf-8")  # a bundle's own card is older than its figures
+    texts = {"report.json": json_text(document), "report.md": report.to_markdown([entry])}
+    texts |= {"report.html": report.to_html([entry]), "card.md": report.to_card(sealed, entry)}
+    for name, text in texts.items():
+        write_whole(folder / name, text)
+    return {kind: str(folder / f"report.{kind}") for kind in ("html", "md", "json")} | {"card": str(folder / "card.md")}

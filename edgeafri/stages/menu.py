@@ -397,6 +397,7 @@ class Bundle:
     )
     free_mb: float | None = setting(None, "memory that is free on the device, in MB; for auto", low=0, given=True)
     sample: bool = setting(False, "the model comes from the embedded sample", given=True)
+    licence: str = setting("", "the model's licence, such as CC-BY-NC-4.0, for the card; unknown if not given")
 
 
 @dataclass(frozen=True)

@@ -240,6 +240,34 @@ def test_what_was_built_lies_where_the_document_says(built: Built):
 
 
 @pytest.mark.slow
+def test_a_copy_of_the_card_has_the_figures(built: Built):
+    """
+    The bundle's own card was sealed before they were known; it is the beginning of the copy beside the report.
+    """
+    found = built.first.document
+    sealed = (Path(found["bundle"]) / "card.md").read_text("utf-8")
+    copy = Path(found["report"]["card"]).read_text("utf-8")
+
+    assert copy.startswith(sealed.strip())
+    assert "## Quality: entity F1 on test" in copy
+    assert "## Quality" not in sealed
+
+
+@pytest.mark.slow
+def test_what_a_build_wrote_can_be_reported_again(built: Built, capsys: pytest.CaptureFixture[str]):
+    """
+    From its work folder: the same bundle, its groups of tensors adding up to its graph and its tokenizer.
+    """
+    found = built.first.document
+    assert run(["report", str(Path(found["bundle"]).parent), "--json"]) == 0
+    (bundle,) = json.loads(capsys.readouterr().out)["bundles"]
+    tokenizer = Path(found["bundle"]) / "tokenizer.json"
+
+    assert (bundle["id"], bundle["languages"]) == (found["artifact_id"], found["languages"])
+    assert sum(bundle["groups"].values()) == found["size"]["model_bytes"] + tokenizer.stat().st_size
+
+
+@pytest.mark.slow
 def test_a_second_build_reuses_everything(built: Built):
     """
     Steps and measurements alike: the same document, but for what was reused and how long it took.

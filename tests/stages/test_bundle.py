@@ -167,11 +167,14 @@ def test_costs_are_those_counted_by_hand(optimized, quantized):
     Two layers, 16 wide, FFN 32, 9 labels: per layer 4 x 16 x 16 + 2 x 16 x 32, and 16 x 9 for the head.
 
     Attention multiplies twice, 16 wide, in two layers. Tables have 51 + 66 rows, the segment is folded in:
-    codes and a 4-byte scale in int8.
+    codes and a 4-byte scale in int8. A layer writes four times 16 for attention, 32 units, two outputs and its scores.
     """
     config = json.loads((quantized.path / "config.json").read_text("utf-8"))
     rows = config["vocab_size"] + 66
     shared = {"linear_macs_per_token": 2 * (1024 + 1024) + 144, "attention_macs_per_token_pair": 2 * 16 * 2}
+    heads = config["num_attention_heads"]
+    shared |= {"layers": 2, "activation_bytes_per_token": 2 * (4 * 16 + 32 + 2 * 16) * 4}
+    shared |= {"activation_bytes_per_token_pair": 2 * heads * 4}
 
     assert bundle.costs(onnx.load(optimized.path / "model.onnx"), config) == {
         **shared,
@@ -282,7 +285,31 @@ def test_the_card_names_languages_needs_and_origin(quantized, tmp_path):
     assert "# ner for Swahili, Hausa" in card
     assert "onnxruntime 1.14 or newer" in card
     assert quantized.id in card
-    assert "linear weights 8 bit" in card
+    assert "linear weights | 8 bit" in card
+
+
+def test_the_card_has_every_language_and_what_takes_the_space(quantized, tmp_path):
+    """
+    From the numbers that the manifest has as well.
+    """
+    folder, facts = made(quantized, tmp_path)
+    card = (folder / "card.md").read_text("utf-8")
+
+    assert f"| Hausa | hau | Latn | {facts['golden']['hau']} |" in card
+    assert f"| tokenizer | {facts['group_bytes']['tokenizer'] / 1e6:.1f} |" in card
+    assert "| feed-forward | 0.0 |" in card
+
+
+@pytest.mark.parametrize(
+    ("licence", "said"), [("", "unknown: it was not given when this bundle was built"), ("a|b\nc", "a\\|b c")]
+)
+def test_the_card_names_the_licence_or_that_it_is_unknown(quantized, tmp_path, licence, said):
+    """
+    Nothing is taken for free that nobody said is; what a user types stays in its cell.
+    """
+    folder, _ = made(quantized, tmp_path, licence=licence)
+
+    assert f"| licence | {said} |" in (folder / "card.md").read_text("utf-8")
 
 
 def test_contributed_operators_are_named(fused, tmp_path):

@@ -1,0 +1,68 @@
+"""page: the report as one HTML page that needs nothing else, no script and no network."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from edgeafri.errors import MissingPackage
+from edgeafri.report import figures, tables
+from edgeafri.report.checks import WORDS, verdict
+from edgeafri.report.entry import Entry
+from edgeafri.report.markdown import SAMPLE, counted_in_all
+from edgeafri.report.words import fact_lines, megabytes, number, points
+
+_TEMPLATES = Path(__file__).parents[1] / "templates"
+
+
+def to_html(entries: Sequence[Entry]) -> str:
+    """The page of one bundle or of several. MissingPackage when jinja2 is not installed."""
+    try:
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    except ImportError:
+        raise MissingPackage("jinja2 is not installed; the HTML report needs it", "pip install jinja2") from None
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=number, points=points, megabytes=megabytes, fact_lines=fact_lines)
+    html: str = environment.get_template("report.html.j2").render(
+        entries=[_drawn(entry) for entry in entries],
+        first=entries[0],
+        overview=tables.overview_rows(entries),
+        overview_notes=tables.overview_notes(entries),
+        paretos=figures.pareto_figures(entries),
+        counts=tables.count_rows(counted_in_all(entries)) if len(entries) > 1 and counted_in_all(entries) else [],
+        sample_words=SAMPLE,
+        words=WORDS,
+        width=figures.WIDTH,
+        height=figures.HEIGHT,
+    )
+    return html
+
+
+def _drawn(entry: Entry) -> dict[str, Any]:
+    """An entry with what the template draws."""
+    word, reason = verdict(entry.checks)
+    rows = tables.language_rows(entry.quality)
+    most = next((item["limit"] for item in entry.checks if item["name"] == "latency"), None)
+    return {
+        "entry": entry,
+        "title": tables.title_of(entry),
+        "verdict": word,
+        "reason": reason,
+        "bars": [figures.bar(item) for item in entry.checks],
+        "rows": rows,
+        "scale": figures.scale(rows),
+        "counted": tables.counted_in(entry.quality),
+        "parity": tables.parity_rows(entry.parity) if entry.parity else [],
+        "parity_words": tables.parity_words(entry.parity) if entry.parity else "",
+        "segments": figures.segments(entry.groups) if entry.groups else [],
+        "groups": tables.group_rows(entry.groups) if entry.groups else [],
+        "timings": figures.timing_bars(entry.timings, most),
+        "latency_limit": most,
+        "counts": tables.count_rows([(item.cpu, item) for item in entry.counts]) if entry.counts else [],
+        "memory": [figures.memory_figure(curve) for curve in entry.curves],
+    }

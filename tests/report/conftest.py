@@ -1,0 +1,197 @@
+"""What the tests of the report share: a build, a profile and a measurement as documents. Their numbers are invented."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from edgeafri.device import read_profile
+from edgeafri.report import judge
+
+Document = dict[str, Any]
+
+
+@pytest.fixture
+def with_checks() -> Callable[[Document], Document]:
+    """
+    A function: a document to one that was judged by its own numbers.
+    """
+    return judged
+
+
+@pytest.fixture
+def document() -> Document:
+    """
+    A build with the shape of a real one. Its numbers are invented; they measure nothing.
+    """
+    drop = {
+        "amh": {"value": 0.62, "low": 0.10, "high": 1.15},
+        "hau": {"value": 1.48, "low": 0.71, "high": 1.92},
+        "swa": {"value": 0.13, "low": -0.22, "high": 0.49},
+        "yor": {"value": -0.08, "low": -0.51, "high": 0.36},
+        "avg": {"value": 0.54, "low": 0.31, "high": 0.78},
+    }
+    whole: Document = {
+        "bundle": "work/bundle-3f2a",
+        "artifact_id": "3f2a91c07be45d10",
+        "target": "rpi4",
+        "task": "ner",
+        "languages": ["amh", "hau", "swa", "yor"],
+        "sample": False,
+        "steps": [
+            {"stage": "trim", "id": "a1b2c3d4", "reused": True, "seconds": 0.0, "facts": {"tokens": [70006, 18450]}},
+            {"stage": "export-onnx", "id": "b2c3d4e5", "reused": False, "seconds": 14.2, "facts": {"parity": 1.5e-06}},
+            {"stage": "quantize", "id": "c3d4e5f6", "reused": False, "seconds": 8.7, "facts": {"weights": "int8"}},
+            {"stage": "bundle", "id": "3f2a91c0", "reused": False, "seconds": 1.1, "facts": {"golden_sentences": 12}},
+        ],
+        "quality": {
+            "metric": "entity F1",
+            "split": "test",
+            "teacher": {"amh": 72.91, "hau": 90.02, "swa": 87.44, "yor": 78.30, "avg": 82.17},
+            "bundle": {"amh": 72.29, "hau": 88.54, "swa": 87.31, "yor": 78.38, "avg": 81.63},
+            "drop": drop,
+            "worst": {"lang": "hau", "drop": 1.48},
+            "test_sentences_in_train": {"amh": 0, "hau": 3, "swa": 0, "yor": 0},
+        },
+        "size": {"teacher_bytes": 503_000_000, "model_bytes": 84_000_000, "bundle_bytes": 86_300_000},
+        "host": {
+            "p50_ms": 61.2,
+            "p95_ms": 66.9,
+            "mean_ms": 62.0,
+            "cpu_ms": 118.4,
+            "load_ms": 212.0,
+            "peak_rss_mb": 221.4,
+            "threads": 2,
+            "seq_len": 128,
+            "runs": 50,
+            "conditions": {"machine": "x86_64", "cores": 2, "vnni": True, "load": 0.4},
+        },
+        "device": {
+            "low_ms": 271.7,
+            "high_ms": 1363.7,
+            "basis": "uncalibrated",
+            "notes": ["The speed of int8 on cortex-a72 is not known; its high end is that of fp32."],
+        },
+        "commands": ["edgeafri build --target rpi4 --teacher models/ner --data data/ner --lang amh,hau,swa,yor"],
+        "notes": ["int8 was scored with unsigned weights, the exact twin of the signed ones."],
+    }
+    return judged(whole)
+
+
+@pytest.fixture
+def measurement() -> Document:
+    """
+    What `edgeafri bench --json` prints.
+    """
+    return copy.deepcopy(MEASUREMENT)
+
+
+@pytest.fixture
+def profile() -> Document:
+    """
+    What `edgeafri profile` prints with all four tiers, for the bundle of `document`.
+    """
+    there = {**MEASUREMENT, "device": "Raspberry Pi 4 Model B Rev 1.4", "p50_ms": 640.0, "p95_ms": 700.0, "threads": 4}
+    device = {
+        "on": "ssh:pi@board",
+        "device": "Raspberry Pi 4 Model B Rev 1.4",
+        "measurement": there,
+        "p50_interval_ms": [600.0, 680.0],
+        "p50_half_width_percent": 6.25,
+        "settled": False,
+        "repeats": 9,
+        "before": {"temperature_c": 48.2, "clock_mhz": 1800, "governor": "ondemand", "throttled": None},
+        "after": {"temperature_c": 81.5, "clock_mhz": 1500, "governor": "ondemand", "throttled": ["throttled"]},
+        "throttled": True,
+        "verify": {"passed": True},
+        "quality": None,
+        "notes": ["the runs are from two days"],
+    }
+    instructions = {"seq_len": 128, "total": 812e6, "fmla": 61e6, "smull_smlal": 203e6, "sdot": 0, "loads": 190e6}
+    parity = {"on": 24, "largest_logit_difference": 0.031, "flips": 1, "words": 1310, "f1": None, "passed": True}
+    return {
+        "schema": 1,
+        "kind": "profile",
+        "target": "rpi4",
+        "title": "Raspberry Pi 4 Model B",
+        "bundle": "work/bundle-3f2a",
+        "bundle_id": "3f2a91c07be45d10",
+        "task": "ner",
+        "languages": ["amh", "hau", "swa", "yor"],
+        "sample": False,
+        "seq_len": 128,
+        "threads": 4,
+        "work": {},
+        "groups": dict(GROUPS),
+        "bundle_bytes": 86_300_000,
+        "tiers": {
+            "estimate": {"low_ms": 271.7, "high_ms": 1363.7, "basis": "uncalibrated", "notes": []},
+            "host": {
+                "measurement": copy.deepcopy(MEASUREMENT),
+                "ceiling": {"limit_mb": 400.0, "how": "cgroup v2", "survived": True, "peak_rss_mb": 221.4},
+                "isa": {"asked": None, "arithmetic": "u8 x s8 with VNNI, exact", "note": None},
+            },
+            "emulated": {"cpu": "cortex-a72", "peak_rss_mb": 219.0, "instructions": instructions, "parity": parity},
+            "device": device,
+        },
+        "checks": [{"name": "latency", "measured": 700.0, "limit": 1000.0, "unit": "ms", "passed": True}],
+        "notes": [],
+        "commands": ["edgeafri profile work/bundle-3f2a --target rpi4 --tier estimate,host,emulated,device"],
+    }
+
+
+@pytest.fixture
+def several(document: Document) -> list[Document]:
+    """
+    Three builds for one device: each one's size in MB, worst and average drop.
+    """
+    found = []
+    for place, (size, worst, average) in enumerate([(40, 1.9, 1.1), (86, 0.4, 0.2), (120, 0.9, 0.5)]):
+        build = copy.deepcopy(document)
+        build |= {"artifact_id": f"{place}" * 16, "bundle": f"work/bundle-{place}", "recipe": f"recipe{place}"}
+        build["size"]["bundle_bytes"] = size * 1_000_000
+        build["quality"]["worst"]["drop"] = worst
+        build["quality"]["drop"]["hau"] = {"value": worst, "low": worst - 0.4, "high": worst + 0.4}
+        build["quality"]["drop"]["avg"] = {"value": average, "low": average - 0.1, "high": average + 0.1}
+        found.append(build)
+    return found
+
+
+def judged(document: Document) -> Document:
+    """A document with the checks that its own numbers make against the Raspberry Pi 4's budget."""
+    checks = judge(read_profile("rpi4").budget, document, max_drop=1.0, max_worst_drop=2.0)
+    return {**document, "checks": [asdict(item) for item in checks]}
+
+
+GROUPS = {
+    "embeddings": 40_000_000,
+    "attention": 14_000_000,
+    "ffn": 28_000_000,
+    "other": 2_000_000,
+    "tokenizer": 2_300_000,
+}
+MEASUREMENT = {
+    "schema": 3,
+    "bundle_id": "3f2a91c07be45d10",
+    "device": "a workstation",
+    "runtime": "onnxruntime 1.31.1",
+    "threads": 2,
+    "seq_len": 128,
+    "runs": 50,
+    "warmup": 5,
+    "load_ms": 212.0,
+    "p50_ms": 61.2,
+    "p95_ms": 66.9,
+    "mean_ms": 62.0,
+    "cpu_ms": 118.4,
+    "tokenize_ms": 0.4,
+    "decode_ms": 0.1,
+    "tokens_per_s": 2091.5,
+    "peak_rss_mb": 221.4,
+    "memory": {"load": [[0.0, 40.0], [0.1, 210.0]], "run": [[0.2, 212.0], [0.9, 221.4]]},
+    "work": {"weight_bits": 8},
+    "conditions": {"machine": "x86_64", "cores": 2, "temperature_c": None},
+    "after": {"clock_mhz": 2400},
+}
