@@ -25,7 +25,7 @@ _INSIDE = {
     ("attribute", 23): "sparse",
     ("tensor", 13): "entry",
 }
-_VARINT, _EIGHT, _LENGTH, _FOUR = 0, 1, 2, 5
+VARINT, _EIGHT, LENGTH, _FOUR = 0, 1, 2, 5
 _AGAIN = "Copy the folder again from where it was made, or build it again."
 
 
@@ -85,27 +85,32 @@ def _tensors(data: mmap.mmap, kind: str, start: int, end: int) -> Iterator[dict[
 
 
 def _fields(data: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Every field of a message that holds bytes: its number, and where they begin and end (protobuf's wire format)."""
+    """Every field of a message that holds bytes: its number, and where they begin and end."""
+    return ((number, begin, stop) for number, kind, begin, stop in every_field(data, start, end) if kind == LENGTH)
+
+
+def every_field(data: mmap.mmap | bytes, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """Every field of a message: its number, its kind, and where its value begins and ends (protobuf's wire format)."""
     place = start
     while place < end:
-        key, place = _varint(data, place)
-        width, kind = 0, key & 7
-        if kind == _LENGTH:
-            width, place = _varint(data, place)
-        elif kind == _VARINT:
-            _, place = _varint(data, place)
+        key, place = varint(data, place)
+        kind, begin = key & 7, place
+        if kind == LENGTH:
+            width, begin = varint(data, place)
+        elif kind == VARINT:
+            width = varint(data, place)[1] - place
         elif kind in (_EIGHT, _FOUR):
             width = 8 if kind == _EIGHT else 4
         else:
             raise ValueError("unknown kind of field")
-        if place + width > end:
+        place = begin + width
+        if place > end:
             raise ValueError("a field ends beyond it")
-        if kind == _LENGTH:
-            yield key >> 3, place, place + width
-        place += width
+        yield key >> 3, kind, begin, place
 
 
-def _varint(data: mmap.mmap, place: int) -> tuple[int, int]:
+def varint(data: mmap.mmap | bytes, place: int) -> tuple[int, int]:
+    """A number of protobuf's variable width, and where it ends."""
     value, shift = 0, 0
     while data[place] & 0x80:
         value |= (data[place] & 0x7F) << shift

@@ -21,11 +21,12 @@ _PRODUCT = (
 )
 
 
-def open_session(model: Path, threads: int, prepack: bool = True) -> Any:
+def open_session(model: Path, threads: int, prepack: bool = True, twin: bool = False) -> Any:
     """A CPU session over `model` with `threads` threads.
 
     `prepack` copies weights into the order that the kernels read fastest; without it, weights beside the graph stay in
-    the file and take no memory of the process. Raises ArtifactError when onnxruntime cannot read the file, or when
+    the file and take no memory of the process. `twin` computes the exact u8 x u8 twin of u8 x s8 products also where
+    they would come out right, as a processor without VNNI has to. Raises ArtifactError when onnxruntime cannot read the file, or when
     weights that stand beside it are missing, cut short or in another folder.
     """
     import onnxruntime as ort
@@ -34,7 +35,7 @@ def open_session(model: Path, threads: int, prepack: bool = True) -> Any:
     options = session_options(threads)
     if not prepack:
         options.add_session_config_entry("session.disable_prepacking", "1")
-    if not multiplies_exactly():
+    if twin or not multiplies_exactly():
         # onnxruntime then computes the exact u8 x u8 twin (weights + 128, zero point 128). It would do so with VNNI
         # too, which is exact as it is, at twice the time and with one more copy of the weights.
         options.add_session_config_entry("session.x64quantprecision", "1")
@@ -58,8 +59,10 @@ def forward(session: Any) -> "Forward":
 
 
 @cache
-def int8_arithmetic() -> str:
-    """How this processor multiplies int8, in words for the conditions of a measurement."""
+def int8_arithmetic(twin: bool = False) -> str:
+    """How this processor multiplies int8, in words for the conditions of a measurement; `twin` as in open_session."""
+    if twin:
+        return "the exact u8 x u8 twin, as without VNNI (weights + 128, zero point 128)"
     if platform.machine() not in ("x86_64", "AMD64"):
         return "exact"
     try:

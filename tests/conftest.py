@@ -1,6 +1,7 @@
 """What tests share: tiny models and data of their own, an empty cache, no network, the lab data where there is any."""
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,10 @@ TONES = ("negative", "neutral", "positive")
 SENTENCES = {
     "swa": ("Rais Amina Juma alizuru Mombasa Jumatatu .", "PER", "O B-PER I-PER O B-LOC B-DATE O"),
     "hau": ("Gwamna Bala Ɗanjuma ya je Kano ranar Litinin .", "PER", "O B-PER I-PER O O B-LOC O B-DATE O"),
+}
+GOLDEN = {
+    "swa": ("Rais Amina Juma alizuru Mombasa Jumatatu.", "Juma alizuru Mombasa", "Rais Juma 12"),
+    "hau": ("Gwamna Bala Ɗanjuma ya je Kano.", "Bala ya je Kano ranar Litinin", "Ɗanjuma", "Bala", "Kano 7", "Litinin"),
 }
 
 
@@ -155,6 +160,53 @@ def classifier_folder(encoder_folder: Path, texts: Path, tmp_path_factory: pytes
     folder = tmp_path_factory.mktemp("classifier")
     door.write_model(model, tokenizer, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def bundle(teacher_folder, data, tmp_path_factory) -> Path:
+    """A bundle for Swahili and Hausa, in int8, with golden sentences of words that the tiny model knows."""
+    return _built("ner", teacher_folder, data, tmp_path_factory.mktemp("work"))
+
+
+@pytest.fixture(scope="session")
+def text_bundle(classifier_folder, texts, tmp_path_factory) -> Path:
+    """The same for the tone of whole texts."""
+    return _built("sentiment", classifier_folder, texts, tmp_path_factory.mktemp("work"))
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache folder of an emulator that was really installed; skipped with what this machine lacks."""
+    from edgeafri.emulator.install import install
+    from edgeafri.emulator.tools import check_tools
+    from edgeafri.errors import MissingPackage
+
+    if sys.platform != "linux":
+        pytest.skip("the emulator is made for Linux")
+    try:
+        check_tools()
+    except MissingPackage as error:
+        pytest.skip(f"{error.message}; {error.hint}")
+    folder = tmp_path_factory.mktemp("emulator-cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEAFRI_CACHE", str(folder))
+        install()
+    return folder
+
+
+def _built(task: str, teacher: Path, data: Path, work: Path) -> Path:
+    from edgeafri import pipeline
+    from edgeafri.artifact import adopt
+    from edgeafri.files import Digests
+    from edgeafri.recipe import read_recipe
+    from edgeafri.stages import bundle as stage
+
+    given = {"task": task, "languages": ("swa", "hau"), "data": data, "sample": True}
+    jobs = pipeline.plan(read_recipe("faithful").steps, "torch", given)
+    with Digests(work / "digests.json") as digests, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stage, "golden", GOLDEN.get)
+        source = adopt(teacher, "torch", task, ("swa", "hau"), digests)
+        return pipeline.build(jobs, source, work, digests, lambda event: None)[-1].artifact.path
 
 
 def _teach(model: Any, encoder: Any, sentences: list[Any]) -> None:

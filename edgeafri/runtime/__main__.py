@@ -72,7 +72,7 @@ def measure_speed(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
         watch.enter("run")
         encoder, runs = engine.predictor.encoder, int(request["runs"])
         ids = sentence_of(int(request["seq_len"]), encoder, encoder.tokenizer.get_vocab_size())
-        conditions = {"int8_arithmetic": int8_arithmetic(), "spinning": False}
+        conditions = {"int8_arithmetic": int8_arithmetic(_twin(request)), "spinning": False}
         forward = engine.predictor.forward
         result = bench(forward, ids, runs, request["warmup"], engine.load_ms, _named(engine), conditions)
     # Last, so that what it holds is not in the peak.
@@ -93,7 +93,12 @@ def _named(engine: Engine) -> dict[str, Any]:
 
 
 def _engine(request: Mapping[str, Any]) -> Engine:
-    return open_engine(Path(request["bundle"]), request.get("threads"))
+    return open_engine(Path(request["bundle"]), request.get("threads"), twin=_twin(request))
+
+
+def _twin(request: Mapping[str, Any]) -> bool:
+    """Whether to compute as a processor without VNNI does."""
+    return bool(request.get("isa") == "avx2")
 
 
 def _differences(engine: Engine, golden: Golden) -> list[str]:

@@ -31,8 +31,11 @@ class Engine:
     load_ms: float
 
 
-def open_engine(path: Path, threads: int | None = None, fresh: bool = False) -> Engine:
-    """Check a bundle's files and open it; `fresh` hashes every file again. ArtifactError for what is not right."""
+def open_engine(path: Path, threads: int | None = None, fresh: bool = False, twin: bool = False) -> Engine:
+    """Check a bundle's files and open it; `fresh` hashes every file again, `twin` is that of open_session.
+
+    ArtifactError for what is not right.
+    """
     with Digests() as digests:
         artifact = load(path, digests, fresh)
     if artifact.kind != "bundle":
@@ -41,7 +44,7 @@ def open_engine(path: Path, threads: int | None = None, fresh: bool = False) -> 
     config = read_config(path)
     _check_weights(artifact)
     count = threads or min(config.threads, os.cpu_count() or 1)
-    return _opened(artifact, config, count)
+    return _opened(artifact, config, count, twin)
 
 
 def answer(engine: Engine, texts: list[str]) -> list[dict[str, Any]]:
@@ -72,14 +75,14 @@ def _check_weights(artifact: Artifact) -> None:
             raise ArtifactError(message, "Build the bundle again.")
 
 
-def _opened(artifact: Artifact, config: BundleConfig, threads: int) -> Engine:
+def _opened(artifact: Artifact, config: BundleConfig, threads: int, twin: bool) -> Engine:
     import onnxruntime  # noqa: F401  # imported before the clock starts
     from tokenizers import Tokenizer
 
     multiplies_exactly()  # asked once a process
     began = time.perf_counter()
     tokenizer = Tokenizer.from_file(str(artifact.path / TOKENIZER))
-    session = open_session(artifact.path / GRAPH, threads, config.prepack)
+    session = open_session(artifact.path / GRAPH, threads, config.prepack, twin)
     load_ms = (time.perf_counter() - began) * 1000
     encoder = Encoder(tokenizer, config.frame, config.max_tokens, unit_of(config.task))
     together = config.batch_tokens

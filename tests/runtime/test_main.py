@@ -1,5 +1,6 @@
 """`python -m edgeafri.runtime`: run, verify, evaluate and bench of one bundle."""
 
+import json
 import os
 import subprocess
 import sys
@@ -36,7 +37,10 @@ BENCH_KEYS = [
     "decode_ms",
     "tokens_per_s",
     "peak_rss_mb",
+    "memory",
+    "work",
     "conditions",
+    "after",
 ]
 
 
@@ -249,6 +253,19 @@ def test_bench_has_the_fixed_keys(bundle):
     assert (answer["threads"], answer["seq_len"], answer["runs"], answer["warmup"]) == (1, 16, 3, 1)
     assert answer["runtime"].startswith("onnxruntime ")
     assert answer["conditions"]["int8_arithmetic"]
+
+
+def test_bench_says_what_was_computed_and_held(bundle):
+    """
+    The manifest's numbers, for whoever calibrates from the measurement alone, and memory while loading and running.
+    """
+    answer = benched(bundle)
+    facts = json.loads((bundle / "manifest.json").read_text("utf-8"))["facts"]
+
+    assert answer["work"]["linear_macs_per_token"] == facts["linear_macs_per_token"]
+    assert list(answer["memory"]) == ["load", "run"]
+    assert answer["memory"]["run"][-1][1] <= answer["peak_rss_mb"] + 0.1
+    assert answer["after"].keys() <= answer["conditions"].keys()
 
 
 def test_bench_numbers_fit_together(bundle):

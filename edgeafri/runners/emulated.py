@@ -1,0 +1,168 @@
+"""Run a bundle in the ARM build of the runtime, under QEMU, as on the processor of a device that is not there."""
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeafri.device import DeviceProfile
+from edgeafri.emulator.install import Emulator, emulator_folder
+from edgeafri.emulator.overlay import choose_core, lay_overlay
+from edgeafri.emulator.plugin import between, option, parse_marks
+from edgeafri.errors import WorkerError
+from edgeafri.files import cache_folder
+from edgeafri.progress import Tick, silent
+from edgeafri.runners.local import RUNTIME, answer_of, ended, listen
+
+# The guest's memory lies in this part of QEMU's own, where nothing of QEMU is, so that the two can be told apart.
+_GUEST_BASE, _GUEST_SIZE = 0x2000_0000_0000, 0x0100_0000_0000
+_EVERY_S = 0.05
+_ILLEGAL = (-signal.SIGILL, 128 + signal.SIGILL)
+_PACKAGE = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Emulated:
+    """A runner: it answers what `python -m edgeafri.runtime` answers. Times that it gives mean nothing."""
+
+    emulator: Emulator
+    profile: DeviceProfile
+
+    def ask(self, request: Mapping[str, Any], tick: Tick = silent) -> Any:
+        """Send one request to the runtime and return its answer.
+
+        Errors that the runtime reports are raised as what they are. WorkerError for a runtime that dies, by an
+        instruction that the processor does not have too.
+        """
+        return self._ask(request, tick)[0]
+
+    def peak_bytes(self, request: Mapping[str, Any], tick: Tick = silent) -> int:
+        """The most memory that the guest held while it answered, without QEMU's own; seen every 50 ms."""
+        return self._ask(request, tick, watch=True)[1]
+
+    def counts(self, request: Mapping[str, Any], tick: Tick = silent) -> list[dict[str, int]]:
+        """Instructions by class from each mark of a `marks` request to the next."""
+        with tempfile.TemporaryDirectory(prefix="edgeafri-") as folder:
+            out = Path(folder) / "marks"
+            self._ask(request, tick, option(self.emulator.plugin, out))
+            return between(parse_marks(out.read_text("utf-8")))
+
+    def _ask(
+        self, request: Mapping[str, Any], tick: Tick, extra: tuple[str, ...] = (), watch: bool = False
+    ) -> tuple[Any, int]:
+        with (
+            tempfile.TemporaryDirectory(prefix="edgeafri-") as folder,
+            tempfile.TemporaryFile("w+", encoding="utf-8") as question,
+            tempfile.TemporaryFile("w+", encoding="utf-8") as out,
+        ):
+            root, project = _folders(Path(folder))
+            lay_overlay(self.profile, self.emulator.userland, root)
+            json.dump(request, question)
+            question.seek(0)
+            with (
+                subprocess.Popen(
+                    self._command(root, extra),
+                    stdin=question,
+                    stdout=out,
+                    stderr=subprocess.PIPE,
+                    encoding="utf-8",
+                    errors="replace",
+                    env=self._environment(root, project),
+                ) as process,
+                ended(process),
+                watched(process.pid) if watch else nullcontext(Watch(process.pid)) as seen,
+            ):
+                said = listen(process.stderr, tick)
+            out.seek(0)
+            return self._answer(process.returncode, out.read(), said), seen.peak
+
+    def _command(self, root: Path, extra: tuple[str, ...]) -> list[str]:
+        qemu, python = self.emulator.qemu, self.emulator.python
+        core = choose_core(self.profile, qemu.models)
+        flags = ["-cpu", core.model, "-B", hex(_GUEST_BASE), "-L", str(root), *extra]
+        return [qemu.path, *flags, str(root / "usr" / "bin" / f"python{python}"), "-m", RUNTIME]
+
+    def _environment(self, root: Path, project: Path) -> dict[str, str]:
+        """All that the guest sees of this machine's environment: nothing of its Python or home, nothing to preload."""
+        kept = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
+        return {
+            **kept,
+            "HOME": str(project),
+            "LC_ALL": "C.UTF-8",
+            "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime's Linux wheels report to their maker since 1.29
+            "EDGEAFRI_CACHE": str(cache_folder().absolute()),
+            "PYTHONHOME": str(root / "usr"),
+            "PYTHONPATH": os.pathsep.join([str(self.emulator.site), str(project)]),
+            "PYTHONPYCACHEPREFIX": str(emulator_folder().absolute() / "pycache"),
+            "PYTHONNOUSERSITE": "1",
+        }
+
+    def _answer(self, code: int, out: str, said: str) -> Any:
+        core = choose_core(self.profile, self.emulator.qemu.models)
+        if code in _ILLEGAL:
+            message = f"illegal instruction: the runtime used one that a {core.model} ({self.profile.name}) lacks"
+            hint = "Check `features` in the device's profile: kernels are chosen by them."
+            raise WorkerError(message, hint)
+        return answer_of(f"python -m {RUNTIME} on an emulated {core.model}", code, out, said)
+
+
+class Watch:
+    """What the guest of one QEMU held at most, in bytes, as far as it was seen."""
+
+    def __init__(self, pid: int) -> None:
+        self.peak = 0
+        self._smaps = Path(f"/proc/{pid}/smaps")
+
+    def look(self) -> None:
+        """See what it holds now; nothing once it has ended."""
+        try:
+            text = self._smaps.read_text("utf-8", errors="replace")
+        except OSError:
+            return
+        self.peak = max(self.peak, guest_bytes(text))
+
+
+@contextmanager
+def watched(pid: int) -> Iterator[Watch]:
+    """Watch a QEMU from a thread until the block ends."""
+    watch, over = Watch(pid), threading.Event()
+
+    def look() -> None:
+        while not over.wait(_EVERY_S):
+            watch.look()
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield watch
+    finally:
+        over.set()
+        thread.join()
+
+
+def guest_bytes(smaps: str) -> int:
+    """The resident memory of what lies within the guest's addresses, from the text of /proc/PID/smaps, in bytes."""
+    held, inside = 0, False
+    for line in smaps.splitlines():
+        first, _, rest = line.partition(" ")
+        if first == "Rss:":
+            held += int(rest.split()[0]) * 1024 if inside else 0
+        elif not first.endswith(":"):
+            inside = 0 <= int(first.partition("-")[0], 16) - _GUEST_BASE < _GUEST_SIZE
+    return held
+
+
+def _folders(folder: Path) -> tuple[Path, Path]:
+    """The guest's root, and a folder with this package and nothing else of what is installed here."""
+    root, project = folder / "root", folder / "project"
+    for place in (root, project):
+        place.mkdir()
+    (project / "edgeafri").symlink_to(_PACKAGE)
+    return root, project
