@@ -67,5 +67,13 @@ class WorkerError(EdgeAfriError):
     """A worker process died before it answered."""
 
 
+class DeviceError(EdgeAfriError):
+    """A device that cannot be reached, cannot run what was asked, or failed while it did."""
+
+
+class ConnectionLost(DeviceError):
+    """The way to a device broke while something was going on there."""
+
+
 class TrainingError(EdgeAfriError):
     """A training that cannot go on: its loss is no number."""

@@ -2,11 +2,12 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 from edgeafri.pipeline import Event, Finished, Noted, Started, Tell, Ticked
+from edgeafri.progress import Step, Tick, silent
 
 
 @contextmanager
@@ -27,13 +28,45 @@ def telling(say: Callable[[Finished | Noted], None]) -> Iterator[Tell]:
             bars.close()
 
 
+@contextmanager
+def stepping() -> Iterator[Step]:
+    """A step that draws a bar for what it is told begins, until the next one."""
+    with telling(lambda event: None) as tell:
+
+        def step(what: str) -> Tick:
+            tell(Started(what))
+            return lambda done, total: tell(Ticked(what, done, total))
+
+        yield step
+
+
+@contextmanager
+def side_by_side(names: Sequence[str]) -> Iterator[Callable[[str], Step]]:
+    """A step for each of what goes on at the same time: a bar each on a terminal, elsewhere a line for what begins."""
+    if not sys.stderr.isatty():
+        yield lambda name: lambda what: _said(f"{name}: {what}")
+        return
+    with os.fdopen(os.dup(2), "w", encoding="utf-8") as file, _bars(file) as bars:
+        tasks = {name: bars.add_task(name, total=None) for name in names}
+
+        def begun(name: str, what: str) -> Tick:
+            bars.reset(tasks[name], description=f"{name:<14} {what}", total=None)
+            return lambda done, total: bars.update(tasks[name], completed=done, total=total)
+
+        yield lambda name: lambda what: begun(name, what)
+
+
+def _said(line: str) -> Tick:
+    sys.stderr.write(f"{line}\n")
+    return silent
+
+
 def asked(what: str, module: str, request: Mapping[str, Any]) -> Any:
     """The answer of a worker process, with a bar while it works."""
     from edgeafri.runners.local import ask
 
-    with telling(lambda event: None) as tell:
-        tell(Started(what))
-        return ask(module, request, lambda done, total: tell(Ticked(what, done, total)))
+    with stepping() as step:
+        return ask(module, request, step(what))
 
 
 class _Bars:
@@ -57,12 +90,8 @@ class _Bars:
         self._file.close()
 
     def _start(self, stage: str) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
         self._stop()
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        self._progress = Progress(*columns, console=Console(file=self._file, force_terminal=True), transient=True)
+        self._progress = _bars(self._file)
         self._task = self._progress.add_task(stage, total=None)
         self._progress.start()
 
@@ -70,3 +99,11 @@ class _Bars:
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
+
+
+def _bars(file: TextIO) -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(file=file, force_terminal=True), transient=True)

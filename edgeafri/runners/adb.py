@@ -1,0 +1,86 @@
+"""A phone over adb: the same requests as over ssh, through `adb shell`, to a Python that the shell may start.
+
+Android brings no Python. Its shell can start Termux's only where Termux was installed from a build that may be debugged
+(those on its GitHub page, not F-Droid's; termux/termux-app, issues 1974 and 4389), through `run-as`. On every other
+phone Termux's sshd is the way.
+"""
+
+import shlex
+from collections.abc import Sequence
+
+from edgeafri.errors import ConnectionLost, DeviceError, EdgeAfriError, MissingPackage
+from edgeafri.runners.transport import Ended, piped
+
+_TERMUX = "/data/data/com.termux/files"
+_AS_TERMUX = (
+    *("run-as", "com.termux", "env"),
+    *(
+        f"HOME={_TERMUX}/home",
+        f"PREFIX={_TERMUX}/usr",
+        f"PATH={_TERMUX}/usr/bin:/system/bin",
+        f"TMPDIR={_TERMUX}/usr/tmp",
+    ),
+)
+
+
+class Adb:
+    """`adb` for the only device, `adb:SERIAL` for one of several; `python` is what is to run there."""
+
+    def __init__(self, where: str, python: str = "python3") -> None:
+        self.where, self._python = where, python
+        serial = where.removeprefix("adb").removeprefix(":")
+        self._adb = ("adb", *(("-s", serial) if serial else ()))
+        self._before: tuple[str, ...] = ()
+
+    def open(self) -> None:
+        """See that the device is there, and who may start a Python on it."""
+        try:
+            state = piped([*self._adb, "get-state"])
+        except FileNotFoundError:
+            raise MissingPackage("adb is not installed here", "Install it: sudo apt install adb") from None
+        if state.code != 0 or state.out.strip() != "device":
+            raise self._refused(state.said + state.out)
+        for before in ((), _AS_TERMUX):
+            self._before = before
+            if piped(self.command((self._python, "-c", ""))).code == 0:
+                return
+        raise DeviceError(
+            f"{self.where}: the phone is there, but adb's shell can start no Python on it",
+            "Use Termux's ssh server: `pkg install openssh python`, your key in ~/.ssh/authorized_keys there, `sshd`,"
+            " then --on ssh:PHONE:8022. Over the cable: `adb forward tcp:8022 tcp:8022`, then --on ssh:localhost:8022.",
+        )
+
+    def close(self) -> None:
+        """There is nothing to close: every command is a connection of its own."""
+
+    def command(self, argv: Sequence[str]) -> list[str]:
+        return [*self._adb, "shell", "-T", shlex.join([*self._before, *argv])]
+
+    def failure(self, ended: Ended) -> EdgeAfriError:
+        reason = _last(ended.said)
+        return ConnectionLost(
+            f"{self.where}: the connection was lost{': ' + reason if reason else ''}",
+            "Look at the cable and run the command again: it goes on with what has arrived there.",
+        )
+
+    def _refused(self, words: str) -> DeviceError:
+        for sign, message, hint in _REFUSALS:
+            if sign in words:
+                return DeviceError(f"{self.where}: {message}", hint)
+        last = _last(words) or "no answer"
+        return DeviceError(f"{self.where}: adb says: {last}", f"Try by hand: {shlex.join([*self._adb, 'get-state'])}")
+
+
+def _last(words: str) -> str:
+    lines = words.strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+# What adb says (1.0.41), what that means, and what to do.
+_REFUSALS = (
+    ("unauthorized", "the phone does not trust this computer yet", "Unlock it and accept the question that it shows."),
+    ("more than one", "several devices are connected", "Name one: adb devices lists them; then --on adb:SERIAL."),
+    ("no devices", "no phone is connected", "Switch on USB debugging in its developer options, and look at the cable."),
+    ("not found", "this phone is not connected", "adb devices lists those that are."),
+    ("offline", "the phone does not answer", "Take the cable out and put it in again."),
+)

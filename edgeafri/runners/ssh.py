@@ -1,0 +1,230 @@
+"""A device over ssh: the OpenSSH client with the user's own configuration and keys, one connection for all commands."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from edgeafri.errors import ConnectionLost, DeviceError, EdgeAfriError, MissingPackage, UsageError
+from edgeafri.runners.transport import Ended
+
+_LOGIN_S = 60
+_READY = "edgeafri is connected"
+_PLACE = re.compile(
+    r"(?:(?P<user>[A-Za-z0-9_][\w.-]*)@)?(?P<host>[A-Za-z0-9_][\w.-]*|\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\])(?::(?P<port>\d{1,5}))?",
+    re.ASCII,
+)
+_OPTIONS = (
+    *("-T", "-a", "-x"),
+    *("-o", "BatchMode=yes"),
+    *("-o", "LogLevel=ERROR"),  # no banners; what goes wrong is read below
+    *("-o", "ConnectTimeout=15"),
+    # A board whose cores are all busy answers late: half a minute of silence is a lost connection.
+    *("-o", "ServerAliveInterval=10"),
+    *("-o", "ServerAliveCountMax=3"),
+    *("-o", "ClearAllForwardings=yes"),
+    *("-o", "PermitLocalCommand=no"),
+    *("-o", "RemoteCommand=none"),
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where to connect to; what is None comes from the user's ssh configuration."""
+
+    user: str | None
+    host: str
+    port: int | None
+
+
+class Ssh:
+    """`ssh:user@host:port`. Host keys are checked and nothing is asked: what needs a person is an error that says so.
+
+    `config` stands in for the user's ~/.ssh/config.
+    """
+
+    def __init__(self, where: str, config: Path | None = None) -> None:
+        self.where = where
+        self._place = place_of(where)
+        self._config = ("-F", str(config)) if config else ()
+        self._folder: Path | None = None
+        self._master: subprocess.Popen[str] | None = None
+
+    def open(self) -> None:
+        """Connect. The connection ends with this process, however that ends: it lives as long as its stdin."""
+        self.close()
+        if shutil.which("ssh") is None:
+            hint = "Install the OpenSSH client: sudo apt install openssh-client"
+            raise MissingPackage("ssh is not installed here", hint)
+        self._folder = _private_folder()
+        try:
+            self._connect()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        if self._master is not None:
+            with suppress(BrokenPipeError):
+                self._master.stdin.close()  # type: ignore[union-attr]  # both pipes were asked for
+            self._master.stdout.close()  # type: ignore[union-attr]
+            _end(self._master)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._master = self._folder = None
+
+    def command(self, argv: Sequence[str]) -> list[str]:
+        # Without the connection that is open ssh would make another, unseen: the proxy that fails keeps it from that.
+        shared = ("-o", "ControlMaster=no", "-o", "ProxyCommand=false")
+        return [*self._ssh(), *shared, "--", self._place.host, shlex.join(argv)]
+
+    def failure(self, ended: Ended) -> EdgeAfriError:
+        reason = _last(ended.said)
+        return ConnectionLost(
+            f"{self.where}: the connection was lost{': ' + reason if reason else ''}",
+            "Run the command again: it goes on with what has arrived there.",
+        )
+
+    def _connect(self) -> None:
+        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+            greeting = self._greeted(said).strip()
+            said.seek(0)
+            words = said.read()
+        if greeting != _READY:
+            raise self._noisy(greeting) if greeting else self._refused(words)
+
+    def _greeted(self, said: IO[str]) -> str:
+        """What comes back first over a new connection: our own line, or why not."""
+        command = [*self._ssh(), "-o", "ControlMaster=yes", "-o", "ControlPersist=no", "--", self._place.host, "cat"]
+        # In a session of its own, so that Ctrl-C leaves the way open for cleaning up.
+        self._master = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            encoding="utf-8",
+            errors="replace",
+            env={**os.environ, "LC_ALL": "C.UTF-8"},  # its messages are read
+            start_new_session=True,
+        )
+        watchdog = threading.Timer(_LOGIN_S, self._master.kill)
+        watchdog.start()
+        try:
+            with suppress(BrokenPipeError):
+                print(_READY, file=self._master.stdin, flush=True)  # into the connection
+            return self._master.stdout.readline()  # type: ignore[union-attr]  # both pipes were asked for
+        finally:
+            watchdog.cancel()
+
+    def _ssh(self) -> list[str]:
+        user, port = self._place.user, self._place.port
+        return [
+            "ssh",
+            *self._config,
+            *_OPTIONS,
+            *("-o", f"ControlPath={self._folder}/s"),
+            *(("-l", user) if user else ()),
+            *(("-p", str(port)) if port else ()),
+        ]
+
+    def _noisy(self, greeting: str) -> DeviceError:
+        return DeviceError(
+            f"{self.where}: its shell prints '{greeting[:60]}' at every login, and answers would mix with that",
+            "Print it in interactive shells alone; look into ~/.bashrc and the like on the device.",
+        )
+
+    def _refused(self, words: str) -> DeviceError:
+        shell, place = self._by_hand(), self._place
+        for signs, message, hint in _REFUSALS:
+            if any(sign in words for sign in signs):
+                copy = f"ssh-copy-id{shell.removeprefix('ssh')}"
+                named = {"ssh": shell, "copy": copy, "host": place.host, "known": _known_as(place)}
+                return DeviceError(f"{self.where}: {message}", hint.format(**named))
+        last = _last(words) or f"no answer in {_LOGIN_S} s"
+        return DeviceError(f"{self.where}: cannot connect ({last})", f"Try by hand what goes wrong: {shell}")
+
+    def _by_hand(self) -> str:
+        place = self._place
+        name = f"{place.user}@{place.host}" if place.user else place.host
+        return shlex.join(["ssh", *self._config, *(["-p", str(place.port)] if place.port else []), name])
+
+
+def place_of(where: str) -> Place:
+    """`ssh:pi@host:2222` or `ssh:pi@[fe80::1]:22` in its parts. UsageError for what is not of that form."""
+    found = _PLACE.fullmatch(where.removeprefix("ssh:"))
+    if found is None or not 0 < int(found["port"] or 22) < 65536:
+        raise UsageError(
+            f"'{where}' is no place to connect to",
+            "Write ssh:pi@raspberrypi.local, ssh:pi@host:2222 or ssh:pi@[fe80::1]:22.",
+        )
+    port = found["port"]
+    return Place(found["user"], found["host"].strip("[]"), int(port) if port else None)
+
+
+# What ssh says (OpenSSH 9.2, seen), what that means, and what to do.
+_REFUSALS = (
+    (
+        ("REMOTE HOST IDENTIFICATION HAS CHANGED",),
+        "its host key is not the one that is known here",
+        "If the device was set up anew, forget its old key with `ssh-keygen -R {known}`, connect once by hand with"
+        " `{ssh}` and compare the new key. If it was not, another machine is answering in its place.",
+    ),
+    (
+        ("Host key verification failed", "No matching host key"),
+        "its host key is not known here yet",
+        "Connect once by hand with `{ssh}`, and accept the key if it is the device's.",
+    ),
+    (
+        ("Permission denied", "Too many authentication failures"),
+        "it does not let this user in with a key",
+        "Put your key there once: `{copy}`. A key with a passphrase must be in the agent: ssh-add.",
+    ),
+    (
+        ("Could not resolve hostname",),
+        "this name is not known",
+        "Check the spelling of {host}. In its own network a Raspberry Pi is NAME.local; its IP address works too.",
+    ),
+    (
+        ("Connection refused",),
+        "it is there, but no ssh server answers at this port",
+        "On a Raspberry Pi: sudo systemctl enable --now ssh. In Termux: run sshd, and use port 8022.",
+    ),
+    (
+        ("No route to host", "timed out", "Network is unreachable", "Host is down"),
+        "it cannot be reached",
+        "Check that it is on and in this network: ping {host}",
+    ),
+)
+
+
+def _known_as(place: Place) -> str:
+    return f"'[{place.host}]:{place.port}'" if place.port and place.port != 22 else place.host
+
+
+def _private_folder() -> Path:
+    folder = tempfile.mkdtemp(prefix="edgeafri-")
+    if len(folder) > 60:  # the path of a socket ends at 107 bytes, and ssh adds 20
+        Path(folder).rmdir()
+        folder = tempfile.mkdtemp(prefix="edgeafri-", dir="/tmp")  # mkdtemp makes it private
+    return Path(folder)
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    try:
+        process.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _last(words: str) -> str:
+    lines = [line.strip() for line in words.splitlines() if line.strip()]
+    return lines[-1] if lines else ""

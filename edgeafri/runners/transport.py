@@ -1,0 +1,87 @@
+"""The way to a device: a command that is started here and runs there, whatever carries it."""
+
+import io
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from edgeafri.errors import EdgeAfriError
+from edgeafri.progress import Tick, silent
+from edgeafri.runners.local import ended, listen
+
+# The far shell says that its command ended, and how. Without that word it was the connection that ended, whatever the
+# code is; and a command that a signal ends would otherwise end the session in silence.
+_ENDED = "\x1eended\n"
+_WATCHED = ("sh", "-c", r'"$@"; code=$?; printf "\036ended\n" >&2; exit $code', "sh")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: its exit code, 128 + n for signal n, all of its stdout, and the end of its stderr."""
+
+    code: int
+    out: str
+    said: str
+
+
+class Transport(Protocol):
+    """A kind of connection. `where` names it in messages, as the user wrote it."""
+
+    @property
+    def where(self) -> str: ...
+
+    def open(self) -> None:
+        """Connect, or connect again. DeviceError with the next step where that cannot be."""
+
+    def close(self) -> None:
+        """Disconnect; no error where the connection is lost already."""
+
+    def command(self, argv: Sequence[str]) -> list[str]:
+        """What to start here so that `argv` runs there, bytes of stdin, stdout and stderr unchanged."""
+
+    def failure(self, ended: Ended) -> EdgeAfriError:
+        """What went wrong where the connection ended before its command did."""
+
+
+@contextmanager
+def opened(transport: Transport) -> Iterator[Transport]:
+    """A connection for as long as it is needed."""
+    transport.open()
+    try:
+        yield transport
+    finally:
+        transport.close()
+
+
+def run(transport: Transport, argv: Sequence[str], feed: Iterable[bytes] = (), tick: Tick = silent) -> Ended:
+    """Run `argv` on the device with `feed` on its stdin. ConnectionLost where the way broke."""
+    done = piped(transport.command([*_WATCHED, *argv]), feed, tick)
+    if _ENDED not in done.said:
+        raise transport.failure(done)
+    return replace(done, said=done.said.replace(_ENDED, ""))
+
+
+def piped(command: Sequence[str], feed: Iterable[bytes] = (), tick: Tick = silent) -> Ended:
+    """Run a command here. Progress that a worker writes on stderr goes to `tick`."""
+    with (
+        tempfile.TemporaryFile() as out,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.PIPE) as process,
+        ended(process),
+    ):
+        _feed(process, feed)
+        said = listen(io.TextIOWrapper(process.stderr, "utf-8", "replace") if process.stderr else None, tick)
+        code = process.wait()
+        out.seek(0)
+        return Ended(code, out.read().decode("utf-8", "replace"), said)
+
+
+def _feed(process: "subprocess.Popen[bytes]", feed: Iterable[bytes]) -> None:
+    # Who stops reading early has a reason, which its exit code and its words tell.
+    with suppress(BrokenPipeError):
+        for block in feed:
+            process.stdin.write(block)  # type: ignore[union-attr]  # a pipe was asked for
+    with suppress(BrokenPipeError):
+        process.stdin.close()  # type: ignore[union-attr]
