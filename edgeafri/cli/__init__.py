@@ -17,14 +17,21 @@ _COMMANDS = {
     "verify": "verify",
     "eval": "evaluate",
     "bench": "bench",
+    "profile": "profile",
+    "farm": "farm",
     "why": "why",
+    "report": "report",
     "study": "study",
     "compare": "compare",
     "convert": "convert",
+    "package": "package",
+    "serve": "serve",
     "doctor": "doctor",
     "stages": "listing",
     "recipes": "listing",
     "devices": "listing",
+    "calibrate": "calibrate",
+    "emulator": "emulator",
 }
 _EPILOG = """\b
 Examples:

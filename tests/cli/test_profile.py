@@ -1,0 +1,107 @@
+"""`edgeafri profile`: tiers by name, bundles side by side, one document for programs, an exit code for what fails."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgeafri import profiling
+from edgeafri.cli import run
+from edgeafri.cli.tiers import tiers_table
+from edgeafri.errors import GATE_FAILED, OK, USAGE
+
+COUNTS = {"total": 66_000_000, "fmla": 4_100_000, "smull_smlal": 25_200_000, "sdot": 0}
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """
+    What this machine would have measured; a test may change it.
+    """
+    found = {
+        "measurement": {"p50_ms": 1.5, "p95_ms": 1.7, "cpu_ms": 1.6, "load_ms": 60.0, "peak_rss_mb": 91.0},
+        "ceiling": {"limit_mb": 1800, "how": "cgroup v1", "survived": True, "peak_rss_mb": 91.0},
+        "isa": {"note": "times are not the device's"},
+    }
+    monkeypatch.setattr(profiling, "on_host", lambda *asked: found)
+    return found
+
+
+def test_one_document_for_programs(bundle: Path, host, capfd: pytest.CaptureFixture[str], tmp_path: Path):
+    """
+    --json prints it and --out keeps the same, with the command that repeats it.
+    """
+    code = run(["profile", str(bundle), "--target", "rpi4", "--json", "--out", str(tmp_path / "found.json")])
+    printed = json.loads(capfd.readouterr().out)
+
+    assert (code, printed["kind"]) == (OK, "profiles")
+    assert [item["target"] for item in printed["results"]] == ["rpi4"]
+    assert printed["results"][0]["commands"][0].startswith(f"edgeafri profile {bundle} --target rpi4")
+    assert json.loads((tmp_path / "found.json").read_text("utf-8")) == printed
+
+
+def test_bundles_stand_side_by_side(bundle: Path, host, capfd: pytest.CaptureFixture[str]):
+    """
+    A column a bundle, a row a figure with its unit.
+    """
+    run(["profile", str(bundle), str(bundle), "--target", "rpi4"])
+    out = capfd.readouterr().out
+    row = next(line for line in out.splitlines() if "p50, p95" in line)
+
+    assert out.startswith("rpi4: Raspberry Pi 4 Model B, 2 GB; ")
+    assert row.split() == ["host", "p50,", "p95", "1.5,", "1.7", "ms", "1.5,", "1.7", "ms"]
+
+
+def test_what_fails_is_an_exit_code(bundle: Path, host, capfd: pytest.CaptureFixture[str]):
+    """
+    A bundle that the device's memory cannot hold is printed, and scripts see 5.
+    """
+    host["ceiling"] = {"limit_mb": 50, "how": "cgroup v1", "survived": False, "peak_rss_mb": 91.0}
+
+    assert run(["profile", str(bundle), "--target", "rpi4"]) == GATE_FAILED
+    assert "does not run in 50 MB" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--target", "rpi5000"], "no device 'rpi5000'"),
+        (["--target", "rpi4", "--tier", "emulate"], "Did you mean 'emulated'?"),
+        (["--target", "rpi4", "--tier", "device"], "--on ssh:pi@"),
+        (["--target", "rpi4", "--tier", "estimate", "--on", "adb"], "Add device to --tier"),
+    ],
+)
+def test_what_is_not_there_is_told(bundle: Path, host, capfd: pytest.CaptureFixture[str], arguments, words):
+    """
+    With what to do next, and before anything runs.
+    """
+    assert run(["profile", str(bundle), *arguments]) == USAGE
+    assert words in capfd.readouterr().err
+
+
+def test_counts_of_instructions_stand_in_millions():
+    """
+    A class that the counter does not know is left out for all, one that never ran is 0.
+    """
+    found = {"instructions": COUNTS, "peak_rss_mb": 69.0, "parity": {"flips": 1, "words": 900}}
+    tiers = {"estimate": None, "host": None, "emulated": found, "device": None}
+    lines = tiers_table([{"bundle": "work/one", "tiers": tiers}]).splitlines()
+
+    assert lines[0].split() == ["tier", "one"]
+    assert lines[1].split() == ["emulated", "instructions", "66.0", "M"]
+    assert [line.split()[1:] for line in lines if "SDOT" in line] == [["SDOT", "0.0", "M"]]
+    assert not [line for line in lines if "loads" in line]
+
+
+def test_what_a_device_said_of_itself():
+    """
+    An interval that is still wide is marked, an unknown one is not guessed.
+    """
+    found = {"measurement": {"p50_ms": 40.0, "p95_ms": 44.0, "load_ms": 300.0, "peak_rss_mb": 95.0}, "settled": False}
+    rows = []
+    for interval in ([38.0, 43.0], None):
+        tiers = {"estimate": None, "host": None, "emulated": None, "device": {**found, "p50_interval_ms": interval}}
+        rows += [line for line in tiers_table([{"bundle": "b", "tiers": tiers}]).splitlines() if "interval" in line]
+
+    assert rows[0].endswith("38.0 to 43.0 ms, not settled")
+    assert rows[1].endswith("not known")
