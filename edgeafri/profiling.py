@@ -70,7 +70,7 @@ def profile(bundle: Path, inquiry: Inquiry, step: Step = quiet) -> Document:
     }
     document["tiers"] = {tier: _tier(tier, artifact, document, inquiry, step) for tier in TIERS}
     document["checks"] = [asdict(item) for item in _checks(device, document)]
-    document["notes"] = _notes(document["tiers"])
+    document["notes"] = _notes(device, document["tiers"])
     document["commands"] = [inquiry.command] if inquiry.command else []
     return document
 
@@ -116,7 +116,7 @@ def _checks(device: DeviceProfile, document: Document) -> tuple[report.Check, ..
     """Every number held against the budget: from the device where it was asked, else from the next best tier."""
     tiers, budget = document["tiers"], device.budget
     real, host = tiers["device"] or {}, tiers["host"] or {}
-    guess, timed = tiers["estimate"] or {}, real.get("measurement") or {}
+    guess, timed = tiers["estimate"] or {}, real["measurement"] if real and _fits(device, real) else {}
     time = {"measured": timed["p95_ms"]} if timed else {"low": guess.get("low_ms"), "high": guess.get("high_ms")}
     checks = [
         report.check("bundle size", budget.bundle_mb.value, "MB", document["bundle_bytes"] / 1e6),
@@ -158,10 +158,19 @@ def _peak_mb(tiers: Mapping[str, Any]) -> float | None:
     return next((peak for peak in found if peak is not None), None)
 
 
-def _notes(tiers: Mapping[str, Any]) -> list[str]:
+def _fits(device: DeviceProfile, found: Mapping[str, Any]) -> bool:
+    """Whether what answered is such a device, as far as its profile knows what that calls itself."""
+    return not device.models or found["device"].startswith(device.models)
+
+
+def _notes(device: DeviceProfile, tiers: Mapping[str, Any]) -> list[str]:
     """What the tiers say beside their numbers, each once and with its tier's name."""
-    said = {name: (tier or {}).get("notes") or () for name, tier in tiers.items()}
-    host = tiers["host"] or {}
+    said = {name: list((tier or {}).get("notes") or ()) for name, tier in tiers.items()}
+    host, real = tiers["host"] or {}, tiers["device"] or {}
+    if real and not _fits(device, real):
+        said["device"].append(
+            f"What answered is a {real['device']}, not a {device.models[0]}: its times are not judged."
+        )
     if host:
         said["host"] = [host["isa"]["note"], *_ceiling_words(host["ceiling"])]
     if (tiers["emulated"] or {}).get("note"):

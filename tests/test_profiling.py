@@ -17,7 +17,12 @@ HOST = {
     "ceiling": {"limit_mb": 1800, "how": "cgroup v1", "survived": True, "peak_rss_mb": 91.0},
     "isa": {"note": "times are not the device's"},
 }
-DEVICE = {"measurement": MEASUREMENT, "verify": {"differences": []}, "notes": ["it was warm"]}
+DEVICE = {
+    "device": "Raspberry Pi 4 Model B Rev 1.4",
+    "measurement": MEASUREMENT,
+    "verify": {"differences": []},
+    "notes": ["it was warm"],
+}
 
 PARITY = {"flips": 1, "allowed_flips": 2, "largest_allowed": None, "largest_logit_difference": 5e-6, "passed": True}
 EMULATED = {
@@ -78,6 +83,20 @@ def test_the_device_itself_is_believed_first(bundle: Path, tiers, inquiry: Inqui
     assert check(document, "load time")["measured"] == 300.0
     assert check(document, "peak memory")["measured"] == 95.0
     assert "device: it was warm" in document["notes"]
+
+
+def test_another_board_than_the_profiles_is_not_judged_by(bundle: Path, tiers, inquiry: Inquiry):
+    """
+    A faster machine behind the address must not pass a check for the device; a profile without names takes any.
+    """
+    tiers["device"] = {**DEVICE, "device": "AMD EPYC"}
+    asked = replace(inquiry, tiers=("estimate", "device"), on="ssh:pi@board")
+    document = profile(bundle, asked)
+    nameless = profile(bundle, replace(asked, profile=replace(asked.profile, models=())))
+
+    assert check(document, "latency")["measured"] is None
+    assert any("AMD EPYC, not a Raspberry Pi 4" in note for note in document["notes"])
+    assert check(nameless, "latency")["measured"] == 44.0
 
 
 def test_without_the_device_the_estimate_is_judged(bundle: Path, tiers, inquiry: Inquiry):
