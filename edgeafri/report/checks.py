@@ -51,7 +51,7 @@ def judge(budget: Budget, document: Document, max_drop: float, max_worst_drop: f
     """Every check of a build: its size, host, device and quality, as in its document, against the budget and the gate.
 
     A part that is None was not measured; its checks are not known. Peak memory on the device is that of the host: the
-    same wheels under emulation took the same memory within 1 MB.
+    same wheels under emulation took 115 MB for 114 in int8 and 133 for 141 in float32 (lab-ner).
     """
     quality, size, host, device = (document.get(part) or {} for part in _PARTS)
     drops, worst = quality.get("drop") or {}, quality.get("worst") or {}
