@@ -149,7 +149,7 @@ def _emulated_checks(found: Mapping[str, Any]) -> list[report.Check]:
 
 
 def _peak_mb(tiers: Mapping[str, Any]) -> float | None:
-    """Of the device, else of the device's own code under emulation, else of this machine: within 10 MB of each other."""
+    """Of the device, else of its own code under emulation, else of this machine; these are within 10 MB."""
     found = [
         ((tiers["device"] or {}).get("measurement") or {}).get("peak_rss_mb"),
         (tiers["emulated"] or {}).get("peak_rss_mb"),

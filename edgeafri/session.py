@@ -26,8 +26,8 @@ def open_session(model: Path, threads: int, prepack: bool = True, twin: bool = F
 
     `prepack` copies weights into the order that the kernels read fastest; without it, weights beside the graph stay in
     the file and take no memory of the process. `twin` computes the exact u8 x u8 twin of u8 x s8 products also where
-    they would come out right, as a processor without VNNI has to. Raises ArtifactError when onnxruntime cannot read the file, or when
-    weights that stand beside it are missing, cut short or in another folder.
+    they would come out right, as a processor without VNNI has to. Raises ArtifactError when onnxruntime cannot read
+    the file, or when weights that stand beside it are missing, cut short or in another folder.
     """
     import onnxruntime as ort
 
