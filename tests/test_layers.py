@@ -38,7 +38,8 @@ LAYERS = (
     (
         "cli",
         "cli",
-        "ground files layouts formats cost inference menu emulator runners engine verdict delivery farm studies page cli",
+        "ground files layouts formats cost inference menu emulator runners engine verdict delivery farm studies "
+        "page cli",
     ),
 )
 MAY_IMPORT = {layer: set(below.split()) for layer, _, below in LAYERS}
