@@ -2,6 +2,7 @@
 #
 #   INDEX        package index for pip, if not the default:      make demo INDEX=https://my.mirror/simple
 #   TORCH_INDEX  where torch's CPU build is looked for as well:  make demo TORCH_INDEX=
+#   BUNDLE       what `make apk` packs, if not the embedded sample: make apk BUNDLE=edgeafri-work/bundle-0123456789ab
 #   PYTHON       the Python to make the environment with, 3.11 or newer
 
 PYTHON ?= python3
@@ -12,14 +13,18 @@ TORCH = torch==2.13.0
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(INDEX),--index-url $(INDEX))
 READY = $(VENV)/.ready
+BUNDLE ?=
+FOR_A_PHONE = --target phone-t606 --set quantize.isa=wasm
 
 .DEFAULT_GOAL := menu
-.PHONY: menu setup demo test slow lint clean
+.PHONY: menu setup demo apk test test-phone slow lint clean
 
 menu:
 	@echo "make demo    build the embedded sample for a Raspberry Pi 4, start to end"
+	@echo "make apk     the sample, or BUNDLE=DIR, as an Android app in dist/"
 	@echo "make test    lint, types and the fast tests"
 	@echo "make slow    the slow tests; with real data where EDGEAFRI_LAB or ../shared has it"
+	@echo "make test-phone  the tests of page and app, in a real browser; they skip with what is missing"
 	@echo "make lint    lint and types"
 	@echo "make setup   the environment in $(VENV), and nothing else"
 	@echo "make clean   remove the environment, caches and what the demo built"
@@ -40,6 +45,12 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	@$(BIN)/edgeafri build --target rpi4
 
+apk: $(READY)
+	@bundle='$(BUNDLE)'; if [ -z "$$bundle" ]; then \
+		said=$$($(BIN)/edgeafri build $(FOR_A_PHONE) --json) || exit; \
+		bundle=$$(printf '%s' "$$said" | $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)["bundle"])'); fi; \
+	$(BIN)/edgeafri package "$$bundle" --format android --out dist
+
 lint: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -47,6 +58,9 @@ lint: $(READY)
 
 test: lint
 	@$(BIN)/python -m pytest -m "not slow" -n 2 -q
+
+test-phone: $(READY)
+	@$(BIN)/python -m pytest tests/apk tests/web -q
 
 slow: $(READY)
 	@$(BIN)/python -m pytest -m slow -q
