@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,16 +44,24 @@ class Watch:
 @contextmanager
 def watched(phase: str) -> Iterator[Watch]:
     """Watch this process from a thread, a sample every 10 ms, until the block ends."""
-    watch, ended = Watch(phase), threading.Event()
+    watch = Watch(phase)
+    with repeated(watch.look, _EVERY_S):
+        yield watch
 
-    def look() -> None:
-        while not ended.wait(_EVERY_S):
-            watch.look()
 
-    thread = threading.Thread(target=look, daemon=True)
+@contextmanager
+def repeated(look: Callable[[], None], every_s: float) -> Iterator[None]:
+    """Call `look` from a thread every so many seconds, until the block ends."""
+    ended = threading.Event()
+
+    def looking() -> None:
+        while not ended.wait(every_s):
+            look()
+
+    thread = threading.Thread(target=looking, daemon=True)
     thread.start()
     try:
-        yield watch
+        yield
     finally:
         ended.set()
         thread.join()

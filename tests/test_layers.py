@@ -12,12 +12,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # A layer, its modules and packages, and the layers it may import. Beside its own only where it names itself.
 LAYERS = (
-    ("ground", "ceiling errors text metrics measurement chatter progress", ""),
+    ("ground", "ceiling chatter errors measurement memory metrics progress text", ""),
     ("files", "files packages settings textfile", "ground"),
     ("layouts", "calibration conll tsv", "ground files"),
     ("formats", "artifact bundle dataset device external languages recipe tasks worker", "ground files layouts"),
     ("inputs", "predict scripts", "ground files formats"),
-    ("inference", "evaluate memory noise probe session", "ground files formats inputs"),
+    ("inference", "evaluate noise probe session", "ground files formats inputs"),
     ("runtime", "runtime", "ground files formats inputs inference runtime"),
     ("cost", "calibrate estimate fit formula prediction roofline", "ground files layouts formats cost"),
     ("menu", "stages.menu", "ground files formats"),

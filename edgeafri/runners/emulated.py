@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from edgeafri.emulator.overlay import choose_core, lay_overlay
 from edgeafri.emulator.plugin import between, option, parse_marks
 from edgeafri.errors import WorkerError
 from edgeafri.files import cache_folder
+from edgeafri.memory import repeated
 from edgeafri.progress import Tick, silent
 from edgeafri.runners.local import RUNTIME, answer_of, ended, listen
 
@@ -96,7 +96,6 @@ class Emulated:
             **kept,
             "HOME": str(project),
             "LC_ALL": "C.UTF-8",
-            "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime's Linux wheels report to their maker since 1.29
             "EDGEAFRI_CACHE": str(cache_folder().absolute()),
             "PYTHONHOME": str(root / "usr"),
             "PYTHONPATH": os.pathsep.join([str(self.emulator.site), str(project)]),
@@ -132,19 +131,9 @@ class Watch:
 @contextmanager
 def watched(pid: int) -> Iterator[Watch]:
     """Watch a QEMU from a thread until the block ends."""
-    watch, over = Watch(pid), threading.Event()
-
-    def look() -> None:
-        while not over.wait(_EVERY_S):
-            watch.look()
-
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    try:
+    watch = Watch(pid)
+    with repeated(watch.look, _EVERY_S):
         yield watch
-    finally:
-        over.set()
-        thread.join()
 
 
 def guest_bytes(smaps: str) -> int:

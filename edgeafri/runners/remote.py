@@ -36,8 +36,6 @@ _START = (
     f"import sys\nif sys.version_info < {_OLDEST}: sys.exit('{_TOO_OLD} %d.%d' % sys.version_info[:2])\n"
     "stdin = sys.stdin.buffer\nexec(stdin.read(int(stdin.readline())))"
 )
-# onnxruntime 1.29 and newer would send what it runs to its makers, and leave a number for this device in its home.
-_SILENT = "ORT_DISABLE_TELEMETRY=1"
 _CONDITIONS = "import json, edgeafri.measurement as m; print(json.dumps({'answer': m.machine_conditions()}))"
 
 
@@ -155,7 +153,7 @@ class Remote:
 
     def _run_ours(self, arguments: Sequence[str], feed: Sequence[bytes] = (), tick: Tick = silent) -> Ended:
         """Run our Python there. -P keeps the folder that it starts in out of what is imported."""
-        names = (f"PYTHONPATH={self._root}/{self._site}", f"EDGEAFRI_CACHE={self._root}/cache", _SILENT)
+        names = (f"PYTHONPATH={self._root}/{self._site}", f"EDGEAFRI_CACHE={self._root}/cache")
         return run(self._transport, ("env", *names, self._python, "-X", "utf8", "-P", *arguments), feed, tick)
 
     def _answer(self, ended: Ended) -> Any:
