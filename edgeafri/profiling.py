@@ -169,7 +169,7 @@ def _notes(device: DeviceProfile, tiers: Mapping[str, Any]) -> list[str]:
     host, real = tiers["host"] or {}, tiers["device"] or {}
     if real and not _fits(device, real):
         said["device"].append(
-            f"What answered is a {real['device']}, not a {device.models[0]}: its times are not judged."
+            f"What answered calls itself {real['device']}, not {device.models[0]}: its times are not judged."
         )
     if host:
         said["host"] = [host["isa"]["note"], *_ceiling_words(host["ceiling"])]
