@@ -144,7 +144,7 @@ def _read_manifest(path: Path) -> Manifest:
         claimed = values.pop("id")
         manifest = Manifest(**{**values, "languages": tuple(values["languages"])})
         _ = [(entry["sha256"], int(entry["bytes"])) for entry in manifest.files.values()]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ArtifactError(f"{file}: not readable as a manifest ({error})", _AGAIN) from None
     if manifest.id != claimed:
         raise ArtifactError(f"{file}: changed after it was sealed", _AGAIN)

@@ -12,9 +12,9 @@ from edgeafri.artifact import Artifact, is_artifact
 from edgeafri.bundle import CARD, GRAPH, WEIGHTS
 from edgeafri.device import DeviceProfile, read_profile
 from edgeafri.errors import ConfigError, UsageError
-from edgeafri.estimate import estimate
 from edgeafri.files import Digests, json_text, storage, write_whole
 from edgeafri.languages import language
+from edgeafri.latency.estimate import estimate
 from edgeafri.ledger import SPLITS, Findings, Ledger, few_notes
 from edgeafri.lineage import reference_place
 from edgeafri.pipeline import Finished, Job, Tell

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from edgeafri import settings
-from edgeafri.calibration import Calibration, read_calibrations
 from edgeafri.errors import ConfigError, UsageError
+from edgeafri.latency.calibration import Calibration, read_calibrations
 
 Isa = Literal["neon", "dotprod", "vnni", "avx2", "wasm"]
 FOLDER_VARIABLE = "EDGEAFRI_PROFILES"
@@ -111,7 +111,9 @@ class DeviceProfile:
 
 def profile_names(folders: Iterable[Path] = ()) -> tuple[str, ...]:
     """The devices there are, those of the user's folders included."""
-    return tuple(sorted({file.stem for folder in _searched(folders) for file in folder.glob("*.yaml")}))
+    return tuple(
+        sorted({file.stem for folder in _searched(folders) for file in folder.glob("*.yaml") if file.is_file()})
+    )
 
 
 def read_profile(name: str, folders: Iterable[Path] = ()) -> DeviceProfile:
@@ -190,7 +192,7 @@ def _parsed(file: Path) -> Mapping[str, Any]:
 
     try:
         values = yaml.safe_load(file.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{file}: not readable as YAML ({error})", "Check its indentation and encoding.") from None
     if not isinstance(values, dict):
         what = "an empty file" if values is None else f"a {type(values).__name__}"

@@ -8,12 +8,10 @@ from threading import Event
 from typing import Any
 
 from edgeafri import settings
-from edgeafri.artifact import load
 from edgeafri.device import read_profile
 from edgeafri.errors import ConfigError, EdgeAfriError
-from edgeafri.files import Digests
 from edgeafri.languages import language
-from edgeafri.profiling import Document, Inquiry, profile
+from edgeafri.profiling import Document, Inquiry, checked, profile
 from edgeafri.progress import Step, Tick
 from edgeafri.runners.board import Visit, transport_of
 
@@ -86,7 +84,7 @@ def run(
 ) -> list[Outcome]:
     """Profile every bundle on every device, devices side by side and bundles one after another; all outcomes in order.
 
-    `steps` gives each device, by name, what hears of its progress. ArtifactError for a bundle that is damaged, at once.
+    `steps` gives each device, by name, what hears of its progress. ArtifactError for what is no whole bundle, at once.
     """
     _check_bundles(bundles)
     stopped = Event()
@@ -122,9 +120,8 @@ def merged(outcomes: Iterable[Outcome]) -> Document:
 
 
 def _check_bundles(bundles: Iterable[Path]) -> None:
-    with Digests() as digests:
-        for bundle in bundles:
-            load(bundle, digests)
+    for bundle in bundles:
+        checked(bundle)
 
 
 def _jobs(inquiry: Inquiry, bundles: Sequence[Path]) -> list[tuple[Inquiry, Path]]:
@@ -181,9 +178,9 @@ def _parsed(file: Path) -> Any:
 
     try:
         values = yaml.safe_load(file.read_text("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         raise ConfigError(f"{file}: no such file", _EXAMPLE) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{file}: not readable as YAML ({error})", "Check its indentation and encoding.") from None
     if not isinstance(values, dict) or not isinstance(values.get("devices"), list):
         raise ConfigError(f"{file}: no list of devices in it", _EXAMPLE)

@@ -6,12 +6,13 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from edgeafri.errors import EdgeAfriError, StorageError
+from edgeafri.errors import EdgeAfriError, StorageError, UsageError
 
 _CHUNK = 1 << 20
 
@@ -90,6 +91,22 @@ def write_whole(path: Path, text: str) -> None:
         partial.unlink(missing_ok=True)
 
 
+def make_room(file: Path) -> None:
+    """Make the folder of a result, and see before the work that it takes one.
+
+    UsageError for what is no file, such as a folder or /dev/null, which would be replaced. StorageError for the rest.
+    """
+    if file.exists() and not file.is_file():
+        raise UsageError(f"{file}: it is there and no file, so nothing is written over it", "Name a file.")
+    try:
+        with storage(file.parent):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}."):
+                pass
+    except FileNotFoundError:  # /proc has no room for files
+        raise StorageError(f"{file.parent}: takes no files", _ELSEWHERE) from None
+
+
 def json_text(value: Any) -> str:
     """JSON as this project writes it: readable letters, keys in the order given, one trailing newline."""
     return json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
@@ -144,7 +161,7 @@ def partial_folder(target: Path) -> Path:
 
 _NEARLY_NOTHING = 1 << 20
 _NUMBERED = re.compile(r"\(os error (\d+)\)")  # how libraries written in Rust end such a message
-_ELSEWHERE = "Choose a folder you may write to, for example with --work DIR."
+_ELSEWHERE = "Choose a folder you may write to, for example with --work DIR or --out FILE."
 _FREE = "Free some space, or choose another disk with --work DIR; finished steps are kept and will be reused."
 _SHORTER = "Use a shorter name."
 _HINTS = {36: _SHORTER, 28: _FREE, 122: _FREE, 30: _ELSEWHERE, 20: _ELSEWHERE, 17: _ELSEWHERE}

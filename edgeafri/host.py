@@ -22,15 +22,15 @@ def on_host(bundle: Path, profile: DeviceProfile, request: Mapping[str, Any], ti
 
     Wall time here says how two bundles compare, not how fast the device is.
     """
-    threads = min(request["threads"], os.cpu_count() or 1)
-    asked = {**request, "do": "bench", "bundle": str(bundle), "threads": threads}
+    threads, isa = min(request["threads"], os.cpu_count() or 1), request.get("isa") or profile.isa
+    asked = {**request, "do": "bench", "bundle": str(bundle), "threads": threads, "isa": isa}
     measurement = ask(RUNTIME, asked, tick)
     free = profile.memory.free
     under = None if free is None else under_ceiling(asked, free.value, measurement["peak_rss_mb"])
     return {
         "measurement": measurement,
         "ceiling": under,
-        "isa": isa_words(request.get("isa") or profile.isa, measurement),
+        "isa": isa_words(isa, measurement),
     }
 
 
@@ -68,6 +68,7 @@ def _note(isa: Isa, machine: str, arithmetic: str) -> str:
     here = machine in _X86
     if isa == "avx2" and here:
         return "Without VNNI, u8 x s8 sums stop at 16 bits: the exact u8 x u8 twin was timed, at about twice the time."
-    if (isa in _OF_X86) is here:
+    lacking = isa == "vnni" and arithmetic.startswith("no VNNI")
+    if (isa in _OF_X86) is here and not lacking:
         return f"This machine multiplies as the device does: {arithmetic}."
     return f"Labels here are those of the device; times are not, since int8 is computed otherwise there ({isa})."

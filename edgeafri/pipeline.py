@@ -51,8 +51,8 @@ _MORE_CODE = {
     "export-onnx": ("stages/graph.py",),
     "optimize": ("stages/graph.py", "stages/position_ids.py"),
     "quantize": tuple(f"stages/{name}.py" for name in (*_FORMATS, *_MIXED, "graph", "optimize", "rows")),
-    "bundle": ("roofline.py", "stages/groups.py", "stages/linear.py", "stages/weights.py"),
-    "shrink": ("device.py", "roofline.py", *(f"stages/{name}.py" for name in _SHRINKERS)),
+    "bundle": ("latency/roofline.py", "stages/groups.py", "stages/linear.py", "stages/weights.py"),
+    "shrink": ("device.py", "latency/roofline.py", *(f"stages/{name}.py" for name in _SHRINKERS)),
 }
 
 

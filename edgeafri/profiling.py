@@ -7,18 +7,20 @@ from typing import Any, Literal, get_args
 
 from edgeafri import report
 from edgeafri.artifact import Artifact, load
-from edgeafri.bundle import BundleConfig, read_config
+from edgeafri.bundle import read_config
 from edgeafri.device import DeviceProfile, Isa
 from edgeafri.errors import ArtifactError, UsageError
-from edgeafri.estimate import estimate
 from edgeafri.files import Digests
 from edgeafri.host import on_host
+from edgeafri.latency.estimate import estimate
 from edgeafri.progress import Step, quiet
 from edgeafri.runners.board import Visit, on_device
 
 SCHEMA = 1
 Tier = Literal["estimate", "host", "emulated", "device"]
 TIERS: tuple[Tier, ...] = get_args(Tier)
+# A device that does not answer is told before minutes of emulation, not after them.
+_ORDER: tuple[Tier, ...] = ("estimate", "device", "host", "emulated")
 Document = dict[str, Any]
 
 
@@ -50,7 +52,7 @@ def profile(bundle: Path, inquiry: Inquiry, step: Step = quiet) -> Document:
     UsageError for tiers that cannot be asked so, ArtifactError for a folder that is no bundle, and what a tier raises.
     """
     _check(inquiry)
-    artifact, config = _opened(bundle)
+    artifact, config = checked(bundle), read_config(bundle)
     device, facts = inquiry.profile, artifact.manifest.facts
     document: Document = {
         "schema": SCHEMA,
@@ -68,7 +70,8 @@ def profile(bundle: Path, inquiry: Inquiry, step: Step = quiet) -> Document:
         "groups": facts.get("group_bytes"),
         "bundle_bytes": artifact.bytes,
     }
-    document["tiers"] = {tier: _tier(tier, artifact, document, inquiry, step) for tier in TIERS}
+    found = {tier: _tier(tier, artifact, document, inquiry, step) for tier in _ORDER}
+    document["tiers"] = {tier: found[tier] for tier in TIERS}
     document["checks"] = [asdict(item) for item in _checks(device, document)]
     document["notes"] = _notes(device, document["tiers"])
     document["commands"] = [inquiry.command] if inquiry.command else []
@@ -82,15 +85,23 @@ def _check(inquiry: Inquiry) -> None:
         raise UsageError("the tier 'device' needs to know where the device is", "Add --on ssh:pi@raspberrypi.local")
     if "device" not in inquiry.tiers and inquiry.on is not None:
         raise UsageError("--on is for the tier 'device', which was not asked for", "Add device to --tier.")
+    if "emulated" in inquiry.tiers:
+        from edgeafri.emulator.tier import check_emulated
+
+        check_emulated(inquiry.profile)
+    if inquiry.data is not None and not {"emulated", "device"} & set(inquiry.tiers):
+        hint = "Add one of them to --tier; on this machine it is `edgeafri eval`."
+        raise UsageError("--data is for the tiers 'emulated' and 'device', and neither was asked for", hint)
 
 
-def _opened(bundle: Path) -> tuple[Artifact, BundleConfig]:
+def checked(bundle: Path) -> Artifact:
+    """A bundle with its files checked. ArtifactError for a folder that is none or is damaged."""
     with Digests() as digests:
         artifact = load(bundle, digests)
     if artifact.kind != "bundle":
         hint = "Give the folder that `edgeafri build` printed."
         raise ArtifactError(f"{bundle}: holds {artifact.kind}, not a bundle", hint)
-    return artifact, read_config(bundle)
+    return artifact
 
 
 def _tier(tier: Tier, bundle: Artifact, document: Document, inquiry: Inquiry, step: Step) -> Document | None:

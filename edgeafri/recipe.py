@@ -66,7 +66,7 @@ def _parsed(file: Path) -> Any:
 
     try:
         return yaml.safe_load(file.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{file}: not readable as YAML ({error})", "Check its indentation and encoding.") from None
 
 

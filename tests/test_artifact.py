@@ -224,7 +224,7 @@ def test_an_edited_manifest_is_found(sealed: Artifact, digests: Digests):
         load(sealed.path, digests)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"id": "x", "kind": "bundle"}', "null"])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"id": "x", "kind": "bundle"}', "null", "[" * 100_000])
 def test_a_manifest_that_is_none_is_refused(sealed: Artifact, digests: Digests, text: str):
     """
     Half a file, or JSON of another kind, is told as what it is.

@@ -102,14 +102,16 @@ def test_names_come_from_all_folders_and_the_first_folder_wins(
     tmp_path: Path, values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ):
     """
-    A user's own file is found beside the project's, and may replace one of them.
+    A user's own file is found beside the project's, and may replace one of them. A folder is no profile.
     """
+    (tmp_path / "folder.yaml").mkdir()
     written(tmp_path, values)
     written(tmp_path, values | {"name": "rpi4", "title": "My Pi"}, "rpi4")
     monkeypatch.setenv("EDGEAFRI_PROFILES", str(tmp_path))
 
     assert profile_folders()[0] == tmp_path
     assert {"phone", "rpi4"} <= set(profile_names())
+    assert "folder" not in profile_names()
     assert read_profile("rpi4").title == "My Pi"
 
 
@@ -214,6 +216,8 @@ def test_a_mistake_in_a_profile_is_named_where_it_stands(
     [
         (b"name: [", "not readable as YAML"),
         (b"name: \xff\xfe", "not readable as YAML"),
+        (b"name: 2020-13-45", "not readable as YAML"),
+        (b"[" * 4000, "not readable as YAML"),
         (b"", "expected key: value lines, got an empty file"),
         (b"- rpi4", "expected key: value lines, got a list"),
         (b"rpi4", "expected key: value lines, got a str"),

@@ -70,6 +70,8 @@ def test_devices_are_read(tmp_path: Path):
         ("devices: []", ConfigError, "no device is listed", "name, target and on"),
         ("devices: {a: b}", ConfigError, "no list of devices in it", "Write 'devices:'"),
         ("devices: [", ConfigError, "not readable as YAML", "indentation"),
+        ("devices: 2020-13-45", ConfigError, "not readable as YAML", "indentation"),
+        ("devices: " + "[" * 4000, ConfigError, "not readable as YAML", "indentation"),
         ("devices: [rpi4]", ConfigError, "expected key: value lines, got 'rpi4'", "Known keys: name, target, on"),
         ("devices: []\nfarm: x", ConfigError, "unknown setting 'farm'", "Known: devices."),
         (f"{TWO}  - {{name: a, target: rpi4}}", ConfigError, "device 3: 'on' is missing", "Add a line 'on: ...'."),

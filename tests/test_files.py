@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from edgeafri import files
-from edgeafri.errors import StorageError
-from edgeafri.files import Digests, cache_folder, json_text, sha256, storage, write_whole
+from edgeafri.errors import StorageError, UsageError
+from edgeafri.files import Digests, cache_folder, json_text, make_room, sha256, storage, write_whole
 
 
 @pytest.fixture
@@ -153,6 +153,39 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.json"]
 
 
+def test_room_is_made_for_a_result(tmp_path: Path):
+    """
+    Its folders are there, it is not yet, and nothing else is left of the trial.
+    """
+    make_room(tmp_path / "new" / "deep" / "out.json")
+
+    assert list((tmp_path / "new" / "deep").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["", ".", "there", "/dev/null"])
+def test_what_is_no_file_is_not_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
+    """
+    Told before the work, and not with its result in hand.
+    """
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+
+    with pytest.raises(UsageError, match="it is there and no file"):
+        make_room(Path(name))
+
+
+def test_no_room_is_told(tmp_path: Path):
+    """
+    A file stands where the folder should be, or the folder is one of the kernel's.
+    """
+    (tmp_path / "file").touch()
+
+    with pytest.raises(StorageError, match="File exists"):
+        make_room(tmp_path / "file" / "out.json")
+    with pytest.raises(StorageError, match=r"takes no files|not allowed"):
+        make_room(Path("/proc/out.json"))
+
+
 def test_json_keeps_letters_and_the_order_of_keys():
     """
     A person reads these files: ẹ stays ẹ, and what matters stands first.
@@ -165,7 +198,11 @@ def test_json_keeps_letters_and_the_order_of_keys():
     [
         (errno.ENOSPC, "No space left on device", "Free some space, or choose another disk with --work DIR; finished"),
         (errno.EDQUOT, "Disk quota exceeded", "Free some space, or choose another disk"),
-        (errno.EROFS, "Read-only file system", "Choose a folder you may write to, for example with --work DIR."),
+        (
+            errno.EROFS,
+            "Read-only file system",
+            "Choose a folder you may write to, for example with --work DIR or --out FILE.",
+        ),
         (errno.ENOTDIR, "Not a directory", "Choose a folder you may write to"),
         (errno.EEXIST, "File exists", "Choose a folder you may write to"),
         (errno.EACCES, "not allowed to read or write there", "Choose a folder you may write to"),

@@ -153,6 +153,27 @@ def test_what_a_time_here_is_worth(monkeypatch: pytest.MonkeyPatch, isa, machine
     assert words in isa_words(isa, MEASURED)["note"]
 
 
+def test_a_machine_without_vnni_is_no_stand_in_for_one_with_it():
+    """
+    It computes the twin, at about twice the time.
+    """
+    measured = {"conditions": {"int8_arithmetic": "no VNNI: the exact u8 x u8 twin is computed"}}
+
+    assert "times are not" in isa_words("vnni", measured)["note"]
+
+
+@pytest.mark.parametrize(("of_the_device", "asked", "timed"), [("avx2", None, "avx2"), ("neon", "avx2", "avx2")])
+def test_int8_is_multiplied_as_on_the_device(worker, group, device, of_the_device, asked, timed):
+    """
+    Without a wish of the user's, the profile says how; both runs do it.
+    """
+    group(False)
+    found = on_host(Path("bundle"), replace(device, isa=of_the_device), {**REQUEST, "isa": asked})
+
+    assert {request["isa"] for request in worker.asked} == {timed}
+    assert found["isa"]["asked"] == timed
+
+
 @pytest.mark.slow
 def test_a_real_bundle_lives_in_a_gigabyte_and_not_in_twenty_megabytes(bundle, device):
     """

@@ -194,7 +194,7 @@ def test_a_work_folder_that_cannot_be_one_is_told_plainly(
 
     with pytest.raises(StorageError, match="file") as error:
         built(trim(), source, tmp_path / work, digests)
-    assert error.value.hint == "Choose a folder you may write to, for example with --work DIR."
+    assert error.value.hint == "Choose a folder you may write to, for example with --work DIR or --out FILE."
 
 
 def test_a_missing_library_names_the_command_that_brings_it(

@@ -117,6 +117,7 @@ def test_the_emulated_device_is_believed_before_this_machine(bundle: Path, tiers
     """
     from edgeafri.emulator import tier
 
+    monkeypatch.setattr(tier, "check_emulated", lambda device: None)
     monkeypatch.setattr(tier, "emulated", lambda *asked, **more: EMULATED)
     document = profile(bundle, replace(inquiry, tiers=("host", "emulated")))
 
@@ -140,6 +141,7 @@ def test_the_devices_own_code_must_agree(bundle: Path, tiers, inquiry: Inquiry, 
     from edgeafri.emulator import tier
 
     found = {**EMULATED, "parity": {**EMULATED["parity"], **changes}}
+    monkeypatch.setattr(tier, "check_emulated", lambda device: None)
     monkeypatch.setattr(tier, "emulated", lambda *asked, **more: found)
     document = profile(bundle, replace(inquiry, tiers=("emulated",)))
 
@@ -156,6 +158,38 @@ def test_what_does_not_run_in_the_free_memory_fails(bundle: Path, tiers, inquiry
     tiers["host"] = {**HOST, "ceiling": ceiling}
 
     assert check(profile(bundle, inquiry), "runs in the free memory")["passed"] is survived
+
+
+def test_a_device_that_does_not_answer_is_told_before_the_slow_tiers(
+    bundle: Path, tiers, inquiry: Inquiry, monkeypatch
+):
+    """
+    Nothing that takes minutes is done and then lost.
+    """
+    from edgeafri.errors import DeviceError
+
+    def lost(*asked: object) -> None:
+        raise DeviceError("ssh:pi@board: nobody answers", "Switch it on.")
+
+    done: list[str] = []
+    monkeypatch.setattr(profiling, "on_device", lost)
+    monkeypatch.setattr(profiling, "on_host", lambda *asked: done.append("host"))
+    with pytest.raises(DeviceError):
+        profile(bundle, replace(inquiry, tiers=("estimate", "host", "device"), on="ssh:pi@board"))
+
+    assert done == []
+
+
+def test_an_emulator_that_is_not_there_is_told_first(bundle: Path, tiers, inquiry: Inquiry, monkeypatch):
+    """
+    Before the device is asked and before this machine is timed.
+    """
+    from edgeafri.errors import MissingPackage
+
+    monkeypatch.setattr(profiling, "on_host", lambda *asked: pytest.fail("timed too early"))
+
+    with pytest.raises(MissingPackage, match="emulator"):
+        profile(bundle, replace(inquiry, tiers=("host", "emulated")))
 
 
 def test_other_labels_on_the_device_fail(bundle: Path, tiers, inquiry: Inquiry):
@@ -185,6 +219,7 @@ def test_unknown_memory_is_said(bundle: Path, tiers, inquiry: Inquiry):
         ({"tiers": ()}, "no tier"),
         ({"tiers": ("device",)}, "where the device is"),
         ({"on": "ssh:pi@board"}, "was not asked for"),
+        ({"data": Path("labelled")}, "neither was asked for"),
     ],
 )
 def test_what_does_not_go_together_is_refused(bundle: Path, tiers, inquiry: Inquiry, changes, words):

@@ -74,6 +74,8 @@ def test_a_recipe_file_that_is_not_there_is_named(tmp_path: Path):
     ("text", "message", "hint"),
     [
         ("steps: [trim", "not readable as YAML", "Check its indentation and encoding."),
+        ("steps: 2020-13-45", "not readable as YAML", "Check its indentation and encoding."),
+        ("[" * 4000, "not readable as YAML", "Check its indentation and encoding."),
         ("- trim\n", "a recipe needs a list 'steps'", EXAMPLE),
         ("about: nothing\n", "a recipe needs a list 'steps'", EXAMPLE),
         ("steps: []\n", "a recipe needs a list 'steps'", EXAMPLE),

@@ -14,7 +14,7 @@ from edgeafri.cli.options import json_option, print_json
 from edgeafri.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from edgeafri.calibration import Calibration
+    from edgeafri.latency.calibration import Calibration
 
 _EPILOG = """\b
 Examples:
@@ -63,9 +63,9 @@ def calibrate_command(arguments: list[str] | None, /, **options: Any) -> None:
 
 
 def _calibrate(options: dict[str, Any]) -> None:
-    from edgeafri.calibrate import calibrate
-    from edgeafri.calibration import write_calibration
     from edgeafri.device import read_profile
+    from edgeafri.latency.calibrate import calibrate
+    from edgeafri.latency.calibration import write_calibration
 
     profile = read_profile(options["target"], options["profiles"])
     file = _file(profile.name, options["out"], options["profiles"])
@@ -81,8 +81,8 @@ def _calibrate(options: dict[str, Any]) -> None:
 
 def _file(device: str, out: Path | None, folders: tuple[Path, ...]) -> Path:
     """Where the calibration goes. UsageError where it would not be found again."""
-    from edgeafri.calibration import calibration_file
     from edgeafri.device import FOLDER_VARIABLE
+    from edgeafri.latency.calibration import calibration_file
 
     if out is not None:
         name = calibration_file(out.parent, device).name
@@ -155,7 +155,7 @@ def _interval(level: float | None, factor: float | None) -> str:
 
 
 def _try_out(options: dict[str, Any], command: str) -> None:
-    from edgeafri.prediction import Draws, Source
+    from edgeafri.latency.prediction import Draws, Source
 
     missing = [name for name in ("macs_column", "latency_column") if not options[name]]
     if missing:
@@ -182,8 +182,8 @@ def _try_out(options: dict[str, Any], command: str) -> None:
 
 def _with_bar(source: Any, draws: Any) -> dict[str, Any]:
     from edgeafri.cli.console import telling
+    from edgeafri.latency.prediction import predict_rest
     from edgeafri.pipeline import Started, Ticked
-    from edgeafri.prediction import predict_rest
 
     with telling(lambda event: None) as tell:
         tell(Started("calibrate"))

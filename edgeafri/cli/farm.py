@@ -43,21 +43,23 @@ def farm_command(
     """
     from edgeafri import farm
     from edgeafri.cli.console import side_by_side
-    from edgeafri.files import json_text, write_whole
+    from edgeafri.files import json_text, make_room, write_whole
     from edgeafri.runners.board import Visit
 
     listed = farm.read_devices(devices, options["profiles"])
     visit = Visit(keep=options["keep"], ssh_config=options["ssh_config"])
     asked = farm.inquiries(listed, visit, options["profiles"], shlex.join(["edgeafri", *arguments]))
+    if out is not None:
+        make_room(out)
     with side_by_side([device.name for device in listed]) as steps:
         outcomes = farm.run(listed, asked, bundles, steps)
     for outcome in outcomes:
         click.echo(_line(outcome), err=as_json)
     document = farm.merged(outcomes)
-    if out is not None:
-        write_whole(out, json_text(document))
     if as_json:
         print_json(document)
+    if out is not None:
+        write_whole(out, json_text(document))
     return _code(document)
 
 

@@ -54,16 +54,20 @@ def profile_command(
     Exit code 5 says that a check failed.
     """
     from edgeafri.cli.console import stepping
-    from edgeafri.files import json_text, write_whole
-    from edgeafri.profiling import SCHEMA, profile
+    from edgeafri.files import json_text, make_room, write_whole
+    from edgeafri.profiling import SCHEMA, checked, profile
 
     inquiry = _inquiry(options, arguments)
+    if out is not None:
+        make_room(out)
+    for bundle in bundles:  # all, before minutes are spent on the first
+        checked(bundle)
     with stepping() as step:
         found = [profile(bundle, inquiry, step) for bundle in bundles]
     document = {"schema": SCHEMA, "kind": "profiles", "results": found}
+    print_json(document) if as_json else _print(found)
     if out is not None:
         write_whole(out, json_text(document))
-    print_json(document) if as_json else _print(found)
     return GATE_FAILED if any(check["passed"] is False for item in found for check in item["checks"]) else OK
 
 
@@ -102,7 +106,8 @@ def _print(found: list[dict[str, Any]]) -> None:
     from edgeafri.cli.tiers import tiers_table
 
     first = found[0]
-    click.echo(f"{first['target']}: {first['title']}; {first['seq_len']} sub-words, {first['threads']} threads")
+    threads = "1 thread" if first["threads"] == 1 else f"{first['threads']} threads"
+    click.echo(f"{first['target']}: {first['title']}; {first['seq_len']} sub-words, {threads}")
     click.echo(tiers_table(found))
     for document in found:
         click.echo(f"\n{document['bundle']}\n{checks_table(document['checks'])}")

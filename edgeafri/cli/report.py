@@ -45,8 +45,7 @@ def report_command(
 
 
 def _write(file: Path, text: str) -> None:
-    from edgeafri.files import storage, write_whole
+    from edgeafri.files import make_room, write_whole
 
-    with storage(file.parent):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, text)
+    make_room(file)
+    write_whole(file, text)

@@ -193,7 +193,7 @@ def _python_before() -> str | None:
 def _recorded() -> Installed | None:
     try:
         return read(Installed, json.loads(_record().read_text("utf-8")), str(_record()))
-    except (OSError, ValueError, ConfigError):
+    except (OSError, ValueError, RecursionError, ConfigError):
         return None
 
 

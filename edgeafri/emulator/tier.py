@@ -10,8 +10,8 @@ from edgeafri.artifact import load
 from edgeafri.bundle import BundleConfig, read_config, read_golden
 from edgeafri.dataset import Split, check_labels, read_split
 from edgeafri.device import DeviceProfile
-from edgeafri.emulator.install import ready
-from edgeafri.emulator.overlay import choose_core
+from edgeafri.emulator.install import Emulator, ready
+from edgeafri.emulator.overlay import Core, choose_core
 from edgeafri.emulator.parity import LARGEST, allowed_flips, difference, f1_of, judge, readings_of
 from edgeafri.errors import WorkerError
 from edgeafri.files import Digests
@@ -63,8 +63,7 @@ def emulated(
     alone, with `threads`. Machines are compared on the first 50 sentences a language of `data`'s test split, 10 in
     float32, or without data on the bundle's golden sentences. Raises what bundle, emulator or data are lacking.
     """
-    emulator = ready()
-    core = choose_core(profile, emulator.qemu.models)
+    emulator, core = check_emulated(profile)
     subject, runner = read_subject(bundle, data, languages), Emulated(emulator, profile)
     at_once = min(threads, os.cpu_count() or 1)
     logits = subject.request("logits", sentences=subject.sentences, threads=at_once)
@@ -87,6 +86,12 @@ def emulated(
         "golden": {"sentences": sum(verified["golden"].values()), "differences": verified["differences"]},
         "notes": [core.note] if core.note else [],
     }
+
+
+def check_emulated(profile: DeviceProfile) -> tuple[Emulator, Core]:
+    """The emulator, and the core it will be. MissingPackage where it is not there, UsageError for an unknown core."""
+    emulator = ready()
+    return emulator, choose_core(profile, emulator.qemu.models)
 
 
 def read_subject(bundle: Path, data: Path | None, languages: Sequence[str]) -> Subject:
@@ -124,7 +129,8 @@ def parity(subject: Subject, there: Sequence[Reading]) -> dict[str, Any]:
     here = readings_of(ask(RUNTIME, request))
     found = difference(here, there)
     answers = [] if subject.float32 else [ask(RUNTIME, {**request, "noise": seed}) for seed in _NOISES]
-    noises = [difference(here, readings_of(answer)) for answer in answers if answer["logits"] is not None]
+    shaken = [readings_of(answer) for answer in answers if answer["logits"] is not None]
+    noises = [difference(here, readings) for readings in shaken]
     noise_flips = max((noise.flips for noise in noises), default=None)
     return {
         "on": len(subject.sentences),
@@ -137,17 +143,22 @@ def parity(subject: Subject, there: Sequence[Reading]) -> dict[str, Any]:
         "largest_allowed": LARGEST if subject.float32 else None,
         "allowed_flips": None if subject.float32 else allowed_flips(found.places, noise_flips or 0),
         "int8_arithmetic_here": int8_arithmetic(),
-        "f1": dict(_f1(subject, here, there)) or None,
+        "f1": dict(_f1(subject, here, there, shaken)) or None,
         "passed": judge(found, noise_flips or 0, subject.float32),
     }
 
 
-def _f1(subject: Subject, here: Sequence[Reading], there: Sequence[Reading]) -> Iterator[tuple[str, dict[str, float]]]:
+def _f1(
+    subject: Subject, here: Sequence[Reading], there: Sequence[Reading], shaken: Sequence[Sequence[Reading]]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """F1 per language of this machine, of the other one, and of this one under noise."""
     start = 0
     for split in subject.splits:
         own = slice(start, start := start + len(split.sentences))
-        values = (round(f1_of(split, readings[own], subject.config.labels), 2) for readings in (here, there))
-        yield split.language, dict(zip(("here", "emulated"), values, strict=True))
+        first, other, *noise = (
+            round(f1_of(split, readings[own], subject.config.labels), 2) for readings in (here, there, *shaken)
+        )
+        yield split.language, {"here": first, "emulated": other, "noise": noise}
 
 
 def _first(split: Split, count: int) -> Split:

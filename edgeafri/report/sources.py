@@ -55,10 +55,12 @@ def _files(path: Path) -> list[Path]:
 def _json(file: Path) -> Any:
     try:
         text = file.read_text("utf-8")
-        return json.loads(text, parse_float=_finite, parse_int=_finite, parse_constant=_finite)
+        value = json.loads(text, parse_float=_finite, parse_int=_finite, parse_constant=_finite)
+        json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a letter, as "\\ud800", cannot be written again
     except (ValueError, RecursionError) as error:
         hint = "It may be cut off: make it again, for example with edgeafri ... --json > FILE."
         raise DataError(f"{file}: not readable as JSON ({error})", hint) from None
+    return value
 
 
 def _finite(text: str) -> int | float:

@@ -15,9 +15,9 @@ from edgeafri.bundle import CARD, GRAPH, SCHEMA, TOKENIZER, WEIGHTS, BundleConfi
 from edgeafri.dataset import Unit
 from edgeafri.errors import ModelError
 from edgeafri.languages import golden, language
+from edgeafri.latency.roofline import activations
 from edgeafri.predict import Encoder, Predictor
 from edgeafri.progress import Tick
-from edgeafri.roofline import activations
 from edgeafri.session import forward, open_session
 from edgeafri.stages import model as door
 from edgeafri.stages.groups import group_bytes

@@ -9,7 +9,7 @@ from torch import nn
 
 from edgeafri.device import DeviceProfile
 from edgeafri.errors import ConfigError
-from edgeafri.roofline import Work, activations, milliseconds
+from edgeafri.latency.roofline import Work, activations, milliseconds
 from edgeafri.stages import uneven
 from edgeafri.stages.widths import Counts
 

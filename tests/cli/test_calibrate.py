@@ -8,7 +8,7 @@ import pytest
 
 from edgeafri.cli import run
 from edgeafri.device import read_profile
-from edgeafri.estimate import estimate
+from edgeafri.latency.estimate import estimate
 
 PI = "Raspberry Pi 4 Model B Rev 1.4"
 

@@ -87,10 +87,10 @@ def test_one_document_is_printed_and_written(outcome: dict[str, Any], capsys: py
     --json prints it and nothing else; --out writes the same.
     """
     outcome["kitchen"] = DeviceError("why", "what next")
-    run(["farm", "devices.yaml", "bundle", "--json", "--out", "farm.json"])
+    run(["farm", "devices.yaml", "bundle", "--json", "--out", "new/farm.json"])
     printed = json.loads(capsys.readouterr().out)
 
-    assert printed == json.loads(Path("farm.json").read_text("utf-8"))
+    assert printed == json.loads(Path("new/farm.json").read_text("utf-8"))
     assert printed["failed"] == [{"device": "kitchen", "bundle": "bundle", "error": "why", "hint": "what next"}]
     assert [item["name"] for item in printed["results"]] == ["shelf"]
-    assert printed["results"][0]["commands"] == ["edgeafri farm devices.yaml bundle --json --out farm.json"]
+    assert printed["results"][0]["commands"] == ["edgeafri farm devices.yaml bundle --json --out new/farm.json"]

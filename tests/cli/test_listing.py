@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from edgeafri.calibration import Calibration, Constants, calibration_file, write_calibration
 from edgeafri.cli import run
 from edgeafri.device import profile_names
+from edgeafri.latency.calibration import Calibration, Constants, calibration_file, write_calibration
 from edgeafri.recipe import recipe_names
 from edgeafri.stages.menu import MENU
 

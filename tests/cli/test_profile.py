@@ -8,7 +8,7 @@ import pytest
 from edgeafri import profiling
 from edgeafri.cli import run
 from edgeafri.cli.tiers import tiers_table
-from edgeafri.errors import GATE_FAILED, OK, USAGE
+from edgeafri.errors import BAD_INPUT, GATE_FAILED, OK, USAGE
 
 COUNTS = {"total": 66_000_000, "fmla": 4_100_000, "smull_smlal": 25_200_000, "sdot": 0}
 
@@ -31,13 +31,13 @@ def test_one_document_for_programs(bundle: Path, host, capfd: pytest.CaptureFixt
     """
     --json prints it and --out keeps the same, with the command that repeats it.
     """
-    code = run(["profile", str(bundle), "--target", "rpi4", "--json", "--out", str(tmp_path / "found.json")])
+    code = run(["profile", str(bundle), "--target", "rpi4", "--json", "--out", str(tmp_path / "new" / "found.json")])
     printed = json.loads(capfd.readouterr().out)
 
     assert (code, printed["kind"]) == (OK, "profiles")
     assert [item["target"] for item in printed["results"]] == ["rpi4"]
     assert printed["results"][0]["commands"][0].startswith(f"edgeafri profile {bundle} --target rpi4")
-    assert json.loads((tmp_path / "found.json").read_text("utf-8")) == printed
+    assert json.loads((tmp_path / "new" / "found.json").read_text("utf-8")) == printed
 
 
 def test_bundles_stand_side_by_side(bundle: Path, host, capfd: pytest.CaptureFixture[str]):
@@ -69,6 +69,7 @@ def test_what_fails_is_an_exit_code(bundle: Path, host, capfd: pytest.CaptureFix
         (["--target", "rpi4", "--tier", "emulate"], "Did you mean 'emulated'?"),
         (["--target", "rpi4", "--tier", "device"], "--on ssh:pi@"),
         (["--target", "rpi4", "--tier", "estimate", "--on", "adb"], "Add device to --tier"),
+        (["--target", "rpi4", "--out", "."], "it is there and no file"),
     ],
 )
 def test_what_is_not_there_is_told(bundle: Path, host, capfd: pytest.CaptureFixture[str], arguments, words):
@@ -77,6 +78,18 @@ def test_what_is_not_there_is_told(bundle: Path, host, capfd: pytest.CaptureFixt
     """
     assert run(["profile", str(bundle), *arguments]) == USAGE
     assert words in capfd.readouterr().err
+
+
+def test_no_bundle_is_profiled_where_one_is_none(bundle: Path, host, capfd: pytest.CaptureFixture[str], tmp_path: Path):
+    """
+    What the first would have given is not thrown away after minutes: it is not begun.
+    """
+    code = run(["profile", str(bundle), str(tmp_path), "--target", "rpi4"])
+    told = capfd.readouterr().err
+
+    assert code == BAD_INPUT
+    assert "time it on this machine" not in told
+    assert "no manifest.json" in told
 
 
 def test_counts_of_instructions_stand_in_millions():

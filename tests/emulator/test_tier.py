@@ -95,7 +95,8 @@ def test_whole_texts_are_compared_as_well(text_bundle: Path, texts: Path):
     found = parity(subject, there)
 
     assert (found["on"], found["words"], found["passed"]) == (12, 12, True)
-    assert found["f1"]["swa"] == {"here": 100.0, "emulated": 100.0}
+    assert {name: found["f1"]["swa"][name] for name in ("here", "emulated")} == {"here": 100.0, "emulated": 100.0}
+    assert len(found["f1"]["swa"]["noise"]) == found["f1"]["swa"]["noise"].count(100.0)
 
 
 def test_a_machine_that_answers_otherwise_fails(bundle: Path):

@@ -113,10 +113,12 @@ def test_a_bundle_in_the_place_of_its_report(tmp_path: Path):
     assert f"edgeafri profile {tmp_path} --target DEVICE" in failure(tmp_path).hint
 
 
-@pytest.mark.parametrize("content", [b"", b'{"schema": 1', b"\xff\xfe", b"[" * 100_000, b"[NaN]", b"[1e999]"])
+@pytest.mark.parametrize(
+    "content", [b"", b'{"schema": 1', b"\xff\xfe", b"[" * 100_000, b"[NaN]", b"[1e999]", b'["\\ud800"]']
+)
 def test_a_broken_file(tmp_path: Path, content: bytes):
     """
-    Empty, cut off, no text, nested without end, or with numbers that JSON does not have.
+    Empty, cut off, no text, nested without end, with numbers that JSON does not have, or with half a letter.
     """
     file = tmp_path / "broken.json"
     file.write_bytes(content)

@@ -6,7 +6,7 @@ import torch
 
 from edgeafri.device import read_profile
 from edgeafri.errors import ConfigError
-from edgeafri.estimate import estimate
+from edgeafri.latency.estimate import estimate
 from edgeafri.stages import bundle
 from edgeafri.stages import model as door
 from edgeafri.stages.costs import costs_of, counts_in

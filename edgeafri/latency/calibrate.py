@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from edgeafri.calibration import SCHEMA, Calibration, Constants
 from edgeafri.device import DeviceProfile
 from edgeafri.errors import ArtifactError, DataError
-from edgeafri.fit import LAYERS, MACS, MEGABYTES, Numbers, fit
-from edgeafri.roofline import Work, read_work
+from edgeafri.latency.calibration import SCHEMA, Calibration, Constants
+from edgeafri.latency.fit import LAYERS, MACS, MEGABYTES, Numbers, fit
+from edgeafri.latency.roofline import Work, read_work
 
 _AGAIN = "Measure on the device with this version: edgeafri bench BUNDLE --json > FILE."
 _SINCE_START = " has occurred"

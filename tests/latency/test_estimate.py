@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from edgeafri.calibration import Calibration, Constants
 from edgeafri.device import Cluster, DeviceProfile, Fact, Memory, Speed, read_profile
 from edgeafri.errors import ArtifactError, UsageError
-from edgeafri.estimate import Estimate, estimate
-from edgeafri.roofline import activations
+from edgeafri.latency.calibration import Calibration, Constants
+from edgeafri.latency.estimate import Estimate, estimate
+from edgeafri.latency.roofline import activations
 
 UNKNOWN = Speed(None, None, None)
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from edgeafri.calibration import Constants
 from edgeafri.device import DeviceProfile
 from edgeafri.errors import UsageError
-from edgeafri.roofline import Work, milliseconds, read_work, unknowns
+from edgeafri.latency.calibration import Constants
+from edgeafri.latency.roofline import Work, milliseconds, read_work, unknowns
 
 UNCALIBRATED = "uncalibrated"
 SAME_CORE = "same core calibrated"

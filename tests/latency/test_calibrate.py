@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeafri.calibrate import calibrate
 from edgeafri.device import DeviceProfile, read_profile
 from edgeafri.errors import DataError
+from edgeafri.latency.calibrate import calibrate
 
 PI = "Raspberry Pi 4 Model B Rev 1.4"
 PER_MILLION = 0.3

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgeafri.errors import DataError, UsageError
-from edgeafri.prediction import Draws, Source, predict_rest, read_columns
+from edgeafri.latency.prediction import Draws, Source, predict_rest, read_columns
 
 
 @pytest.fixture

@@ -74,14 +74,14 @@ def read_calibrations(folders: Iterable[Path]) -> tuple[Calibration, ...]:
 
 def _files(folders: Iterable[Path]) -> Iterator[Path]:
     for folder in folders:
-        yield from sorted(folder.glob(f"*{ENDING}"))
+        yield from sorted(file for file in folder.glob(f"*{ENDING}") if file.is_file())
 
 
 def _read(file: Path) -> Calibration:
-    again = "Make it again with `edgeafri calibrate`, or remove it."
+    again = "Remove it, and make it again with `edgeafri calibrate`."
     try:
         values = json.loads(file.read_text("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{file}: not readable as JSON ({error})", again) from None
     try:
         calibration = settings.read(Calibration, values, str(file))

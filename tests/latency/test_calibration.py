@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edgeafri.calibration import Calibration, Constants, calibration_file, read_calibrations, write_calibration
 from edgeafri.device import read_profile
 from edgeafri.errors import ConfigError, StorageError
+from edgeafri.latency.calibration import Calibration, Constants, calibration_file, read_calibrations, write_calibration
 
 CONSTANTS = Constants(32, 4, 5, 5, 0.4, 0.0, 0.0, {"layers": "under 10 runs"}, 0.05, 0.1, 0.8, 1.2, 10**8, 10**9)
 RPI4 = Calibration(1, "rpi4", "cortex-a72", 1.8, "Raspberry Pi 4 Model B Rev 1.4", (CONSTANTS,), ("a note",))
@@ -81,10 +81,10 @@ def test_a_damaged_calibration_is_refused(tmp_path: Path, changes: dict[str, obj
     with pytest.raises(ConfigError, match=message) as error:
         read_calibrations([tmp_path])
 
-    assert error.value.hint == "Make it again with `edgeafri calibrate`, or remove it."
+    assert error.value.hint == "Remove it, and make it again with `edgeafri calibrate`."
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "3"])
+@pytest.mark.parametrize("content", ["", "{", "[]", "3", "[" * 100_000])
 def test_a_file_that_is_no_calibration_is_refused(tmp_path: Path, content: str):
     """
     Never a traceback.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgeafri.errors import UsageError
-from edgeafri.formula import evaluate
+from edgeafri.latency.formula import evaluate
 
 TABLE = {"layers": np.array([6.0, 12.0]), "width": np.array([10.0, 20.0])}
 

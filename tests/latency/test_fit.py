@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeafri.fit import LAYERS, MACS, MEGABYTES, fit
+from edgeafri.latency.fit import LAYERS, MACS, MEGABYTES, fit
 
 
 def columns(runs: int, seed: int = 0, **fixed: Any) -> dict[str, Any]:

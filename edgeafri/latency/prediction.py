@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from edgeafri.errors import DataError, UsageError
-from edgeafri.fit import COLUMNS, LAYERS, MACS, MEGABYTES, Fit, Numbers, fit
-from edgeafri.formula import evaluate
+from edgeafri.latency.fit import COLUMNS, LAYERS, MACS, MEGABYTES, Fit, Numbers, fit
+from edgeafri.latency.formula import evaluate
 from edgeafri.progress import Tick, silent
 from edgeafri.settings import did_you_mean
 
