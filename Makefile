@@ -24,7 +24,7 @@ menu:
 	@echo "make apk     the sample, or BUNDLE=DIR, as an Android app in dist/"
 	@echo "make test    lint, types and the fast tests"
 	@echo "make slow    the slow tests; with real data where EDGEAFRI_LAB or ../shared has it"
-	@echo "make test-phone  the tests of page and app, in a real browser; they skip with what is missing"
+	@echo "make test-phone  the tests of page, app and native core, in a real browser; they skip with what is missing"
 	@echo "make lint    lint and types"
 	@echo "make setup   the environment in $(VENV), and nothing else"
 	@echo "make clean   remove the environment, caches and what the demo built"
@@ -60,7 +60,7 @@ test: lint
 	@$(BIN)/python -m pytest -m "not slow" -n 2 -q
 
 test-phone: $(READY)
-	@$(BIN)/python -m pytest tests/apk tests/web -q
+	@$(BIN)/python -m pytest tests/apk tests/web tests/test_native.py -q
 
 slow: $(READY)
 	@$(BIN)/python -m pytest -m slow -q

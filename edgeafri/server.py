@@ -8,7 +8,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from edgeafri.errors import UsageError
 from edgeafri.measurement import device_name
@@ -107,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Quiet: what is asked for is the user's business."""
 
     def _answer(self, body: bool) -> None:
-        name = unquote(urlsplit(self.path).path).removeprefix("/") or "index.html"
+        name = unquote(re.split("[?#]", self.path, maxsplit=1)[0]).removeprefix("/") or "index.html"
         if name in self.server.known and self.client_address[0] in LOOPBACK:  # another device is called otherwise
             return self._text(HTTPStatus.OK, self.server.known[name], MIME_TYPES[".json"], body)
         path = self.server.files.get(name)

@@ -8,7 +8,7 @@ from pathlib import Path
 from edgeafri.artifact import MANIFEST, Artifact, load
 from edgeafri.bundle import CARD, CONFIG, GOLDEN, GRAPH, TOKENIZER, WEIGHTS, read_config
 from edgeafri.errors import ArtifactError, UsageError
-from edgeafri.files import Digests, partial_folder, storage
+from edgeafri.files import Digests, make_room, partial_folder, storage
 from edgeafri.progress import Step, quiet
 from edgeafri.vendored import libraries
 
@@ -55,28 +55,39 @@ def make_page(bundle: Path, step: Step = quiet) -> Page:
 
 def write_page(page: Page, out: Path) -> None:
     """Copy a page into a new folder, whole or not at all; UsageError when there is something in it already."""
-    _check_new(out)
+    _check_new(page, out)
     partial = partial_folder(out)
     with storage(out.parent):
         shutil.rmtree(partial, ignore_errors=True)
-        for name, path in page.files.items():
-            (partial / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, partial / name)
-        if out.is_dir():
-            out.rmdir()
-        partial.replace(out)
+        make_room(partial)
+        try:
+            _copy(page.files, partial)
+            if out.is_dir():
+                out.rmdir()
+            partial.replace(out)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_zip(page: Page, out: Path) -> None:
     """Write a page into one archive, whole or not at all; equal pages make equal archives."""
-    _check_new(out)
+    _check_new(page, out)
+    make_room(out)
     partial = partial_folder(out)
     with storage(out.parent):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, path in sorted(page.files.items()):
-                archive.writestr(zipfile.ZipInfo(name, _EPOCH), path.read_bytes(), zipfile.ZIP_DEFLATED)
-        partial.replace(out)
+        try:
+            with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+                for name, path in sorted(page.files.items()):
+                    archive.writestr(zipfile.ZipInfo(name, _EPOCH), path.read_bytes(), zipfile.ZIP_DEFLATED)
+            partial.replace(out)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def check_outside(out: Path, bundle: Path) -> None:
+    """UsageError for a target inside the bundle: what is sealed stays as it is."""
+    if out.resolve().is_relative_to(bundle.resolve()):
+        raise UsageError(f"{out}: lies inside the bundle, and nothing is added to one", "Choose another --out.")
 
 
 def page_folder() -> Path:
@@ -89,6 +100,12 @@ def lock_file() -> Path:
     """The package-lock.json that names the page's libraries."""
     packed = Path(__file__).parent / "page-lock.json"
     return packed if packed.is_file() else _checkout() / "package-lock.json"
+
+
+def _copy(files: dict[str, Path], folder: Path) -> None:
+    for name, path in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, folder / name)
 
 
 def _checkout() -> Path:
@@ -122,7 +139,8 @@ def _warnings(artifact: Artifact) -> tuple[str, ...]:
     )
 
 
-def _check_new(out: Path) -> None:
+def _check_new(page: Page, out: Path) -> None:
+    check_outside(out, page.artifact.path)
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise UsageError(f"{out}: is there already", "Choose another --out, or remove it first.")
 

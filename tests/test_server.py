@@ -66,6 +66,7 @@ def test_the_page_stands_at_the_root(server: PageServer):
         "/model.onnx",
         "/index.html/",
         "/index.html%00",
+        "http://elsewhere/index.html",
     ],
 )
 def test_what_is_not_listed_is_not_there(server: PageServer, path: str):
@@ -76,6 +77,18 @@ def test_what_is_not_listed_is_not_there(server: PageServer, path: str):
 
     assert status == 404
     assert b"secret" not in body
+
+
+def test_a_request_for_no_path_gets_an_answer(server: PageServer, capfd: pytest.CaptureFixture[str]):
+    """
+    A browser asks for paths alone; what else comes along is not there, and no traceback is printed.
+    """
+    with socket.create_connection(("127.0.0.1", server.server_address[1]), timeout=5) as connection:
+        connection.sendall(b"GET http://[ HTTP/1.1\r\nConnection: close\r\n\r\n")
+        answer = connection.makefile("rb").read()
+
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])

@@ -1,5 +1,6 @@
 """The page around a bundle: complete, equal every time, and refused where it could not run."""
 
+import dataclasses
 import json
 import shutil
 import zipfile
@@ -9,7 +10,7 @@ import pytest
 
 from edgeafri import webpage
 from edgeafri.artifact import adopt
-from edgeafri.errors import ArtifactError, UsageError
+from edgeafri.errors import ArtifactError, StorageError, UsageError
 from edgeafri.files import Digests, sha256
 from edgeafri.webpage import make_page, write_page, write_zip
 
@@ -32,8 +33,6 @@ def copy(bundle: Path, tmp_path: Path) -> Path:
 
 def resealed(folder: Path, **facts: object) -> None:
     """The same bundle with other facts and the files that are there now."""
-    import dataclasses
-
     from edgeafri.artifact import load, seal
 
     manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
@@ -113,6 +112,41 @@ def test_nothing_is_overwritten(bundle: Path, tmp_path: Path, write):
     assert (tmp_path / "out" / "mine.txt").read_text("utf-8") == "mine"
 
 
+@pytest.mark.parametrize("write", [write_page, write_zip])
+def test_what_is_broken_off_leaves_nothing(bundle: Path, tmp_path: Path, write):
+    """
+    Ctrl-C, a full disk, a file that went away: no half page stays, not even a hidden one.
+    """
+    page = make_page(bundle)
+    broken = dataclasses.replace(page, files={**page.files, "z": tmp_path / "gone"})
+    with pytest.raises(FileNotFoundError):
+        write(broken, tmp_path / "out" / "page")
+
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("write", [write_page, write_zip])
+def test_a_bundle_gets_no_page_inside(copy: Path, write):
+    """
+    What is sealed stays as it is.
+    """
+    with pytest.raises(UsageError, match="lies inside the bundle") as caught:
+        write(make_page(copy), copy / "page")
+
+    assert "--out" in caught.value.hint
+    assert not (copy / "page").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that takes no files: /proc of Linux")
+@pytest.mark.parametrize("write", [write_page, write_zip])
+def test_a_place_that_takes_no_files_is_told(bundle: Path, write):
+    """
+    Not every folder is a disk.
+    """
+    with pytest.raises(StorageError, match=r"takes no files|not allowed"):
+        write(make_page(bundle), Path("/proc/page"))
+
+
 def test_a_changed_file_is_refused(copy: Path):
     """
     Every file is hashed again, even one of the same size.
@@ -154,8 +188,6 @@ def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path, copy: Path):
     """
     An artifact of another kind, as well as any other folder.
     """
-    import dataclasses
-
     from edgeafri.artifact import load, seal
 
     with Digests(tmp_path / "digests.json") as digests:

@@ -16,9 +16,9 @@ from edgeafri.apk.keys import Key, signing_key
 from edgeafri.apk.toolchain import Toolchain, run, toolchain
 from edgeafri.bundle import read_config
 from edgeafri.errors import ConfigError, WorkerError
-from edgeafri.files import storage
+from edgeafri.files import make_room, storage
 from edgeafri.progress import Step, quiet
-from edgeafri.webpage import make_page
+from edgeafri.webpage import check_outside, make_page
 
 OLDEST_SDK, TARGET_SDK = 26, 36  # Android 8.0 and Android 16
 _ALIGNMENT = ("-p", "4")
@@ -54,9 +54,11 @@ def build_apk(bundle: Path, out: Path, step: Step = quiet) -> Apk:
     """Make the APK of a bundle in the folder `out`; one that is there already is replaced, whole or not at all.
 
     Equal bundles, tools and keys make equal APKs. Raises MissingPackage with the command that installs what is missing,
-    ArtifactError for a bundle that is damaged or that the page cannot run, ConfigError for a key that cannot be used.
+    ArtifactError for a bundle that is damaged or that the page cannot run, ConfigError for a key that cannot be used,
+    UsageError for a folder inside the bundle.
     """
     tools = toolchain(step)
+    check_outside(out, bundle)
     page = make_page(bundle, step)
     named = identity(page.artifact, read_config(bundle))
     target = out / f"edgeafri-{page.artifact.manifest.task}-{page.artifact.id}.apk"
@@ -68,21 +70,20 @@ def build_apk(bundle: Path, out: Path, step: Step = quiet) -> Apk:
 def pack(files: Mapping[str, Path], named: Identity, tools: Toolchain, target: Path, step: Step = quiet) -> Key:
     """Write the APK that shows a page, given as files by name, signed with the key that it returns."""
     key = signing_key()
-    with storage(target.parent):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # A whole path: no tool takes a folder called "-x" for an option.
-        with tempfile.TemporaryDirectory(dir=target.parent.resolve(), prefix=".edgeafri-apk-") as scratch:
-            folder = Path(scratch)
-            step("compile the app")
-            compiled, dex = _compile(named, tools, folder)
-            step("pack the page and the model")
-            write_archive(compiled, dex, files, folder / "loose.apk")
-            run("zipalign", *_ALIGNMENT, folder / "loose.apk", folder / "aligned.apk")
-            step(f"sign with the {key.kind} key")
-            sign(folder / "aligned.apk", key, folder / "signed.apk")
-            step("verify")
-            verify(folder / "signed.apk", named)
-            (folder / "signed.apk").replace(target)
+    make_room(target)
+    beside = target.parent.resolve()  # a whole path: no tool takes a folder called "-x" for an option
+    with storage(beside), tempfile.TemporaryDirectory(dir=beside, prefix=".edgeafri-apk-") as scratch:
+        folder = Path(scratch)
+        step("compile the app")
+        compiled, dex = _compile(named, tools, folder)
+        step("pack the page and the model")
+        write_archive(compiled, dex, files, folder / "loose.apk")
+        run("zipalign", *_ALIGNMENT, folder / "loose.apk", folder / "aligned.apk")
+        step(f"sign with the {key.kind} key")
+        sign(folder / "aligned.apk", key, folder / "signed.apk")
+        step("verify")
+        verify(folder / "signed.apk", named)
+        (folder / "signed.apk").replace(target)
     return key
 
 

@@ -12,7 +12,7 @@ from edgeafri.apk import build
 from edgeafri.apk.build import aapt_arguments, app_bytes, build_apk, javac_options, pack, verify
 from edgeafri.apk.keys import KEYSTORE, PASSWORD
 from edgeafri.apk.toolchain import Toolchain
-from edgeafri.errors import ArtifactError, ConfigError, WorkerError
+from edgeafri.errors import ArtifactError, ConfigError, UsageError, WorkerError
 
 TOOLS = Toolchain(Path("dx.jar"), Path("android.jar"), Path("framework.apk"))
 BADGING = """package: name='{package}' versionCode='10203' versionName='1.2.3' compileSdkVersion='29'
@@ -101,6 +101,17 @@ def test_another_app_than_was_meant_is_not_handed_out(badging, named):
         verify(Path("a.apk"), named)
 
     assert caught.value.message == "the APK is not what it should be: package: name org.other; sdkVersion: 21"
+
+
+def test_a_bundle_gets_no_app_inside(tmp_path, monkeypatch):
+    """
+    What is sealed stays as it is.
+    """
+    monkeypatch.setattr(build, "toolchain", lambda step: TOOLS)
+    with pytest.raises(UsageError, match="lies inside the bundle") as caught:
+        build_apk(tmp_path / "bundle", tmp_path / "bundle" / "app")
+
+    assert "--out" in caught.value.hint
 
 
 def test_a_bundle_that_was_changed_makes_no_app(bundle, tmp_path, monkeypatch):

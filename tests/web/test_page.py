@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from edgeafri.calibrate import calibrate
 from edgeafri.device import read_profile
+from edgeafri.latency.calibrate import calibrate
 from edgeafri.measurement import Measurement
 from edgeafri.webpage import make_page
 
@@ -40,6 +40,7 @@ def test_a_person_meets_calm_words_and_leaves_nothing_behind(visit, kind: str, r
     assert {name: value for name, value in seen.items() if name.startswith("overflow") and value} == {}
     assert said["empty"].startswith("There is no text yet")
     assert said["script"].startswith("Most letters of this text are in a script")
+    assert said["pieces"].startswith("This model knows few of the word pieces")
     assert said["long"].startswith("This text has 22000 characters; at most 20000")
     assert all(said.values())
     assert (seen["kept_before"], seen["kept_without_tick"], seen["kept_after"]) == ([], [], [])

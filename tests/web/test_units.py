@@ -10,7 +10,7 @@ from edgeafri.webpage import page_folder
 
 def test_the_small_functions_of_the_page():
     """
-    Percentiles, names of devices, entities, windows and scripts.
+    Percentiles, names of devices, entities, windows, scripts and unknown words.
     """
     program = shutil.which("node")
     if program is None:

@@ -86,6 +86,7 @@ async function strange(page) {
     empty: "   ",
     signs: "... !!! 🙂",
     script: "我昨天在北京见到了老师和他的朋友。",
+    pieces: "12 😀 😃 😄",
     long: "Rais alizuru Mombasa. ".repeat(1000),
     plain: "zzz",
     html: "<img src=x onerror=alert(1)> alizuru Mombasa",
@@ -191,4 +192,7 @@ async function dark() {
   await page.evaluate(() => (document.documentElement.style.fontSize = "24px"));
   await shot(page, "11-large");
   report.seen.overflow_large = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+  await page.click("#about-tab");
+  await page.click("#about details summary");
+  report.seen.overflow_card = await page.$eval("#about", (screen) => screen.scrollWidth - screen.clientWidth);
 }

@@ -4,7 +4,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { percentile } from "../page/js/bench.js";
 import { browserIn, modelIn } from "../page/js/device.js";
+import { isLong } from "../page/js/dom.js";
 import { best, entitiesOf, shares, spans } from "../page/js/labels.js";
+import { Model } from "../page/js/model.js";
 import { isStrange, scriptsOf } from "../page/js/scripts.js";
 import { splitWords, windows } from "../page/js/text.js";
 
@@ -71,4 +73,25 @@ test("a script is strange when most letters are of none that the golden sentence
   assert.equal(isStrange("ጤና ይስጥልኝ", known), false);
   assert.equal(isStrange("123 !?", known), false);
   assert.equal(isStrange("Привет", new Set()), false);
+});
+
+test("a word is unknown where one of its sub-words is, as in the native app", () => {
+  const tokenizer = { model: { unk_token_id: 3 }, encode: (word) => ({ ids: word === "Rais" ? [7] : [5, 3] }) };
+  const model = new Model(null, null, tokenizer, { task: "ner", max_tokens: 48 });
+
+  assert.deepEqual(model.looked(["😀", "😃", "Rais", "😄"]), { words: 4, unknown: 0.75, cut: false });
+  assert.equal(model.looked([]).unknown, 0);
+});
+
+test("of a text that is labelled as a whole, what does not fit is cut", () => {
+  const tokenizer = { model: { unk_token_id: 3 }, encode: () => ({ ids: [7, 8] }) };
+  const model = new Model(null, null, tokenizer, { task: "topic", max_tokens: 6 });
+
+  assert.equal(model.looked(["one", "two"]).cut, false);
+  assert.equal(model.looked(["one", "two", "three"]).cut, true);
+});
+
+test("a hash may be broken over lines, a word of a language may not", () => {
+  assert.equal(isLong("artifact 55b5ecc40a529b0e with EdgeAfri"), true);
+  assert.equal(isLong("names in a text: people, organisations, places"), false);
 });

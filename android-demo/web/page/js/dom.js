@@ -18,8 +18,23 @@ export function note(text, kind = "") {
   return el("p", { class: `note ${kind}` }, text);
 }
 
+/** A cell of a table; what no narrow column can hold, as a hash, may be broken anywhere. */
+export function cell(text) {
+  return el("td", isLong(text) ? { class: "long" } : {}, text);
+}
+
+/** Whether a text has a word too wide for a column beside another, in large letters on a small phone. */
+export function isLong(text) {
+  return /\S{16}/.test(text);
+}
+
 /** A table of two columns. */
 export function table(rows, kind = "") {
-  const lines = rows.map(([name, value]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, value)));
-  return el("table", { class: kind }, el("tbody", {}, ...lines));
+  const lines = rows.map(([name, value]) => el("tr", {}, el("th", { scope: "row" }, name), cell(value)));
+  return tableOf(lines, kind);
+}
+
+/** A table of lines, in a frame that scrolls where it is too wide. */
+export function tableOf(lines, kind = "") {
+  return el("div", { class: "wide" }, el("table", { class: kind }, el("tbody", {}, ...lines)));
 }

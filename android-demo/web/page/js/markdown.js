@@ -1,6 +1,6 @@
 // A model card as elements: headings, paragraphs, lists and tables. What else Markdown knows stays as it is written.
 
-import { el } from "./dom.js";
+import { cell, el, tableOf } from "./dom.js";
 
 /** The elements of a text in Markdown; headings begin at h3. */
 export function elementsOf(text) {
@@ -15,7 +15,7 @@ function blocksOf(lines) {
   if (!lines.length) return [];
   const heading = /^#+\s+(.*)$/.exec(lines[0]);
   if (heading) return [el("h3", {}, plain(heading[1])), ...blocksOf(lines.slice(1))];
-  if (lines[0].startsWith("|")) return [tableOf(lines)];
+  if (lines[0].startsWith("|")) return [tableIn(lines)];
   if (/^[-*] /.test(lines[0])) return [listOf(lines)];
   return [el("p", {}, plain(lines.join(" ")))];
 }
@@ -29,10 +29,10 @@ function listOf(lines) {
   return el("ul", {}, ...items.map((item) => el("li", {}, plain(item))));
 }
 
-function tableOf(lines) {
+function tableIn(lines) {
   const rows = lines.filter((line) => !/^\|[\s:|-]+\|$/.test(line)).map((line) => line.split(/(?<!\\)\|/).slice(1, -1));
-  const cells = rows.map((row) => el("tr", {}, ...row.map((cell) => el("td", {}, plain(cell.trim().replace(/\\\|/g, "|"))))));
-  return el("table", {}, el("tbody", {}, ...cells));
+  const found = rows.map((row) => el("tr", {}, ...row.map((text) => cell(plain(text.trim().replace(/\\\|/g, "|"))))));
+  return tableOf(found);
 }
 
 function plain(text) {

@@ -46,11 +46,12 @@ export class Model {
     return { ...this.looked(read), entities: entitiesOf(text, words, tags, scores) };
   }
 
-  /** What a reader should know of a text: how many words, which share of sub-words is unknown, whether it was cut. */
+  /** What a reader should know of a text: how many words, in which share of them a sub-word is unknown, whether it was cut. */
   looked(words) {
-    const ids = words.flatMap((word) => this.tokenizer.encode(word, { add_special_tokens: false }).ids);
-    const unknown = ids.filter((piece) => piece === this.tokenizer.model.unk_token_id).length / Math.max(1, ids.length);
-    return { words: words.length, unknown, cut: this.unit === "text" && ids.length > this.config.max_tokens - 2 };
+    const pieces = words.map((word) => this.tokenizer.encode(word, { add_special_tokens: false }).ids);
+    const strange = pieces.filter((ids) => ids.includes(this.tokenizer.model.unk_token_id));
+    const cut = this.unit === "text" && pieces.flat().length > this.config.max_tokens - 2;
+    return { words: words.length, unknown: strange.length / Math.max(1, words.length), cut };
   }
 
   /** A label for every word, or one for the text, with its probability. A word that is not read is no entity. */
