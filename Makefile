@@ -60,7 +60,7 @@ test: lint
 	@$(BIN)/python -m pytest -m "not slow" -n 2 -q
 
 test-phone: $(READY)
-	@$(BIN)/python -m pytest tests/apk tests/web tests/test_native.py -q
+	@EDGEAFRI_SHOTS=$${EDGEAFRI_SHOTS:-dist/screenshots} $(BIN)/python -m pytest tests/apk tests/web tests/test_native.py -q
 
 slow: $(READY)
 	@$(BIN)/python -m pytest -m slow -q

@@ -81,6 +81,14 @@ def source(tmp_path: Path, digests: Digests) -> Artifact:
     return adopt(folder, "torch", "ner", ("swa",), digests)
 
 
+@pytest.fixture
+def shots(tmp_path: Path) -> Path:
+    """Where screenshots go: the folder that EDGEAFRI_SHOTS names, to be looked at, else one of the test's own."""
+    folder = Path(os.environ.get("EDGEAFRI_SHOTS") or tmp_path / "shots").absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def lab() -> Path:
     """The folder with real data and the lab's teacher: EDGEAFRI_LAB, else ../shared. Skips where it is missing."""

@@ -109,16 +109,6 @@ def browser(tmp_path: Path, site: Site) -> Callable[..., str]:
     return run
 
 
-@pytest.fixture
-def shots(tmp_path: Path) -> Path:
-    """
-    Where screenshots go.
-    """
-    folder = Path(os.environ.get("EDGEAFRI_SHOTS") or tmp_path / "shots").absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 @pytest.fixture(params=["one", "several"])
 def page(
     request: pytest.FixtureRequest, document: dict[str, Any], several: list[dict[str, Any]], profile: dict[str, Any]

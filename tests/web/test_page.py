@@ -16,24 +16,25 @@ FIRST_MS = 6000
 
 
 @pytest.fixture
-def visit(node, chromium: str, serving, libraries: None, tmp_path):
-    """A function: what a person meets on the page of a bundle. Screenshots stay in the test's folder."""
+def visit(node, chromium: str, serving, libraries: None):
+    """A function: what a person meets on the page of a bundle, with screenshots in a folder."""
 
-    def go(bundle) -> dict:
+    def go(bundle, folder) -> dict:
         with serving(make_page(bundle).files) as address:
-            return json.loads(node("browser.mjs", address, tmp_path / "shots", chromium))
+            return json.loads(node("browser.mjs", address, folder, chromium))
 
     return go
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["bundle", "text_bundle"])
-def test_a_person_meets_calm_words_and_leaves_nothing_behind(visit, kind: str, request, tmp_path):
+def test_a_person_meets_calm_words_and_leaves_nothing_behind(visit, kind: str, request, shots):
     """
     Every screen in five languages, in the dark and in large letters: no request leaves the page, nothing is wrong on
     the console, nothing is wider than the phone, no text is run as HTML, nothing is kept without a tick.
     """
-    report = visit(request.getfixturevalue(kind))
+    folder = shots / kind
+    report = visit(request.getfixturevalue(kind), folder)
     seen, said = report["seen"], report["seen"]["said"]
 
     assert (report["outside"], report["console"]) == ([], [])
@@ -46,15 +47,15 @@ def test_a_person_meets_calm_words_and_leaves_nothing_behind(visit, kind: str, r
     assert (seen["kept_before"], seen["kept_without_tick"], seen["kept_after"]) == ([], [], [])
     assert seen["kept_with_tick"] == [["edgeafri.language", "ha"]]
     assert ["Apache License" in text or "MIT" in text for text in seen["licences"]] == [True] * 3
-    assert len(list((tmp_path / "shots").glob("*.png"))) >= 20
+    assert len(list(folder.glob("*.png"))) >= 20
 
 
 @pytest.mark.slow
-def test_the_measurement_is_one_of_the_project(visit, bundle):
+def test_the_measurement_is_one_of_the_project(visit, bundle, tmp_path):
     """
     All keys of a measurement, null where a browser does not say; golden sentences as expected; `calibrate` reads it.
     """
-    found = visit(bundle)["measurement"]
+    found = visit(bundle, tmp_path)["measurement"]
     profile = dataclasses.replace(read_profile("phone-t606"), models=())
     read = calibrate(profile, [("page", found)])
 
@@ -66,11 +67,11 @@ def test_the_measurement_is_one_of_the_project(visit, bundle):
 
 
 @pytest.mark.slow
-def test_the_first_entity_of_the_lab_model_comes_soon(visit, lab_int8):
+def test_the_first_entity_of_the_lab_model_comes_soon(visit, lab_int8, shots):
     """
     With a model of 11 MB; and while a long text is read the page answers and can be told to stop.
     """
-    seen = visit(lab_int8)["seen"]
+    seen = visit(lab_int8, shots / "lab")["seen"]
 
     assert seen["first_entity_ms"] < FIRST_MS
     assert seen["answers_while_reading_ms"] < 1000
