@@ -25,7 +25,7 @@ def serve_command(bundle: Path, port: int, host: str) -> None:
     for warning in page.warnings:
         click.echo(f"warning: {warning}", err=True)
     if host not in LOOPBACK:
-        said = f"listening on {host}: whoever reaches this computer, by its own address, can open the page and copy the model"
+        said = f"listening on {host}: whoever reaches this computer can open the page and copy the model"
         click.echo(f"warning: {said}", err=True)
     server = open_server(page.files, host, port)
     click.echo(server.url)
