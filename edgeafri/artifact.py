@@ -107,6 +107,15 @@ def load(path: Path, digests: Digests, fresh: bool = False) -> Artifact:
     return Artifact(path, manifest)
 
 
+def load_bundle(path: Path, digests: Digests, fresh: bool = False) -> Artifact:
+    """A sealed folder that is a bundle, checked as load() does. ArtifactError for a step of a build too."""
+    artifact = load(path, digests, fresh)
+    if artifact.kind != "bundle":
+        hint = "Give the folder that `edgeafri build` printed."
+        raise ArtifactError(f"{path}: holds {artifact.kind}, not a bundle", hint)
+    return artifact
+
+
 def is_artifact(path: Path) -> bool:
     """Whether a folder carries one of our manifests."""
     return (path / MANIFEST).is_file()

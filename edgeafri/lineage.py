@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeafri.artifact import MANIFEST, Artifact, adopt, is_artifact, load
+from edgeafri.artifact import MANIFEST, Artifact, adopt, is_artifact, load, load_bundle
 from edgeafri.errors import ArtifactError, EdgeAfriError
 from edgeafri.files import Digests
 from edgeafri.stages.menu import MENU
@@ -28,10 +28,7 @@ def lineage(bundle: Path, work: Path, digests: Digests) -> Lineage:
     ArtifactError for what is no bundle, and for a step between that is not there any more. A teacher that cannot be
     found is a note: the chain begins behind it.
     """
-    last = load(bundle, digests)
-    if last.kind != "bundle":
-        hint = "Give the bundle folder that `edgeafri build` printed."
-        raise ArtifactError(f"{bundle}: holds {last.kind}, not a bundle", hint)
+    last = load_bundle(bundle, digests)
     there, report = _folders_by_id(work), _report(work, last.id)
     chain = [last]
     while (parent := chain[0].manifest.parent) in there:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from edgeafri import report
-from edgeafri.artifact import Artifact, load
+from edgeafri.artifact import Artifact, load_bundle
 from edgeafri.bundle import read_config
 from edgeafri.device import DeviceProfile, Isa
-from edgeafri.errors import ArtifactError, UsageError
+from edgeafri.errors import UsageError
 from edgeafri.files import Digests
 from edgeafri.host import on_host
 from edgeafri.latency.estimate import estimate
@@ -53,6 +53,9 @@ def profile(bundle: Path, inquiry: Inquiry, step: Step = quiet) -> Document:
     """
     _check(inquiry)
     artifact, config = checked(bundle), read_config(bundle)
+    if inquiry.seq_len is not None and inquiry.seq_len > config.max_tokens:
+        message = f"{bundle} reads {config.max_tokens} sub-words at once, not {inquiry.seq_len}"
+        raise UsageError(message, f"Use --seq-len {config.max_tokens} or less.")
     device, facts = inquiry.profile, artifact.manifest.facts
     document: Document = {
         "schema": SCHEMA,
@@ -64,7 +67,7 @@ def profile(bundle: Path, inquiry: Inquiry, step: Step = quiet) -> Document:
         "task": config.task,
         "languages": list(config.languages),
         "sample": config.sample,
-        "seq_len": min(inquiry.seq_len or device.budget.seq_len, config.max_tokens),
+        "seq_len": inquiry.seq_len or min(device.budget.seq_len, config.max_tokens),
         "threads": inquiry.threads or device.threads,
         "work": {name: value for name, value in facts.items() if type(value) in (int, float)},
         "groups": facts.get("group_bytes"),
@@ -97,11 +100,7 @@ def _check(inquiry: Inquiry) -> None:
 def checked(bundle: Path) -> Artifact:
     """A bundle with its files checked. ArtifactError for a folder that is none or is damaged."""
     with Digests() as digests:
-        artifact = load(bundle, digests)
-    if artifact.kind != "bundle":
-        hint = "Give the folder that `edgeafri build` printed."
-        raise ArtifactError(f"{bundle}: holds {artifact.kind}, not a bundle", hint)
-    return artifact
+        return load_bundle(bundle, digests)
 
 
 def _tier(tier: Tier, bundle: Artifact, document: Document, inquiry: Inquiry, step: Step) -> Document | None:

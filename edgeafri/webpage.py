@@ -5,7 +5,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeafri.artifact import MANIFEST, Artifact, load
+from edgeafri.artifact import MANIFEST, Artifact, load_bundle
 from edgeafri.bundle import CARD, CONFIG, GOLDEN, GRAPH, TOKENIZER, WEIGHTS, read_config
 from edgeafri.errors import ArtifactError, UsageError
 from edgeafri.files import Digests, make_room, partial_folder, storage
@@ -44,7 +44,7 @@ def make_page(bundle: Path, step: Step = quiet) -> Page:
     """
     step("hash the bundle")
     with Digests() as digests:
-        artifact = load(bundle, digests, fresh=True)
+        artifact = load_bundle(bundle, digests, fresh=True)
     _check(artifact)
     own = page_folder()
     files = {path.relative_to(own).as_posix(): path for path in sorted(own.rglob("*")) if path.is_file()}
@@ -114,8 +114,6 @@ def _checkout() -> Path:
 
 def _check(artifact: Artifact) -> None:
     path = artifact.path
-    if artifact.kind != "bundle":
-        raise ArtifactError(f"{path}: holds {artifact.kind}, not a bundle", _GIVE_A_BUNDLE)
     read_config(path)
     for name in (GRAPH, TOKENIZER):
         if name not in artifact.manifest.files:

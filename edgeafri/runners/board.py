@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from edgeafri import dataset
-from edgeafri.artifact import MANIFEST, Artifact, load
+from edgeafri.artifact import MANIFEST, Artifact, load_bundle
 from edgeafri.bundle import read_config
-from edgeafri.errors import ArtifactError, ConnectionLost, DeviceError, EdgeAfriError, UsageError
+from edgeafri.errors import ConnectionLost, DeviceError, EdgeAfriError, UsageError
 from edgeafri.files import Digests
 from edgeafri.progress import Step, Tick, quiet
 from edgeafri.runners.adb import Adb
@@ -46,11 +46,7 @@ def on_device(where: str, bundle: Path, visit: Visit, step: Step = quiet) -> dic
     DataError come before anything is sent; DeviceError is what goes wrong there; after ConnectionLost, run it again.
     """
     with Digests() as digests:
-        artifact = load(bundle, digests)
-    if artifact.kind != "bundle":
-        raise ArtifactError(
-            f"{bundle}: holds {artifact.kind}, not a bundle", "Give the folder that `edgeafri build` printed."
-        )
+        artifact = load_bundle(bundle, digests)
     data = _test_files(bundle, visit)
     with opened(transport_of(where, visit)) as transport:
         step(f"look at {where}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeafri.artifact import Artifact, load
+from edgeafri.artifact import Artifact, load_bundle
 from edgeafri.bundle import GRAPH, TOKENIZER, BundleConfig, read_config
 from edgeafri.errors import ArtifactError
 from edgeafri.external import check_external
@@ -37,10 +37,7 @@ def open_engine(path: Path, threads: int | None = None, fresh: bool = False, twi
     ArtifactError for what is not right.
     """
     with Digests() as digests:
-        artifact = load(path, digests, fresh)
-    if artifact.kind != "bundle":
-        hint = "Give the folder that `edgeafri build` printed."
-        raise ArtifactError(f"{path}: holds {artifact.kind}, not a bundle", hint)
+        artifact = load_bundle(path, digests, fresh)
     config = read_config(path)
     _check_weights(artifact)
     count = threads or min(config.threads, os.cpu_count() or 1)
