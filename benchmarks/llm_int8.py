@@ -17,10 +17,10 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from edgeafri.benchmark.measurement import device_name, machine_conditions
 from edgeafri.errors import MissingPackage
-from edgeafri.files import json_text
-from edgeafri.measurement import device_name, machine_conditions
 from edgeafri.runners.local import TORCH, ask
+from edgeafri.util.files import json_text
 
 FORMS = ("fp32", "bf16", "fp32-gpu", "fp16-gpu", "llm-int8", "llm-int8-embeddings")
 LENGTHS = (32, 128)
@@ -139,7 +139,7 @@ def _middle(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _points(answer: dict[str, Any], first: dict[str, Any], languages: Sequence[str]) -> dict[str, Any]:
     import numpy as np
 
-    from edgeafri.metrics import average_drop
+    from edgeafri.inference.metrics import average_drop
 
     if "not run" in answer:
         return answer

@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    from edgeafri.measurement import device_name, machine_conditions
+    from edgeafri.benchmark.measurement import device_name, machine_conditions
 
     rows = [compared(bundle, options.rounds, options.threads) for bundle in options.bundles]
     document = {
@@ -84,8 +84,8 @@ def written(bundle: Path, place: Path) -> dict[str, str]:
     import onnx
 
     from edgeafri.bundle import GRAPH
-    from edgeafri.stages.graph import write_graph
-    from edgeafri.stages.weights import write_beside
+    from edgeafri.stages.graphs.external_weights import write_beside
+    from edgeafri.stages.graphs.graph import write_graph
 
     graph = onnx.load(bundle / GRAPH)
     inside, beside = place / "inside", place / "beside"
@@ -109,8 +109,8 @@ def medians(found: list[dict[str, float]]) -> dict[str, float]:
 
 def load(task: dict[str, Any]) -> dict[str, float]:
     """Open a session and run sentences of every length; what that takes."""
-    from edgeafri.probe import peak_rss_bytes
-    from edgeafri.session import multiplies_exactly
+    from edgeafri.benchmark.timing import peak_rss_bytes
+    from edgeafri.inference.session import multiplies_exactly
 
     multiplies_exactly()  # brings onnxruntime, which is no part of the load time
     wall, cpu = time.perf_counter(), time.process_time()
@@ -127,7 +127,7 @@ def opened(task: dict[str, Any]) -> tuple[Any, Any]:
     """A session with our own options, changed as the variant says."""
     import onnxruntime as ort
 
-    from edgeafri.session import session_options
+    from edgeafri.inference.session import session_options
 
     given, run_options, options = dict(task["set"]), ort.RunOptions(), session_options(task["threads"])
     options.enable_mem_pattern = given.pop("patterns", False)
@@ -161,8 +161,8 @@ def together(task: dict[str, Any]) -> dict[str, float]:
     import numpy as np
 
     from edgeafri.bundle import Frame
-    from edgeafri.predict import Encoder, Predictor, Row
-    from edgeafri.session import forward, open_session
+    from edgeafri.inference.predict import Encoder, Predictor, Row
+    from edgeafri.inference.session import forward, open_session
 
     draw = np.random.default_rng(0)
     lengths = np.clip(draw.lognormal(3.2, 0.5, SENTENCES).astype(int), 5, 120)

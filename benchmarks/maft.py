@@ -23,14 +23,14 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
-from edgeafri.files import json_text
-from edgeafri.measurement import device_name, machine_conditions
-from edgeafri.progress import silent
+from edgeafri.benchmark.measurement import device_name, machine_conditions
+from edgeafri.menu.settings import AdaptMaft
 from edgeafri.stages import adapt_maft
-from edgeafri.stages import model as door
-from edgeafri.stages.menu import AdaptMaft
-from edgeafri.stages.tokens import Corpus, Store, stored
-from edgeafri.stages.training import Batch, make_trainer
+from edgeafri.stages.models import checkpoint
+from edgeafri.stages.training.loop import Batch, make_trainer
+from edgeafri.stages.training.token_store import Corpus, Store, stored
+from edgeafri.util.files import json_text
+from edgeafri.util.progress import silent
 
 SIDES = {
     f"{precision} {mixing}": {"precision": precision, "mixing": mixing}
@@ -86,14 +86,16 @@ def settings_of(options: argparse.Namespace, **changed: Any) -> AdaptMaft:
 
 
 def store_of(options: argparse.Namespace) -> Store:
-    settings, config = settings_of(options), door.read_config(options.model)
-    encoder = door.encoder(door.read_tokenizer(options.model), min(settings.max_length, door.max_tokens(config)))
+    settings, config = settings_of(options), checkpoint.read_config(options.model)
+    encoder = checkpoint.encoder(
+        checkpoint.read_tokenizer(options.model), min(settings.max_length, checkpoint.max_tokens(config))
+    )
     return stored(options.work / "tokens", Corpus(options.text, settings.languages, None, encoder), silent)
 
 
 def storing(options: argparse.Namespace) -> dict[str, Any]:
     """Write the store, and what that took: the peak of memory before it is that of the libraries alone."""
-    door.read_tokenizer(options.model)
+    checkpoint.read_tokenizer(options.model)
     before, wall, cpu = peak_mb(), time.perf_counter(), time.process_time()
     store = store_of(options)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu

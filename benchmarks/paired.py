@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeafri.metrics import Drop, average_drop
+from edgeafri.inference.metrics import Drop, average_drop
 from edgeafri.runners.local import RUNTIME, ask
 
 

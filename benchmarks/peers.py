@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.peers.page import page  # noqa: E402
 from benchmarks.peers.table import BASE, ENVIRONMENTS, FORMS, OUR_SHAPES, SHAPES, Form  # noqa: E402
-from edgeafri.measurement import device_name, machine_conditions  # noqa: E402
+from edgeafri.benchmark.measurement import device_name, machine_conditions  # noqa: E402
 
 LENGTHS, THREADS, STARTS = (32, 128), (1, 2), 3
 NO_SPINNING = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0", "GOMP_SPINCOUNT": "0"}

@@ -33,12 +33,12 @@ from transformers import (
 )
 
 from edgeafri.artifact import adopt
-from edgeafri.dataset import Split, labels_of, languages_in, read_split
-from edgeafri.files import Digests
-from edgeafri.measurement import device_name, machine_conditions
+from edgeafri.benchmark.measurement import device_name, machine_conditions
+from edgeafri.data.dataset import Split, labels_of, languages_in, read_split
+from edgeafri.menu.settings import Finetune
 from edgeafri.stages import finetune
-from edgeafri.stages.menu import Finetune
-from edgeafri.stages.training import make_trainer
+from edgeafri.stages.training.loop import make_trainer
+from edgeafri.util.files import Digests
 
 SIDES = ("edgeafri", "run_ner")
 

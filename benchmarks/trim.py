@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 
 from edgeafri.artifact import Artifact
+from edgeafri.build.pipeline import Event, Finished, Noted
 from edgeafri.cli.lines import event_line
-from edgeafri.dataset import languages_in
-from edgeafri.files import Digests
-from edgeafri.metrics import average_drop
-from edgeafri.pipeline import Event, Finished, Noted
+from edgeafri.data.dataset import languages_in
+from edgeafri.inference.metrics import average_drop
 from edgeafri.studies.page import Page, write
 from edgeafri.studies.study import Bench, Order, weights_mb
 from edgeafri.studies.table import Column, Table
+from edgeafri.util.files import Digests
 
 COVERED = "corpus, test covered"
 RANKS = (192, 128, 64)  # of a factorised word embedding, for all languages together

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from edgeafri.measurement import machine_conditions
+from edgeafri.benchmark.measurement import machine_conditions
 
 SHAPES = {"AfriBERTa-large": (70_006, 10, 6), "XLM-R base": (250_002, 12, 12)}
 MODES = ("corpus", "scripts")

@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    from edgeafri.measurement import device_name, machine_conditions
+    from edgeafri.benchmark.measurement import device_name, machine_conditions
 
     named = {name: Path(place) for name, _, place in (given.partition("=") for given in options.bundles)}
     before = machine_conditions()
@@ -90,8 +90,8 @@ def natively(bundle: Path, runs: int, isa: str | None) -> dict[str, Any]:
 
 def in_browser(bundle: Path, runs: int) -> dict[str, Any]:
     """The page's own measurement, served from here."""
-    from edgeafri.server import open_server
-    from edgeafri.webpage import make_page
+    from edgeafri.apps.server import open_server
+    from edgeafri.apps.web import make_page
 
     with open_server(make_page(bundle).files, "127.0.0.1", 0) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from edgeafri.errors import ArtifactError, ModelError
-from edgeafri.files import Digests, json_text, write_whole
+from edgeafri.util.files import Digests, json_text, write_whole
 
 Kind = Literal["corpus", "torch", "torch-int8", "onnx", "torchscript", "bundle"]
 MANIFEST = "manifest.json"

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edgeafri.errors import ArtifactError, ConfigError
-from edgeafri.files import json_text
 from edgeafri.settings import read
+from edgeafri.util.files import json_text
 
 GRAPH, WEIGHTS, TOKENIZER, CONFIG = "model.onnx", "model.onnx.data", "tokenizer.json", "bundle.json"
 GOLDEN, CARD = "golden.jsonl", "card.md"

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from edgeafri import menu
 from edgeafri.artifact import Artifact, adopt
-from edgeafri.files import Digests
-from edgeafri.stages import menu
+from edgeafri.device.profile import DeviceProfile, read_profile
+from edgeafri.emulator.install import Emulator, ready
+from edgeafri.util.files import Digests
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -125,9 +127,9 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def encoder_folder(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained two-layer XLM-R encoder, 16 wide, with a vocabulary learnt from `data`."""
-    from edgeafri.progress import silent
+    from edgeafri.menu.settings import Scratch
     from edgeafri.stages import scratch
-    from edgeafri.stages.menu import Scratch
+    from edgeafri.util.progress import silent
 
     folder = tmp_path_factory.mktemp("encoder")
     settings = Scratch(("swa", "hau"), vocabulary=200, layers=2, hidden=16, heads=2, ffn=32, positions=64)
@@ -141,32 +143,32 @@ def teacher_folder(encoder_folder: Path, tmp_path_factory: pytest.TempPathFactor
     """The encoder with an untrained head of nine labels, its classifier scaled up so that labels differ clearly."""
     import torch
 
-    from edgeafri.stages import model as door
+    from edgeafri.stages.models import checkpoint
 
     labels = ["O", *(f"{place}-{kind}" for kind in ("DATE", "PER", "ORG", "LOC") for place in "BI")]
     names = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
     torch.manual_seed(0)
-    model = door.read_model(
+    model = checkpoint.read_model(
         encoder_folder, "XLMRobertaForTokenClassification", new_head=True, num_labels=len(labels), **names
     )
     model.classifier.weight.data.mul_(200)
     folder = tmp_path_factory.mktemp("teacher")
-    door.write_model(model, door.read_tokenizer(encoder_folder), folder)
+    checkpoint.write_model(model, checkpoint.read_tokenizer(encoder_folder), folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def classifier_folder(encoder_folder: Path, texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The encoder with a head for three tones, taught the train split of `texts` by heart."""
-    from edgeafri.dataset import read_split
-    from edgeafri.stages import model as door
+    from edgeafri.data.dataset import read_split
+    from edgeafri.stages.models import checkpoint
 
-    model = door.with_head(encoder_folder, "ForSequenceClassification", TONES, seed=0)
-    tokenizer = door.read_tokenizer(encoder_folder)
+    model = checkpoint.with_head(encoder_folder, "ForSequenceClassification", TONES, seed=0)
+    tokenizer = checkpoint.read_tokenizer(encoder_folder)
     sentences = [item for code in SENTENCES for item in read_split(texts, code, "train", "text").sentences]
-    _teach(model, door.encoder(tokenizer, 64, "text"), sentences)
+    _teach(model, checkpoint.encoder(tokenizer, 64, "text"), sentences)
     folder = tmp_path_factory.mktemp("classifier")
-    door.write_model(model, tokenizer, folder)
+    checkpoint.write_model(model, tokenizer, folder)
     return folder
 
 
@@ -203,11 +205,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _built(task: str, teacher: Path, data: Path, work: Path) -> Path:
-    from edgeafri import pipeline
     from edgeafri.artifact import adopt
-    from edgeafri.files import Digests
-    from edgeafri.recipe import read_recipe
+    from edgeafri.build import pipeline
+    from edgeafri.build.recipe import read_recipe
     from edgeafri.stages import bundle as stage
+    from edgeafri.util.files import Digests
 
     given = {"task": task, "languages": ("swa", "hau"), "data": data, "sample": True}
     jobs = pipeline.plan(read_recipe("faithful").steps, "torch", given)
@@ -220,7 +222,7 @@ def _built(task: str, teacher: Path, data: Path, work: Path) -> Path:
 def _teach(model: Any, encoder: Any, sentences: list[Any]) -> None:
     import torch
 
-    from edgeafri.predict import padded
+    from edgeafri.inference.predict import padded
 
     rows = encoder.rows([item.words for item in sentences])
     ids, mask = (torch.from_numpy(values) for values in padded([row.ids for row in rows], encoder.frame.pad))
@@ -241,3 +243,31 @@ def _row(words: list[str], number: int) -> str:
 
 def _block(words: str, tags: str) -> str:
     return "".join(f"{word} {tag}\n" for word, tag in zip(words.split(), tags.split(), strict=True))
+
+
+@pytest.fixture
+def rpi4() -> DeviceProfile:
+    return read_profile("rpi4")
+
+
+@pytest.fixture
+def emulator(installed: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Emulator:
+    """That emulator, in use."""
+    monkeypatch.setenv("EDGEAFRI_CACHE", str(installed))
+    return ready()
+
+
+@pytest.fixture(scope="session")
+def float_bundle(teacher_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle in float32, without golden sentences."""
+    from edgeafri.artifact import adopt
+    from edgeafri.build import pipeline
+    from edgeafri.build.recipe import read_recipe
+    from edgeafri.util.files import Digests
+
+    work = tmp_path_factory.mktemp("float")
+    steps = [step for step in read_recipe("faithful").steps if step.stage in ("export-onnx", "optimize", "bundle")]
+    jobs = pipeline.plan(steps, "torch", {"task": "ner", "languages": ("swa", "hau"), "sample": True})
+    with Digests(work / "digests.json") as digests:
+        source = adopt(teacher_folder, "torch", "ner", ("swa", "hau"), digests)
+        return pipeline.build(jobs, source, work, digests, lambda event: None)[-1].artifact.path

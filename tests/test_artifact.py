@@ -10,7 +10,7 @@ import pytest
 
 from edgeafri.artifact import MANIFEST, Artifact, Manifest, adopt, is_artifact, load, seal
 from edgeafri.errors import ArtifactError, ModelError
-from edgeafri.files import Digests, json_text
+from edgeafri.util.files import Digests, json_text
 
 AGAIN = "Copy the folder again from where it was made, or build it again."
 

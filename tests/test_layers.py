@@ -4,51 +4,82 @@ import ast
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from edgeafri.menu import MENU
+from edgeafri.util.import_closure import imports_in
+
 ROOT = Path(__file__).parent.parent
-# A layer, its modules and packages, and the layers it may import. Beside its own only where it names itself.
+# A package or a module at the top, and those it may import, from the ground up. The root is the package itself: its
+# version and the names it hands out.
 LAYERS = (
-    ("ground", "ceiling chatter errors measurement memory metrics progress text", ""),
-    ("files", "files packages settings textfile", "ground"),
-    ("layouts", "latency.calibration conll tsv", "ground files"),
-    ("formats", "artifact bundle dataset device external languages recipe tasks worker", "ground files layouts"),
-    ("inputs", "predict scripts", "ground files formats"),
-    ("inference", "evaluate noise probe session", "ground files formats inputs"),
-    ("runtime", "runtime", "ground files formats inputs inference runtime"),
-    ("cost", "latency", "ground files layouts formats cost"),
-    ("menu", "stages.menu", "ground files formats"),
-    ("methods", "stages", "ground files formats inputs inference cost menu methods"),
-    ("supplies", "runners.wheels", "ground files"),
-    ("emulator", "emulator", "ground files formats inputs inference supplies emulator"),
-    ("runners", "runners", "ground files formats supplies emulator runners"),
-    ("emulation", "emulator.tier", "ground files formats inputs inference emulator runners"),
-    ("host", "host", "ground files formats runners"),
-    ("engine", "pipeline", "ground files formats menu"),
-    ("verdict", "devices_page report", "ground files formats verdict"),
-    ("page", "vendored webpage server apk", "ground files formats page"),
-    ("sample", "sample", "ground files formats"),
-    ("parts", "ledger lineage teacher", "ground files formats menu runners engine sample"),
-    ("delivery", "cause delivery profiling", "ground files formats cost runners host emulation engine verdict parts"),
-    ("farm", "farm", "ground files formats runners delivery"),
-    ("studies", "studies", "ground files formats runners engine verdict parts delivery studies"),
+    ("errors", ""),
+    ("root", ""),
+    ("util", "errors"),
+    ("settings", "errors"),
+    ("tasks", "errors settings"),
+    ("artifact", "errors util"),
+    ("bundle", "errors settings util"),
+    ("data", "errors settings util"),
+    ("inference", "bundle data errors util"),
+    ("benchmark", "data errors inference util"),
+    ("runtime", "artifact benchmark bundle data errors inference tasks util"),
+    ("device", "errors settings util"),
+    ("latency", "device errors settings util"),
+    ("menu", "artifact device errors settings util"),
+    ("stages.models", "artifact bundle data errors inference tasks util"),
+    ("stages.graphs", "bundle errors inference"),
+    ("stages.training", "data errors inference menu stages.models util"),
+    ("stages.vocab", "data errors inference menu util"),
+    ("stages.distillation", "errors menu stages.models stages.training util"),
+    ("stages.pruning", "device errors latency menu stages.models stages.training util"),
+    (
+        "stages.quantization",
+        "bundle data device errors inference menu stages.graphs stages.models stages.training tasks",
+    ),
+    (
+        "stages.comparison",
+        "artifact bundle data errors inference menu stages.graphs stages.models stages.quantization stages.training "
+        "tasks util",
+    ),
+    ("stages.packaging", "artifact bundle data root tasks"),
+    (
+        "stages",
+        "artifact benchmark bundle data device errors inference latency menu stages.comparison stages.distillation "
+        "stages.graphs stages.models stages.packaging stages.pruning stages.quantization stages.training stages.vocab "
+        "tasks util",
+    ),
+    ("emulator", "device errors settings util"),
+    ("runners", "artifact benchmark bundle data device emulator errors settings tasks util"),
+    ("report", "device errors settings util"),
+    ("sample", "data"),
+    (
+        "build",
+        "artifact benchmark bundle data device errors inference latency menu report root runners sample settings tasks "
+        "util",
+    ),
+    (
+        "profiling",
+        "artifact bundle data device emulator errors inference latency report runners settings tasks util",
+    ),
+    ("apps", "artifact benchmark bundle data errors root tasks util"),
+    ("studies", "artifact benchmark build bundle data errors inference runners settings tasks util"),
     (
         "cli",
-        "cli",
-        "ground files layouts formats cost inference menu emulator runners engine verdict delivery farm studies "
-        "page cli",
+        "apps benchmark build bundle data device emulator errors inference latency menu profiling report root runners "
+        "settings studies tasks util",
     ),
 )
-MAY_IMPORT = {layer: set(below.split()) for layer, _, below in LAYERS}
-LAYER_OF = {module: layer for layer, modules, _ in LAYERS for module in modules.split()}
+MAY_IMPORT = {layer: set(below.split()) for layer, below in LAYERS}
 # Modules that are named by a string, not imported: the menu's methods and the command line's commands.
-LATE = {"stages.menu", "cli"}
+LATE = {"menu", "cli"}
 HEAVY = "torch transformers optimum accelerate onnx sentencepiece safetensors matplotlib jinja2 huggingface_hub"
 
 
+@cache
 def files() -> dict[str, Path]:
     """Every module of the package, without the package's own name: {'stages.trim': .../stages/trim.py}."""
     found = sorted((ROOT / "edgeafri").rglob("*.py"))
@@ -58,54 +89,65 @@ def files() -> dict[str, Path]:
 
 
 def layer_of(module: str) -> str:
-    """The layer of a module: its own entry, or that of the package it stands in."""
-    return LAYER_OF.get(module) or LAYER_OF[module.split(".")[0]]
+    """The layer of a module: the package it stands in; of the stages the package of their helpers."""
+    parts = module.split(".")
+    if parts[0] == "stages" and ".".join(parts[:2]) in MAY_IMPORT:
+        return ".".join(parts[:2])
+    return parts[0] or "root"
 
 
-def imported(tree: ast.AST) -> Iterator[str]:
-    """Full names of what is imported at any depth, in functions too; of `from a import b` both a and a.b."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "imports are absolute"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-            yield str(node.module)
+def imported(text: str) -> set[str]:
+    """The modules of ours that a piece of Python imports at any depth. `from edgeafri import menu` is menu alone."""
+    names = {name.removeprefix("edgeafri").removeprefix(".") for name in imports_in(text)}
+    known = {name for name in names if not name or name in files()}
+    return {name for name in known if not any(other.startswith(f"{name}." if name else "") for other in known - {name})}
 
 
-def ours(tree: ast.AST, modules: set[str]) -> set[str]:
-    """The modules of ours that are imported. `from edgeafri.stages import menu` is stages.menu alone."""
-    names = {name.removeprefix("edgeafri.") for name in imported(tree) if name.startswith("edgeafri.")} & modules
-    return {name for name in names if not any(other.startswith(f"{name}.") for other in names)}
-
-
-def crossings(module: str, imports: set[str]) -> list[str]:
+def crossings(module: str, text: str) -> list[str]:
     """The imports of a module that its layer does not allow."""
     layer = layer_of(module)
-    return [f"{module} ({layer}) imports {name}" for name in sorted(imports) if layer_of(name) not in MAY_IMPORT[layer]]
+    allowed = MAY_IMPORT[layer] | {layer}
+    return [f"{module} imports {name}" for name in sorted(imported(text)) if layer_of(name) not in allowed]
 
 
-def names_of(text: str) -> set[str]:
+def outer_names(text: str) -> set[str]:
     """The outermost names that a piece of Python imports."""
-    return {name.split(".")[0] for name in imported(ast.parse(text))}
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            found.add(str(node.module).split(".")[0])
+    return found
 
 
-def test_every_module_has_its_layer():
+def test_every_package_has_its_layer():
     """
-    A new module is put in its place before it is used.
+    A new package is put in its place before it is used, and the table names none that is gone.
     """
-    missing = [name for name in files() if name not in LAYER_OF and name.split(".")[0] not in LAYER_OF]
-
-    assert missing == []
+    assert {layer_of(name) for name in files()} | {"root"} == set(MAY_IMPORT)
 
 
 def test_a_layer_imports_only_layers_above_it_in_the_table():
     """
-    The table reads from the ground up, so nothing can go round in a circle.
+    The table reads from the ground up, so no packages import each other in a circle.
     """
-    order = [layer for layer, _, _ in LAYERS]
+    order = [layer for layer, _ in LAYERS]
 
-    assert all(order.index(below) <= order.index(layer) for layer in order for below in MAY_IMPORT[layer])
+    assert all(order.index(below) < order.index(layer) for layer in order for below in MAY_IMPORT[layer])
+
+
+def test_the_top_is_small():
+    """
+    What stands at the top of the package and of the stages is what a reader sees first: a dozen modules at most, and
+    only what a recipe can name.
+    """
+    top = {file.stem for file in (ROOT / "edgeafri").glob("*.py")}
+    stages = {file.stem for file in (ROOT / "edgeafri" / "stages").glob("*.py")}
+
+    assert len(top) <= 12
+    assert stages - {"__init__", "__main__"} == {line.name.replace("-", "_") for line in MENU}
 
 
 @pytest.mark.parametrize("module", sorted(files()))
@@ -113,29 +155,44 @@ def test_imports_point_down(module: str):
     """
     At any depth: an import inside a function ties two modules as one at the top does.
     """
-    tree = ast.parse(files()[module].read_text("utf-8"))
+    assert crossings(module, files()[module].read_text("utf-8")) == []
 
-    assert crossings(module, ours(tree, set(files()))) == []
+
+@pytest.mark.parametrize("module", sorted(files()))
+def test_the_walker_sees_every_import(module: str):
+    """
+    The cache key rests on the walker, which reads imports without parsing Python; here Python parses them.
+    """
+    text, found = files()[module].read_text("utf-8"), set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name.startswith("edgeafri")}
+        elif isinstance(node, ast.ImportFrom) and str(node.module).startswith("edgeafri"):
+            found |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+
+    assert found == imports_in(text)
 
 
 @pytest.mark.parametrize(
     ("module", "text"),
     [
-        ("text", "from edgeafri import dataset"),
-        ("predict", "def read():\n    from edgeafri.stages import menu"),
-        ("runtime.engine", "from edgeafri.stages.menu import stage"),
+        ("data.text", "from edgeafri.inference import predict"),
+        ("inference.predict", "def read():\n    from edgeafri import menu"),
+        ("runtime.engine", "from edgeafri.menu import stage"),
         ("stages.trim", "import edgeafri.runtime.engine"),
-        ("pipeline", "from edgeafri.stages import trim"),
-        ("delivery", "from edgeafri.cli.lines import table"),
-        ("teacher", "from edgeafri.ledger import Ledger"),
-        ("delivery", "from edgeafri.studies import table"),
+        ("stages.models.checkpoint", "from edgeafri.stages.training.loop import train"),
+        ("stages.graphs.splice", "from edgeafri.stages.optimize import run"),
+        ("build.pipeline", "from edgeafri.stages import trim"),
+        ("build.delivery", "from edgeafri.cli.lines import table"),
+        ("build.delivery", "from edgeafri.studies import table"),
+        ("menu", "from edgeafri import __version__"),
     ],
 )
 def test_the_guard_sees_what_points_up_or_across(module: str, text: str):
     """
     A guard that lets everything through would pass as well.
     """
-    assert len(crossings(module, ours(ast.parse(text), set(files())))) == 1
+    assert len(crossings(module, text)) == 1
 
 
 @pytest.mark.parametrize("module", sorted(set(files()) - LATE))
@@ -149,7 +206,7 @@ def test_nothing_else_is_imported_by_a_string(module: str):
     assert "__import__(" not in text
 
 
-@pytest.mark.parametrize("module", sorted(name for name in files() if layer_of(name) not in ("methods",)))
+@pytest.mark.parametrize("module", sorted(name for name in files() if layer_of(name).split(".")[0] != "stages"))
 def test_what_builds_models_is_imported_in_the_stages_alone(module: str):
     """
     No torch, no transformers and no onnx elsewhere, at any depth: a board has none of them. The report may use jinja2,
@@ -158,7 +215,7 @@ def test_what_builds_models_is_imported_in_the_stages_alone(module: str):
     text = files()[module].read_text("utf-8")
     allowed = {"report.page": {"jinja2"}, "studies.plot": {"matplotlib"}}
 
-    assert names_of(text) & set(HEAVY.split()) <= allowed.get(module, set())
+    assert outer_names(text) & set(HEAVY.split()) <= allowed.get(module, set())
 
 
 def loaded(statement: str, names: str) -> list[str]:
@@ -189,4 +246,4 @@ def test_the_light_start_test_sees_what_is_loaded():
     """
     A misspelt name would pass for ever.
     """
-    assert loaded("import click, edgeafri.predict", "click numpy yaml") == ["click", "numpy"]
+    assert loaded("import click, edgeafri.inference.predict", "click numpy yaml") == ["click", "numpy"]

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from edgeafri.artifact import Artifact, load, seal
-from edgeafri.files import Digests
-from edgeafri.measurement import Measurement
+from edgeafri.benchmark.measurement import Measurement
+from edgeafri.util.files import Digests
 
 DEMO = Path(__file__).parents[1] / "android-demo"
 TINY = DEMO / "vectors" / "tiny"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper, save_model
 
-from edgeafri.session import multiplies_exactly, open_session
+from edgeafri.inference.session import multiplies_exactly, open_session
 
 pytestmark = pytest.mark.slow
 QEMU = shutil.which("qemu-x86_64")
@@ -17,7 +17,7 @@ PROGRAM = """
 import sys
 import numpy as np
 from pathlib import Path
-from edgeafri.session import open_session
+from edgeafri.inference.session import open_session
 np.save(sys.argv[2], open_session(Path(sys.argv[1]), 1).run(None, {"x": np.full((1, 64), 255, np.uint8)})[0])
 """
 

@@ -15,13 +15,13 @@ from tokenizers import Tokenizer
 
 from edgeafri.artifact import load
 from edgeafri.bundle import TOKENIZER, read_config, read_golden
-from edgeafri.dataset import languages_in, read_split
+from edgeafri.data.dataset import languages_in, read_split
+from edgeafri.data.text import split_words, words_of
 from edgeafri.errors import EdgeAfriError
-from edgeafri.files import Digests, storage
-from edgeafri.metrics import entities
-from edgeafri.predict import Encoder
+from edgeafri.inference.metrics import entities
+from edgeafri.inference.predict import Encoder
 from edgeafri.tasks import unit_of
-from edgeafri.text import split_words, words_of
+from edgeafri.util.files import Digests, storage
 
 LONG = 10_000
 # What keyboards, copies and jokes bring: every string here once made some tokenizer differ from another.

@@ -17,13 +17,13 @@ from tokenizers import Tokenizer
 
 from edgeafri.artifact import Manifest, seal
 from edgeafri.bundle import SCHEMA, TOKENIZER, BundleConfig, Frame, Golden, write_config, write_golden
-from edgeafri.dataset import Sentence
-from edgeafri.files import Digests
-from edgeafri.languages import golden
-from edgeafri.predict import Encoder
+from edgeafri.data.dataset import Sentence
+from edgeafri.data.languages import golden
+from edgeafri.data.text import split_words
+from edgeafri.inference.predict import Encoder
 from edgeafri.sample.corpus import LANGUAGES, draw_splits, read_lists
 from edgeafri.stages.bundle import normalized_tokenizer
-from edgeafri.text import split_words
+from edgeafri.util.files import Digests
 
 OUT = Path(__file__).parent / "tiny"
 LABELS = ("O", *(f"{place}-{kind}" for kind in ("DATE", "PER", "ORG", "LOC") for place in "BI"))

@@ -6,7 +6,7 @@ import torch
 from transformers import AutoModelForTokenClassification, BitsAndBytesConfig
 
 from benchmarks.peers.pytorch import forward
-from edgeafri.predict import Forward
+from edgeafri.inference.predict import Forward
 
 
 def make(variant: str, model: Path, inputs: Path, out: Path) -> Path:

@@ -15,7 +15,7 @@ from executorch.extension.pybindings import portable_lib
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 from transformers import AutoModelForTokenClassification
 
-from edgeafri.predict import Forward, Ids, Logits
+from edgeafri.inference.predict import Forward, Ids, Logits
 
 LENGTHS, SHIPPED = (32, 128, 256), 128  # what is shipped is one program; the others lie in a folder beside it
 

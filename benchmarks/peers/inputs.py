@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeafri.predict import Ids
+from edgeafri.inference.predict import Ids
 
 GRAPH = "model.onnx"
 FLOAT = "onnxruntime-fp32"  # the form whose folder holds the float graph

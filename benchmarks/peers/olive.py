@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from benchmarks.peers import onnx_runtime
-from edgeafri.predict import Forward
+from edgeafri.inference.predict import Forward
 
 
 def make(variant: str, model: Path, inputs: Path, out: Path) -> Path:

@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 
 from benchmarks.peers.inputs import FLOAT, GRAPH
-from edgeafri.predict import Forward, Ids, Logits
+from edgeafri.inference.predict import Forward, Ids, Logits
 
 
 def make(variant: str, model: Path, inputs: Path, out: Path) -> Path:

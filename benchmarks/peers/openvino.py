@@ -7,7 +7,7 @@ import numpy as np
 import openvino
 
 from benchmarks.peers.inputs import FLOAT, GRAPH, calibration
-from edgeafri.predict import Forward, Ids, Logits
+from edgeafri.inference.predict import Forward, Ids, Logits
 
 XML = "model.xml"
 

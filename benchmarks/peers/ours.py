@@ -11,8 +11,8 @@ from typing import Any
 import onnxruntime  # noqa: F401  # imported before the clock starts
 
 from benchmarks.peers.inputs import ASKED
-from edgeafri.predict import Forward
-from edgeafri.recipe import Step, override, read_recipe
+from edgeafri.build.recipe import Step, override, read_recipe
+from edgeafri.inference.predict import Forward
 from edgeafri.runtime.engine import open_engine
 
 STEPS = (Step("export-onnx"), Step("optimize"), Step("quantize"), Step("bundle", {"margin": 0.0}))
@@ -20,9 +20,9 @@ STEPS = (Step("export-onnx"), Step("optimize"), Step("quantize"), Step("bundle",
 
 def make(variant: str, model: Path, inputs: Path, out: Path) -> Path:
     """The bundle's folder; steps that an earlier form or run made already are reused."""
-    from edgeafri import pipeline
     from edgeafri.artifact import adopt
-    from edgeafri.files import Digests
+    from edgeafri.build import pipeline
+    from edgeafri.util.files import Digests
 
     asked: dict[str, Any] = json.loads((inputs / ASKED).read_text("utf-8"))
     name, *assignments = variant.split()

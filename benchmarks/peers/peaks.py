@@ -8,7 +8,7 @@ import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from edgeafri.session import IR_VERSION, OPSET
+from edgeafri.inference.session import IR_VERSION, OPSET
 
 # Rows, inputs, outputs. A large product, and one whose weights stay in the cache, which a busy machine slows less.
 PRODUCTS = ((2048, 2048, 2048), (512, 768, 768))

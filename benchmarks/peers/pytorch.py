@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForTokenClassification
 
-from edgeafri.predict import Forward, Ids, Logits
+from edgeafri.inference.predict import Forward, Ids, Logits
 
 WEIGHTS = "model.pt"
 

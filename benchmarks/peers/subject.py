@@ -10,9 +10,9 @@ from typing import Any
 from benchmarks.peers.inputs import ASKED, CALIBRATION
 from benchmarks.trim_memory import filled
 from edgeafri.bundle import TOKENIZER, BundleConfig, write_config
-from edgeafri.dataset import read_split
-from edgeafri.stages import model as door
+from edgeafri.data.dataset import read_split
 from edgeafri.stages.bundle import normalized_tokenizer
+from edgeafri.stages.models import checkpoint
 
 CALIBRATED = 300  # sentences, spread over the languages
 
@@ -21,16 +21,16 @@ def make(variant: str, model: Path, inputs: Path, out: Path) -> Path:
     """Write tokenizer, configuration and calibration rows into `inputs`, and return the folder of the model."""
     folder = write_shape(variant, model, out) if variant else model
     asked = json.loads((inputs / ASKED).read_text("utf-8"))
-    values, tokenizer = door.read_config(folder), door.read_tokenizer(folder)
-    limit = door.max_tokens(values)
+    values, tokenizer = checkpoint.read_config(folder), checkpoint.read_tokenizer(folder)
+    limit = checkpoint.max_tokens(values)
     normalized_tokenizer(folder).save(str(inputs / TOKENIZER))
     config = BundleConfig(
         schema=1,
         task="ner",
-        labels=door.labels_of(values),
+        labels=checkpoint.labels_of(values),
         languages=tuple(asked["languages"]),
         max_tokens=limit,
-        frame=door.frame(tokenizer),
+        frame=checkpoint.frame(tokenizer),
         threads=1,
         normalization="NFC",
         sample=False,
@@ -41,7 +41,7 @@ def make(variant: str, model: Path, inputs: Path, out: Path) -> Path:
     for code in asked["languages"]:
         split = read_split(Path(asked["data"]), code, "dev", "word")
         chosen = split.sentences[: CALIBRATED // len(asked["languages"])]
-        rows += door.encoder(tokenizer, limit).rows([sentence.words for sentence in chosen])
+        rows += checkpoint.encoder(tokenizer, limit).rows([sentence.words for sentence in chosen])
     (inputs / CALIBRATION).write_text(json.dumps([row.ids for row in rows]), "utf-8")
     return folder
 
@@ -64,7 +64,7 @@ def write_shape(sizes: str, source: Path, out: Path) -> Path:
         num_labels=9,
     )
     XLMRobertaForTokenClassification(config).save_pretrained(out)
-    _resized(door.read_tokenizer(source), vocabulary, out)
+    _resized(checkpoint.read_tokenizer(source), vocabulary, out)
     return out
 
 

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
+from edgeafri.benchmark.timing import peak_rss_bytes, sentence_of
 from edgeafri.bundle import TOKENIZER, read_config
-from edgeafri.dataset import read_split
-from edgeafri.evaluate import evaluate
-from edgeafri.predict import Encoder, Forward, Ids, Predictor
-from edgeafri.probe import peak_rss_bytes, sentence_of
+from edgeafri.data.dataset import read_split
+from edgeafri.inference.evaluate import evaluate
+from edgeafri.inference.predict import Encoder, Forward, Ids, Predictor
 from edgeafri.tasks import unit_of
 
 BUDGET_S, FEWEST, MOST = 0.4, 3, 30  # of one turn at the clock: how long, and how many answers

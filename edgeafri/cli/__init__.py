@@ -43,7 +43,7 @@ Examples:
 
 class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
-        from edgeafri.stages.menu import MENU
+        from edgeafri.menu import MENU
 
         return [*_COMMANDS, *(line.name for line in MENU)]
 
@@ -101,7 +101,7 @@ def _told(error: EdgeAfriError) -> int:
 
 
 def _told_of_disk(error: OSError) -> int:
-    from edgeafri.files import refused
+    from edgeafri.util.files import refused
 
     known = refused(error, Path.cwd())
     if known is None:

@@ -69,9 +69,9 @@ def build_command(arguments: list[str], /, as_json: bool, dry_run: bool, **optio
 
     Exit code 5 says that a check failed: the bundle is kept, and the report says which.
     """
-    from edgeafri import delivery
+    from edgeafri.build import delivery
     from edgeafri.cli.console import telling
-    from edgeafri.files import Digests
+    from edgeafri.util.files import Digests
 
     order = _order(options, arguments)
     with Digests() as digests, telling(lambda event: _say(event, as_json)) as tell:
@@ -85,7 +85,7 @@ def build_command(arguments: list[str], /, as_json: bool, dry_run: bool, **optio
 
 
 def _order(options: dict[str, Any], arguments: list[str]) -> Any:
-    from edgeafri.delivery import Order
+    from edgeafri.build.delivery import Order
 
     languages = codes(options.pop("lang"))
     if not languages:

@@ -14,7 +14,7 @@ from edgeafri.cli.options import json_option, print_json
 from edgeafri.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from edgeafri.latency.calibration import Calibration
+    from edgeafri.device.calibration import Calibration
 
 _EPILOG = """\b
 Examples:
@@ -63,9 +63,9 @@ def calibrate_command(arguments: list[str] | None, /, **options: Any) -> None:
 
 
 def _calibrate(options: dict[str, Any]) -> None:
-    from edgeafri.device import read_profile
+    from edgeafri.device.calibration import write_calibration
+    from edgeafri.device.profile import read_profile
     from edgeafri.latency.calibrate import calibrate
-    from edgeafri.latency.calibration import write_calibration
 
     profile = read_profile(options["target"], options["profiles"])
     file = _file(profile.name, options["out"], options["profiles"])
@@ -81,8 +81,8 @@ def _calibrate(options: dict[str, Any]) -> None:
 
 def _file(device: str, out: Path | None, folders: tuple[Path, ...]) -> Path:
     """Where the calibration goes. UsageError where it would not be found again."""
-    from edgeafri.device import FOLDER_VARIABLE
-    from edgeafri.latency.calibration import calibration_file
+    from edgeafri.device.calibration import calibration_file
+    from edgeafri.device.profile import FOLDER_VARIABLE
 
     if out is not None:
         name = calibration_file(out.parent, device).name
@@ -181,9 +181,9 @@ def _try_out(options: dict[str, Any], command: str) -> None:
 
 
 def _with_bar(source: Any, draws: Any) -> dict[str, Any]:
+    from edgeafri.build.pipeline import Started, Ticked
     from edgeafri.cli.console import telling
     from edgeafri.latency.prediction import predict_rest
-    from edgeafri.pipeline import Started, Ticked
 
     with telling(lambda event: None) as tell:
         tell(Started("calibrate"))

@@ -38,11 +38,11 @@ def compare_command(arguments: list[str], /, model: str, methods: str | None, as
     """
     from edgeafri.cli.console import telling
     from edgeafri.cli.lines import event_line
-    from edgeafri.files import Digests
     from edgeafri.studies import comparison
     from edgeafri.studies.methods import NAMES
     from edgeafri.studies.page import write
     from edgeafri.studies.table import to_json, to_markdown
+    from edgeafri.util.files import Digests
 
     out = options["out"]
     order = _order(model, shlex.join(["edgeafri", *arguments]), options)

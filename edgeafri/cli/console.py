@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from edgeafri.pipeline import Event, Finished, Noted, Started, Tell, Ticked
-from edgeafri.progress import Step, Tick, silent
+from edgeafri.build.pipeline import Event, Finished, Noted, Started, Tell, Ticked
+from edgeafri.util.progress import Step, Tick, silent
 
 
 @contextmanager

@@ -36,9 +36,9 @@ def doctor_command(as_json: bool) -> None:
     """Say what is installed, at which version, and what each missing piece would enable."""
     from dataclasses import replace
 
-    from edgeafri.measurement import device_name
-    from edgeafri.packages import version_of
-    from edgeafri.session import int8_arithmetic
+    from edgeafri.benchmark.measurement import device_name
+    from edgeafri.inference.session import int8_arithmetic
+    from edgeafri.util.packages import version_of
 
     pieces = [replace(piece, version=version_of(piece.package)) for piece in _PIECES]
     if as_json:

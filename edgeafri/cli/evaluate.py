@@ -52,7 +52,7 @@ def eval_command(bundle: Path, data: Path, lang: str, split: str, threads: int |
 
 def _languages(bundle: Path, data: Path, lang: str) -> tuple[str, ...]:
     from edgeafri.bundle import read_config
-    from edgeafri.dataset import languages_in
+    from edgeafri.data.dataset import languages_in
     from edgeafri.tasks import unit_of
 
     if lang == "all":

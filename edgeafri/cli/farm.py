@@ -41,10 +41,10 @@ def farm_command(
     A device that fails or drops out does not keep the others; exit code 4 says that there was one, 5 that a check of a
     bundle failed.
     """
-    from edgeafri import farm
     from edgeafri.cli.console import side_by_side
-    from edgeafri.files import json_text, make_room, write_whole
+    from edgeafri.profiling import farm
     from edgeafri.runners.board import Visit
+    from edgeafri.util.files import json_text, make_room, write_whole
 
     listed = farm.read_devices(devices, options["profiles"])
     visit = Visit(keep=options["keep"], ssh_config=options["ssh_config"])

@@ -13,7 +13,7 @@ from edgeafri.cli.options import json_option, print_json
 @json_option
 def stages_command(as_json: bool) -> None:
     """List the stages: what each takes and gives, and its settings."""
-    from edgeafri.stages.menu import MENU
+    from edgeafri.menu import MENU
 
     entries: list[dict[str, Any]] = [
         {
@@ -39,7 +39,7 @@ def stages_command(as_json: bool) -> None:
 @json_option
 def recipes_command(name: str | None, as_json: bool) -> None:
     """List the recipes, or show the steps of one."""
-    from edgeafri.recipe import read_recipe, recipe_names
+    from edgeafri.build.recipe import read_recipe, recipe_names
 
     recipes = [read_recipe(item) for item in ([name] if name else recipe_names())]
     if as_json:
@@ -59,8 +59,8 @@ def recipes_command(name: str | None, as_json: bool) -> None:
 @json_option
 def devices_command(name: str | None, profiles: tuple[Path, ...], as_markdown: bool, as_json: bool) -> None:
     """List the devices, or show what is known of one, with sources. JSON is a list of them, of one as of all."""
-    from edgeafri.device import profile_names, read_profile
-    from edgeafri.devices_page import devices_page
+    from edgeafri.device.profile import profile_names, read_profile
+    from edgeafri.report.devices_page import devices_page
 
     found = [read_profile(item, profiles) for item in ([name] if name else profile_names(profiles))]
     if as_json:
@@ -90,7 +90,7 @@ def _settings(cls: type) -> list[dict[str, Any]]:
 
 
 def _print_facts(profile: Any) -> None:
-    from edgeafri.device import numbers
+    from edgeafri.device.profile import numbers
 
     for cluster in profile.cores:
         part = "part not known" if cluster.part is None else f"part {cluster.part:#x}"

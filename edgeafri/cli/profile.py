@@ -54,8 +54,8 @@ def profile_command(
     Exit code 5 says that a check failed.
     """
     from edgeafri.cli.console import stepping
-    from edgeafri.files import json_text, make_room, write_whole
-    from edgeafri.profiling import SCHEMA, checked, profile
+    from edgeafri.profiling.tiers import SCHEMA, checked, profile
+    from edgeafri.util.files import json_text, make_room, write_whole
 
     inquiry = _inquiry(options, arguments)
     if out is not None:
@@ -72,8 +72,8 @@ def profile_command(
 
 
 def _inquiry(options: dict[str, Any], arguments: list[str]) -> Any:
-    from edgeafri.device import read_profile
-    from edgeafri.profiling import Inquiry
+    from edgeafri.device.profile import read_profile
+    from edgeafri.profiling.tiers import Inquiry
     from edgeafri.runners.board import Visit
 
     return Inquiry(
@@ -89,7 +89,7 @@ def _inquiry(options: dict[str, Any], arguments: list[str]) -> Any:
 
 def _tiers(named: str | None, on: str | None) -> Any:
     from edgeafri.errors import UsageError
-    from edgeafri.profiling import TIERS, Inquiry
+    from edgeafri.profiling.tiers import TIERS, Inquiry
     from edgeafri.settings import did_you_mean
 
     if named is None:

@@ -45,7 +45,7 @@ def report_command(
 
 
 def _write(file: Path, text: str) -> None:
-    from edgeafri.files import make_room, write_whole
+    from edgeafri.util.files import make_room, write_whole
 
     make_room(file)
     write_whole(file, text)

@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args, get_origin
 import click
 
 from edgeafri.cli.options import json_option, print_json
+from edgeafri.menu import MENU, Stage, stage
 from edgeafri.settings import types_of
-from edgeafri.stages.menu import MENU, Stage, stage
 
 _EXAMPLES = {
     "trim": " --languages swa,hau --text ./raw",
@@ -86,11 +86,11 @@ def _value(value: Any) -> Any:
 
 def _callback(line: Stage) -> Any:
     def run(source: Path, out: Path, as_json: bool, **options: Any) -> None:
+        from edgeafri.build.pipeline import make, opened, plan
+        from edgeafri.build.recipe import Step
         from edgeafri.cli.console import telling
         from edgeafri.cli.lines import detail_table, event_line
-        from edgeafri.files import Digests
-        from edgeafri.pipeline import make, opened, plan
-        from edgeafri.recipe import Step
+        from edgeafri.util.files import Digests
 
         given = {name: _value(value) for name, value in options.items() if value not in (None, ())}
         with Digests() as digests, telling(lambda event: None if as_json else click.echo(event_line(event))) as tell:

@@ -70,9 +70,9 @@ def study_command(arguments: list[str], /, name: str, as_json: bool, **options: 
     """
     from edgeafri.cli.console import telling
     from edgeafri.cli.lines import event_line
-    from edgeafri.files import Digests
     from edgeafri.studies import comet, compression, distillation, maft, mini_model
     from edgeafri.studies.page import write
+    from edgeafri.util.files import Digests
 
     studies = {"comet": comet, "compression": compression, "distillation": distillation, "maft": maft}
     study = {**studies, "mini-model": mini_model}[name]
@@ -112,8 +112,8 @@ def _order(options: dict[str, Any], arguments: list[str], study: Any) -> Any:
 
 
 def _seeds(text: str) -> tuple[int, ...]:
+    from edgeafri.menu.settings import Learning
     from edgeafri.settings import read
-    from edgeafri.stages.menu import Learning
 
     seeds = codes(text)
     if not seeds or not all(seed.isdecimal() for seed in seeds):

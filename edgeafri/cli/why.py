@@ -32,9 +32,9 @@ def why_command(
     The steps are found in the build's work folder. Of the quantizing and optimizing steps the costliest is taken apart:
     each of its layers is put alone into the graph before it.
     """
-    from edgeafri.cause import Case, explain
+    from edgeafri.build.diagnosis import Case, explain
     from edgeafri.cli.console import telling
-    from edgeafri.files import Digests
+    from edgeafri.util.files import Digests
 
     case = Case(bundle, work or bundle.absolute().parent, data, text, codes(lang))
     with Digests() as digests, telling(lambda event: None) as tell:

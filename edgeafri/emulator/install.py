@@ -14,10 +14,10 @@ from typing import Any
 from edgeafri.emulator import plugin, userland
 from edgeafri.emulator.tools import Qemu, check_tools, find_qemu
 from edgeafri.errors import ConfigError, EdgeAfriError, MissingPackage, UsageError
-from edgeafri.files import cache_folder, json_text, storage, write_whole
-from edgeafri.progress import Step, quiet
-from edgeafri.runners import wheels
 from edgeafri.settings import read
+from edgeafri.util import wheels
+from edgeafri.util.files import cache_folder, json_text, storage, write_whole
+from edgeafri.util.progress import Step, quiet
 
 MACHINE = "aarch64"
 _AGAIN = "Install it: edgeafri emulator install"

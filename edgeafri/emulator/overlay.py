@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeafri.device import Cluster, DeviceProfile
+from edgeafri.device.profile import Cluster, DeviceProfile
 from edgeafri.errors import ConfigError, UsageError
 
 _DOTPROD = "asimddp"

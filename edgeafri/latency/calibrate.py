@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from edgeafri.device import DeviceProfile
+from edgeafri.device.calibration import SCHEMA, Calibration, Constants
+from edgeafri.device.profile import DeviceProfile
 from edgeafri.errors import ArtifactError, DataError
-from edgeafri.latency.calibration import SCHEMA, Calibration, Constants
 from edgeafri.latency.fit import LAYERS, MACS, MEGABYTES, Numbers, fit
 from edgeafri.latency.roofline import Work, read_work
 

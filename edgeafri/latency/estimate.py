@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from edgeafri.device import DeviceProfile
+from edgeafri.device.calibration import Constants
+from edgeafri.device.profile import DeviceProfile
 from edgeafri.errors import UsageError
-from edgeafri.latency.calibration import Constants
 from edgeafri.latency.roofline import Work, milliseconds, read_work, unknowns
 
 UNCALIBRATED = "uncalibrated"

@@ -11,8 +11,8 @@ import numpy as np
 from edgeafri.errors import DataError, UsageError
 from edgeafri.latency.fit import COLUMNS, LAYERS, MACS, MEGABYTES, Fit, Numbers, fit
 from edgeafri.latency.formula import evaluate
-from edgeafri.progress import Tick, silent
 from edgeafri.settings import did_you_mean
+from edgeafri.util.progress import Tick, silent
 
 _MEGA = 1e6
 Table = Mapping[str, Sequence[str]]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from edgeafri import settings
-from edgeafri.device import Cluster, DeviceProfile, Fact, Speed
+from edgeafri.device.profile import Cluster, DeviceProfile, Fact, Speed
 from edgeafri.errors import ArtifactError
 
 _BYTES = 4  # of a number in float32

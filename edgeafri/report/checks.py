@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgeafri.device import Budget
+from edgeafri.device.profile import Budget
 from edgeafri.report.words import number, points, span
 
 Document = Mapping[str, Any]

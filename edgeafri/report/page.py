@@ -11,7 +11,7 @@ from edgeafri.report.entry import Entry
 from edgeafri.report.markdown import SAMPLE, counted_in_all
 from edgeafri.report.words import fact_lines, megabytes, number, points
 
-_TEMPLATES = Path(__file__).parents[1] / "templates"
+_TEMPLATES = Path(__file__).parent / "templates"
 
 
 def to_html(entries: Sequence[Entry]) -> str:

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeafri import dataset
 from edgeafri.artifact import MANIFEST, Artifact, load_bundle
 from edgeafri.bundle import read_config
+from edgeafri.data import dataset
 from edgeafri.errors import ConnectionLost, DeviceError, EdgeAfriError, UsageError
-from edgeafri.files import Digests
-from edgeafri.progress import Step, Tick, quiet
 from edgeafri.runners.adb import Adb
 from edgeafri.runners.remote import Copied, Remote, copied
 from edgeafri.runners.rounds import Round, Rounds, pooled, settled
@@ -18,6 +16,8 @@ from edgeafri.runners.ssh import Ssh
 from edgeafri.runners.transport import Transport, opened
 from edgeafri.settings import did_you_mean
 from edgeafri.tasks import unit_of
+from edgeafri.util.files import Digests
+from edgeafri.util.progress import Step, Tick, quiet
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeafri.device import DeviceProfile
+from edgeafri.benchmark.memory import repeated
+from edgeafri.device.profile import DeviceProfile
 from edgeafri.emulator.install import Emulator, emulator_folder
 from edgeafri.emulator.overlay import choose_core, lay_overlay
 from edgeafri.emulator.plugin import between, option, parse_marks
 from edgeafri.errors import WorkerError
-from edgeafri.files import cache_folder
-from edgeafri.memory import repeated
-from edgeafri.progress import Tick, silent
 from edgeafri.runners.local import RUNTIME, answer_of, ended, listen
+from edgeafri.util.files import cache_folder
+from edgeafri.util.progress import Tick, silent
 
 # The guest's memory lies in this part of QEMU's own, where nothing of QEMU is, so that the two can be told apart.
 _GUEST_BASE, _GUEST_SIZE = 0x2000_0000_0000, 0x0100_0000_0000

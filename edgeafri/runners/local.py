@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from edgeafri import errors
-from edgeafri.progress import Tick, silent
-from edgeafri.worker import PROGRESS
+from edgeafri.util.progress import Tick, silent
+from edgeafri.util.worker import PROGRESS
 
 RUNTIME, TORCH = "edgeafri.runtime", "edgeafri.stages"
 _TAIL = 2000  # characters of a dead worker's last words

@@ -14,13 +14,12 @@ from threading import Lock
 from time import sleep
 from typing import Any, TypeVar
 
-from edgeafri import files
 from edgeafri.errors import ConnectionLost, DeviceError, EdgeAfriError
-from edgeafri.progress import Tick, silent
-from edgeafri.runners import wheels
 from edgeafri.runners.local import RUNTIME, answer_of
-from edgeafri.runners.runner import write_runner
+from edgeafri.runners.payload import write_runner
 from edgeafri.runners.transport import Ended, Transport, run
+from edgeafri.util import files, wheels
+from edgeafri.util.progress import Tick, silent
 
 T = TypeVar("T")
 
@@ -36,7 +35,7 @@ _START = (
     f"import sys\nif sys.version_info < {_OLDEST}: sys.exit('{_TOO_OLD} %d.%d' % sys.version_info[:2])\n"
     "stdin = sys.stdin.buffer\nexec(stdin.read(int(stdin.readline())))"
 )
-_CONDITIONS = "import json, edgeafri.measurement as m; print(json.dumps({'answer': m.machine_conditions()}))"
+_CONDITIONS = "import json, edgeafri.benchmark.measurement as m; print(json.dumps({'answer': m.machine_conditions()}))"
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from edgeafri.errors import EdgeAfriError
-from edgeafri.progress import Tick, silent
 from edgeafri.runners.local import ended, listen
+from edgeafri.util.progress import Tick, silent
 
 # The far shell says that its command ended, and how. Without that word it was the connection that ended, whatever the
 # code is; and a command that a signal ends would otherwise end the session in silence.

@@ -5,18 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from edgeafri.artifact import MANIFEST
+from edgeafri.benchmark.memory import watched
+from edgeafri.benchmark.timing import bench, beside, sentence_of
 from edgeafri.bundle import Golden, read_golden
-from edgeafri.dataset import check_labels, read_split
-from edgeafri.evaluate import evaluate
-from edgeafri.memory import watched
-from edgeafri.probe import bench, beside, sentence_of
-from edgeafri.progress import Tick
+from edgeafri.data.dataset import check_labels, read_split
+from edgeafri.data.text import words_of
+from edgeafri.inference.evaluate import evaluate
+from edgeafri.inference.session import int8_arithmetic
 from edgeafri.runtime.engine import Engine, answer, open_engine
 from edgeafri.runtime.inspection import give_logits, mark_inferences
-from edgeafri.session import int8_arithmetic
 from edgeafri.tasks import task
-from edgeafri.text import words_of
-from edgeafri.worker import serve
+from edgeafri.util.progress import Tick
+from edgeafri.util.worker import serve
 
 _CHUNK = 256
 

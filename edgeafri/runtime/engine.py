@@ -10,14 +10,14 @@ import numpy as np
 
 from edgeafri.artifact import Artifact, load_bundle
 from edgeafri.bundle import GRAPH, TOKENIZER, BundleConfig, read_config
+from edgeafri.data.text import Word, split_words, words_of
 from edgeafri.errors import ArtifactError
-from edgeafri.external import check_external
-from edgeafri.files import Digests
-from edgeafri.metrics import entities
-from edgeafri.predict import Encoder, Labelled, Predictor, Reading
-from edgeafri.session import forward, multiplies_exactly, open_session
+from edgeafri.inference.external_data import check_external
+from edgeafri.inference.metrics import entities
+from edgeafri.inference.predict import Encoder, Labelled, Predictor, Reading
+from edgeafri.inference.session import forward, multiplies_exactly, open_session
 from edgeafri.tasks import unit_of
-from edgeafri.text import Word, split_words, words_of
+from edgeafri.util.files import Digests
 
 
 @dataclass(frozen=True)

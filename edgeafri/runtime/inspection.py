@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from edgeafri.benchmark.timing import sentence_of
 from edgeafri.bundle import GRAPH
-from edgeafri.external import check_external
-from edgeafri.noise import moved
-from edgeafri.predict import Predictor
-from edgeafri.probe import sentence_of
-from edgeafri.progress import Tick
+from edgeafri.inference.external_data import check_external
+from edgeafri.inference.noise import moved
+from edgeafri.inference.predict import Predictor
+from edgeafri.inference.session import forward, open_session
 from edgeafri.runtime.engine import Engine, open_engine
-from edgeafri.session import forward, open_session
+from edgeafri.util.progress import Tick
 
 MARK = -7071  # no descriptor of any file; the counting plugin of the emulator looks for it
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeafri.dataset import Sentence
+from edgeafri.data.dataset import Sentence
 
 SIZES = {"train": 400, "dev": 60, "test": 120}
 LANGUAGES = ("amh", "hau", "ibo", "swa", "yor")

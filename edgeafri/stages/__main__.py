@@ -5,50 +5,50 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgeafri.progress import Tick
 from edgeafri.tasks import unit_of
-from edgeafri.worker import serve
+from edgeafri.util.progress import Tick
+from edgeafri.util.worker import serve
 
 _BATCH = 32
 
 
 def read(path: Path, form: str = "") -> Any:
     """The torch model in a folder: in float32, where its config says so in torch's int8, or traced; or made `form`."""
-    from edgeafri.stages import model as door
     from edgeafri.stages.export_torchscript import SCRIPT, read_scripted
+    from edgeafri.stages.models import checkpoint
 
     if form:
-        from edgeafri.stages import in_memory
+        from edgeafri.stages.comparison import in_memory
 
         return in_memory.read(path, form)
     if (path / SCRIPT).is_file():
         return read_scripted(path)
-    if door.QUANTIZED not in door.read_config(path):
-        return door.read_model(path)
-    from edgeafri.stages.quantize_torch import read_quantized
+    if checkpoint.QUANTIZED not in checkpoint.read_config(path):
+        return checkpoint.read_model(path)
+    from edgeafri.stages.quantization.torch_dynamic import read_quantized
 
     return read_quantized(path)
 
 
 def measure_quality(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
     """Quality per language of a torch model on a split of labelled data, by the metric of the request's task."""
-    from edgeafri.dataset import check_labels, read_split
-    from edgeafri.evaluate import evaluate
-    from edgeafri.predict import Predictor
-    from edgeafri.stages import in_memory
-    from edgeafri.stages import model as door
+    from edgeafri.data.dataset import check_labels, read_split
+    from edgeafri.inference.evaluate import evaluate
+    from edgeafri.inference.predict import Predictor
+    from edgeafri.stages.comparison import in_memory
+    from edgeafri.stages.models import checkpoint
 
     path, form = Path(request["model"]), request.get("form", "")
     model = read(path, form)
-    labels = door.labels_of(model.config.to_dict())
+    labels = checkpoint.labels_of(model.config.to_dict())
     unit = unit_of(request["task"])
     splits = [read_split(Path(request["data"]), code, request["split"], unit) for code in request["languages"]]
     for split in splits:
         check_labels(split, labels)
-    encoder = door.encoder(door.read_tokenizer(path), door.max_tokens(model.config.to_dict()), unit)
+    encoder = checkpoint.encoder(checkpoint.read_tokenizer(path), checkpoint.max_tokens(model.config.to_dict()), unit)
     # In int8 the inputs of a batch share the scale of their activations: alone, a sentence owes nothing to others.
-    batch = 1 if hasattr(model.config, door.QUANTIZED) or in_memory.shares_scales(form) else _BATCH
-    return {"quality": evaluate(Predictor(encoder, labels, door.forward(model), batch), splits, tick)}
+    batch = 1 if hasattr(model.config, checkpoint.QUANTIZED) or in_memory.shares_scales(form) else _BATCH
+    return {"quality": evaluate(Predictor(encoder, labels, checkpoint.forward(model), batch), splits, tick)}
 
 
 def measure_speed(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
@@ -58,10 +58,10 @@ def measure_speed(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
     """
     import torch
 
-    from edgeafri.probe import bench, sentence_of
-    from edgeafri.stages import in_memory
-    from edgeafri.stages import model as door
+    from edgeafri.benchmark.timing import bench, sentence_of
+    from edgeafri.stages.comparison import in_memory
     from edgeafri.stages.export_torchscript import SCRIPT, check_whole
+    from edgeafri.stages.models import checkpoint
 
     torch.set_num_threads(int(request["threads"]))
     path, form = Path(request["model"]), request.get("form", "")
@@ -69,15 +69,17 @@ def measure_speed(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
     if traced:
         check_whole(path)  # hashing is no part of the load time, and what was hashed is remembered
     began = time.perf_counter()
-    tokenizer, model = door.read_tokenizer(path), read(path, form)
+    tokenizer, model = checkpoint.read_tokenizer(path), read(path, form)
     load_ms = (time.perf_counter() - began) * 1000
     ids = sentence_of(
-        int(request["seq_len"]), door.encoder(tokenizer, door.max_tokens(model.config.to_dict())), len(tokenizer)
+        int(request["seq_len"]),
+        checkpoint.encoder(tokenizer, checkpoint.max_tokens(model.config.to_dict())),
+        len(tokenizer),
     )
     runtime = f"{'torchscript' if traced else 'torch'} {torch.__version__}"
     named = {"bundle_id": request["id"], "runtime": runtime, "threads": int(request["threads"])}
-    conditions = {"precision": form or getattr(model.config, door.QUANTIZED, "float32")}
-    result = bench(door.forward(model), ids, request["runs"], request["warmup"], load_ms, named, conditions)
+    conditions = {"precision": form or getattr(model.config, checkpoint.QUANTIZED, "float32")}
+    result = bench(checkpoint.forward(model), ids, request["runs"], request["warmup"], load_ms, named, conditions)
     return {**result.as_json(), **(in_memory.facts(model, form) if form else {})}
 
 
@@ -85,12 +87,12 @@ def describe(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
     """The longest input of a torch model, and what of this machine shapes how torch computes it."""
     import torch
 
-    from edgeafri.packages import version_of
-    from edgeafri.stages import model as door
+    from edgeafri.stages.models import checkpoint
+    from edgeafri.util.packages import version_of
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
-        "max_tokens": door.max_tokens(door.read_config(Path(request["model"]))),
+        "max_tokens": checkpoint.max_tokens(checkpoint.read_config(Path(request["model"]))),
         "gpu": gpu,
         "cuda": torch.version.cuda if gpu else None,
         "capability": ".".join(map(str, torch.cuda.get_device_capability())) if gpu else None,
@@ -100,28 +102,28 @@ def describe(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
 
 def measure_parity(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
     """How far every artifact of a chain is from the one before it and from the first, on the same sentences."""
-    from edgeafri.stages import parity
+    from edgeafri.stages.comparison import parity
 
     return parity.measure_parity(request, tick)
 
 
 def measure_layers(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
     """What every layer costs that one graph computes otherwise than another."""
-    from edgeafri.stages import sensitivity
+    from edgeafri.stages.comparison import sensitivity
 
     return sensitivity.measure_layers(request, tick)
 
 
 def convert(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
     """Turn a pickled checkpoint into safetensors."""
-    from edgeafri.stages.convert import convert as convert_checkpoint
+    from edgeafri.stages.models.convert import convert as convert_checkpoint
 
     return dict(convert_checkpoint(Path(request["source"]), Path(request["out"])))
 
 
 def download(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
     """Bring a model from the hub."""
-    from edgeafri.stages.download import download as download_model
+    from edgeafri.stages.models.download import download as download_model
 
     return download_model(request["name"], request["offline"])
 

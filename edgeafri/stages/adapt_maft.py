@@ -2,7 +2,7 @@
 
 Multilingual adaptive fine-tuning (Alabi et al. 2022): one model for all languages, lines without words left out. An
 encoder that carries another head gets a masked-LM head, tied to its embeddings. Text is kept as sub-words on disk
-(tokens.py), and several processes may train together (team.py).
+(tokens.py), and several processes may train together (distributed.py).
 """
 
 import math
@@ -18,14 +18,14 @@ import torch
 
 from edgeafri.artifact import Artifact
 from edgeafri.errors import ConfigError, DataError, ModelError
-from edgeafri.progress import Tick, silent
-from edgeafri.stages import flops, judge, second_head, team
-from edgeafri.stages import model as door
-from edgeafri.stages.menu import AdaptMaft
-from edgeafri.stages.rows import Masks, Rows
-from edgeafri.stages.tokens import Corpus, Store, stored
-from edgeafri.stages.training import SCORE, Course, expected, train, used_precision
+from edgeafri.menu.settings import AdaptMaft
+from edgeafri.stages.models import checkpoint
+from edgeafri.stages.training import distributed, flops, second_head, validation
+from edgeafri.stages.training.examples import Masks, Rows
+from edgeafri.stages.training.loop import SCORE, Course, expected, train, used_precision
+from edgeafri.stages.training.token_store import Corpus, Store, stored
 from edgeafri.tasks import task
+from edgeafri.util.progress import Tick, silent
 
 _SAMPLE = 1000  # lines of a language that a forecast cuts
 _LARGEST = 700.0  # a loss whose exponential is still a number
@@ -36,7 +36,7 @@ def run(source: Artifact, settings: AdaptMaft, out: Path, tick: Tick) -> Mapping
     processes = processes_of(settings)
     store = stored(out / "tokens", _corpus(source.path, settings, settings.lines), tick)
     given = (source.path, settings, out)
-    facts = learn(*given, tick) if processes == 1 else team.run_together(learn, given, processes, tick)
+    facts = learn(*given, tick) if processes == 1 else distributed.run_together(learn, given, processes, tick)
     for folder in ("checkpoints", "tokens"):
         shutil.rmtree(out / folder, ignore_errors=True)
     return {"task": "mask", "processes": processes, "corpus": store.counts, **facts}
@@ -57,30 +57,30 @@ def learn(source: Path, settings: AdaptMaft, out: Path, tick: Tick) -> dict[str,
     """Train on the store in `out`, alone or as one of a team, and write the model; what can be counted."""
     store = stored(out / "tokens", _corpus(source, settings, settings.lines), silent)
     model, tokenizer, course = prepare(source, settings, store)
-    known = door.own_architecture(source).endswith(task("mask").head)
-    before = course.judge(model.to(team.device()).eval()) if known else None
+    known = checkpoint.own_architecture(source).endswith(task("mask").head)
+    before = course.judge(model.to(distributed.device()).eval()) if known else None
     history = train(model, course, settings, out / "checkpoints", tick)
-    if team.rank() == 0:
-        door.write_model(model, tokenizer, out)
+    if distributed.rank() == 0:
+        checkpoint.write_model(model, tokenizer, out)
     return {
         "inputs": len(course.rows),
         "precision": used_precision(out / "checkpoints"),
         **flops.of_training(model, course, settings, history),
         **perplexities(settings.languages, before, max(history, key=lambda entry: entry[SCORE])),
-        **judge.text_facts(history),
+        **validation.text_facts(history),
     }
 
 
 def prepare(source: Path, settings: AdaptMaft, store: Store) -> tuple[Any, Any, Course]:
     """Model, tokenizer and course."""
-    tokenizer = door.read_tokenizer(source)
-    model = door.with_head(source, task("mask").head, None, settings.seed, settings.dropout)
+    tokenizer = checkpoint.read_tokenizer(source)
+    model = checkpoint.with_head(source, task("mask").head, None, settings.seed, settings.dropout)
     hidden = (tokenizer.mask_token_id, model.config.vocab_size, settings.seed)
     fresh = Masks(*hidden, everywhere=False, fixed=False, whole_words=settings.whole_words)
     fixed = replace(fresh, fixed=True)
     loss, judging = second_head.set_up(model, settings)
-    pad = door.frame(tokenizer).pad
-    judged = judge.on_text(Rows(store.judged, fixed, store.judged.outline), pad, judging)
+    pad = checkpoint.frame(tokenizer).pad
+    judged = validation.on_text(Rows(store.judged, fixed, store.judged.outline), pad, judging)
     learnt = Rows(store.learnt, fresh, store.learnt.outline)
     course = Course(learnt, pad, loss, judged, single=settings.mixing == "single", judge_steps=settings.judge_steps)
     return model, tokenizer, course
@@ -130,11 +130,11 @@ def _corpus(source: Path, settings: AdaptMaft, lines: int | None) -> Corpus:
     """What is to be stored. DataError or ModelError where text or tokenizer cannot be used."""
     if settings.text is None:
         raise DataError("adapt-maft: no raw text", "Add --text DIR with LANG.txt, one sentence a line.")
-    tokenizer = door.read_tokenizer(source)
+    tokenizer = checkpoint.read_tokenizer(source)
     if tokenizer.mask_token_id is None:
         raise ModelError(f"{source}: its tokenizer has no mask token", "Use an encoder that was trained with one.")
-    limit = min(settings.max_length, door.max_tokens(door.read_config(source)))
-    return Corpus(settings.text, settings.languages, lines, door.encoder(tokenizer, limit))
+    limit = min(settings.max_length, checkpoint.max_tokens(checkpoint.read_config(source)))
+    return Corpus(settings.text, settings.languages, lines, checkpoint.encoder(tokenizer, limit))
 
 
 def _size(store: Store, sample: int, lines: int | None) -> tuple[int, int]:

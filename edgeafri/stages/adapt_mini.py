@@ -16,13 +16,14 @@ import torch
 
 from edgeafri.artifact import Artifact
 from edgeafri.errors import DataError, ModelError
-from edgeafri.progress import Tick
-from edgeafri.stages import embeddings, flops, judge, rows, second_head
-from edgeafri.stages import model as door
-from edgeafri.stages.menu import AdaptMini
-from edgeafri.stages.rows import Masks, Rows
-from edgeafri.stages.training import Course, Judge, Loss, expected, train, used_precision
+from edgeafri.menu.settings import AdaptMini
+from edgeafri.stages.models import checkpoint
+from edgeafri.stages.training import examples, flops, second_head, validation
+from edgeafri.stages.training.examples import Masks, Rows
+from edgeafri.stages.training.loop import Course, Judge, Loss, expected, train, used_precision
+from edgeafri.stages.vocab import embeddings
 from edgeafri.tasks import task, tasks_of
+from edgeafri.util.progress import Tick
 
 _SAMPLE = 2000  # lines that fertility is counted on, at most
 _LARGEST = 700.0  # a loss whose exponential is still a number
@@ -49,13 +50,13 @@ def run(source: Artifact, settings: AdaptMini, out: Path, tick: Tick) -> Mapping
         "precision": used_precision(out / "checkpoints"),
         **flops.of_training(ready.model, ready.course, settings, history),
         **ready.cuts,
-        **judge.text_facts(history),
+        **validation.text_facts(history),
     }
     _take_bias(ready.model, settings.method)
     facts["perplexity"] = round(math.exp(min(ready.whole(ready.model)["loss"], _LARGEST)), 2)
     second_head.remove(ready.model)
     result = ready.model if settings.into is None else plugged(settings.into, ready)
-    door.write_model(result, ready.tokenizer, out)
+    checkpoint.write_model(result, ready.tokenizer, out)
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
     found = tasks_of(type(result).__name__)
     return {"task": found[0].name if found else task("mask").name, **facts}
@@ -72,25 +73,25 @@ def prepare(source: Artifact, settings: AdaptMini) -> Prepared:
     if settings.text is None:
         raise DataError("adapt-mini: no raw text", "Add --text DIR with LANG.txt, one sentence a line.")
     check_source(source.path, settings.method)
-    model = door.with_head(source.path, task("mask").head, None, settings.seed, settings.dropout)
+    model = checkpoint.with_head(source.path, task("mask").head, None, settings.seed, settings.dropout)
     if settings.method != "standard":
         second_head.read_into(model, source.path)
     if settings.into is not None:
-        embeddings.check_same(model, door.read_model(settings.into), str(settings.into))
-    old = door.read_tokenizer(source.path)
+        embeddings.check_same(model, checkpoint.read_model(settings.into), str(settings.into))
+    old = checkpoint.read_tokenizer(source.path)
     if old.mask_token_id is None:
         raise ModelError(f"{source.path}: its tokenizer has no mask token", "Use an encoder that was trained with one.")
-    lines = rows.raw_lines(settings.text, settings.languages, settings.lines)
+    lines = examples.raw_lines(settings.text, settings.languages, settings.lines)
     every = [line for own in lines.values() for line in own]
     new = embeddings.new_tokenizer(old, every, settings.languages, settings.vocabulary)
     freeze_body(model, old, new, settings)
     course, whole = _course(model, new, lines, settings)
-    return Prepared(model, new, course, whole, _cuts(old, new, rows.spread(every, _SAMPLE)))
+    return Prepared(model, new, course, whole, _cuts(old, new, examples.spread(every, _SAMPLE)))
 
 
 def check_source(path: Path, method: str) -> None:
     """ModelError for a model that is no masked LM, or has not the second head that the method asks for."""
-    if not door.own_architecture(path).endswith(task("mask").head):
+    if not checkpoint.own_architecture(path).endswith(task("mask").head):
         hint = "Make it one: edgeafri adapt-maft SOURCE --text DIR --languages swa,hau."
         raise ModelError(f"adapt-mini: {path} has no masked-LM head", hint)
     if method == "standard":
@@ -117,7 +118,7 @@ def freeze_body(model: Any, old: Any, new: Any, settings: AdaptMini) -> None:
 
 def plugged(into: Path, ready: Prepared) -> Any:
     """The fine-tuned model with the new vocabulary; its head and all its layers as they were."""
-    model = door.read_model(into)
+    model = checkpoint.read_model(into)
     embeddings.plug(model, ready.model.get_input_embeddings().weight.detach(), ready.tokenizer)
     return model
 
@@ -126,16 +127,18 @@ def _course(
     model: Any, tokenizer: Any, lines: Mapping[str, Sequence[str]], settings: AdaptMini
 ) -> tuple[Course, Judge]:
     """The training, judged by what is learnt through, and the judge of the whole model on the same lines."""
-    encoder = door.encoder(tokenizer, min(settings.max_length, door.max_tokens(model.config.to_dict())))
-    learnt, judged = rows.held_out([row for code, own in lines.items() for row in rows.masked_rows(encoder, own, code)])
+    encoder = checkpoint.encoder(tokenizer, min(settings.max_length, checkpoint.max_tokens(model.config.to_dict())))
+    learnt, judged = examples.held_out(
+        [row for code, own in lines.items() for row in examples.masked_rows(encoder, own, code)]
+    )
     fresh, fixed = (
         Masks(tokenizer.mask_token_id, len(tokenizer), settings.seed, everywhere=False, fixed=fixed)
         for fixed in (False, True)
     )
-    pad, whole = encoder.frame.pad, judge.hard_loss(None)
+    pad, whole = encoder.frame.pad, validation.hard_loss(None)
     loss: Loss = whole if settings.method == "standard" else second_head.mini_loss
     on = Rows(judged, fixed)
-    return Course(Rows(learnt, fresh), pad, loss, judge.on_text(on, pad, loss)), judge.on_text(on, pad, whole)
+    return Course(Rows(learnt, fresh), pad, loss, validation.on_text(on, pad, loss)), validation.on_text(on, pad, whole)
 
 
 def _bias(model: Any, method: str) -> torch.Tensor:

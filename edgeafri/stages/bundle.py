@@ -5,30 +5,28 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import onnx
 from tokenizers import Tokenizer, normalizers
 
-from edgeafri import __version__
 from edgeafri.artifact import Artifact
 from edgeafri.bundle import CARD, GRAPH, SCHEMA, TOKENIZER, WEIGHTS, BundleConfig, Golden, write_config, write_golden
-from edgeafri.dataset import Unit
+from edgeafri.data.dataset import Unit
+from edgeafri.data.languages import golden, language
+from edgeafri.data.text import words_of
 from edgeafri.errors import ModelError
-from edgeafri.languages import golden, language
+from edgeafri.inference.predict import Encoder, Predictor
+from edgeafri.inference.session import forward, open_session
 from edgeafri.latency.roofline import activations
-from edgeafri.predict import Encoder, Predictor
-from edgeafri.progress import Tick
-from edgeafri.session import forward, open_session
-from edgeafri.stages import model as door
-from edgeafri.stages.groups import group_bytes
-from edgeafri.stages.linear import linear_layers
-from edgeafri.stages.menu import Bundle
-from edgeafri.stages.uneven import sizes_of
-from edgeafri.stages.weights import batch_tokens, weights_mb, write_beside
+from edgeafri.menu.settings import Bundle
+from edgeafri.stages.graphs.external_weights import batch_tokens, weights_mb, write_beside
+from edgeafri.stages.graphs.linear_layers import linear_layers
+from edgeafri.stages.graphs.model_parts import group_bytes
+from edgeafri.stages.models import checkpoint
+from edgeafri.stages.models.uneven_layers import sizes_of
+from edgeafri.stages.packaging.card import render_card
 from edgeafri.tasks import task, unit_of
-from edgeafri.text import words_of
+from edgeafri.util.progress import Tick
 
-_TEMPLATES = Path(__file__).parents[1] / "templates"
 _BESIDE_MB = 1
 _COPY_SHARE = 0.25
 # The first onnxruntime that reads a graph, by opset and by file version (onnxruntime's compatibility page).
@@ -53,7 +51,7 @@ def run(source: Artifact, settings: Bundle, out: Path, tick: Tick) -> Mapping[st
     tick(0, 3)
     graph = onnx.load(source.path / GRAPH)
     beside = settings.external == "yes" or (settings.external == "auto" and weights_mb(graph) >= _BESIDE_MB)
-    counted, groups = costs(graph, door.read_config(source.path)), group_bytes(graph)
+    counted, groups = costs(graph, checkpoint.read_config(source.path)), group_bytes(graph)
     normalized_tokenizer(source.path).save(str(out / TOKENIZER))
     config = _config(source, settings, graph, counted)
     needed = _versions_needed(graph, config)
@@ -72,7 +70,7 @@ def run(source: Artifact, settings: Bundle, out: Path, tick: Tick) -> Mapping[st
     facts["golden"] = {code: sum(item.language == code for item in chosen) for code in config.languages}
     facts["golden_offered"] = offered
     facts["group_bytes"] = _with_the_rest(groups, out)
-    (out / CARD).write_text(_card(config, source, facts, settings.licence), "utf-8")
+    (out / CARD).write_text(render_card(config, source, facts, settings.licence), "utf-8")
     return facts
 
 
@@ -155,15 +153,15 @@ def _telling_first(items: list[Golden], unit: Unit) -> list[Golden]:
 
 
 def _config(source: Artifact, settings: Bundle, graph: onnx.ModelProto, counted: Mapping[str, int]) -> BundleConfig:
-    values = door.read_config(source.path)
-    tokenizer = door.read_tokenizer(source.path)
+    values = checkpoint.read_config(source.path)
+    tokenizer = checkpoint.read_tokenizer(source.path)
     return BundleConfig(
         schema=SCHEMA,
         task=source.manifest.task,
-        labels=door.labels_of(values),
+        labels=checkpoint.labels_of(values),
         languages=tuple(language(code).code for code in settings.languages or source.manifest.languages),
-        max_tokens=door.max_tokens(values),
-        frame=door.frame(tokenizer),
+        max_tokens=checkpoint.max_tokens(values),
+        frame=checkpoint.frame(tokenizer),
         threads=settings.threads,
         normalization="NFC",
         sample=settings.sample,
@@ -198,29 +196,6 @@ def _versions_needed(graph: onnx.ModelProto, config: BundleConfig) -> dict[str, 
         "oldest_onnxruntime": config.oldest_onnxruntime,
         "contrib_operators": sorted(contrib),
     }
-
-
-def _card(config: BundleConfig, source: Artifact, facts: Mapping[str, Any], licence: str) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  # Markdown, not HTML
-    )
-    environment.filters["cell"] = lambda text: " ".join(text.split()).replace("|", "\\|")
-    named = [language(code) for code in config.languages]
-    card: str = environment.get_template("card.md.j2").render(
-        config=config,
-        languages=named,
-        unit=unit_of(config.task),
-        facts=facts,
-        licence=licence,
-        parent=source.id,
-        version=__version__,
-    )
-    return card
 
 
 def _elements(weight: onnx.TensorProto) -> int:

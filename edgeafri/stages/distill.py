@@ -13,20 +13,20 @@ from typing import Any
 import torch
 
 from edgeafri.artifact import Artifact
-from edgeafri.dataset import Split, check_labels
+from edgeafri.data.dataset import Split, check_labels
 from edgeafri.errors import ConfigError, DataError, ModelError
-from edgeafri.predict import Encoder, Predictor
-from edgeafri.progress import Tick
-from edgeafri.stages import judge, rows, uneven
-from edgeafri.stages import model as door
-from edgeafri.stages.kept import Kept, Kind, Top, bytes_of, kinds_of
-from edgeafri.stages.lessons import PROJECTION, Lesson, lesson_of, temperature_of
-from edgeafri.stages.menu import Distill
-from edgeafri.stages.rows import Masks, Row, Rows
-from edgeafri.stages.signals import Signals, Teacher, live, remembering
-from edgeafri.stages.student import Shape, check_smaller, new_student, shape_of
-from edgeafri.stages.training import Batch, Course, Judge, expected, train, used_precision
+from edgeafri.inference.predict import Encoder, Predictor
+from edgeafri.menu.settings import Distill
+from edgeafri.stages.distillation.objectives import PROJECTION, Lesson, lesson_of, temperature_of
+from edgeafri.stages.distillation.output_cache import Kept, Kind, Top, bytes_of, kinds_of
+from edgeafri.stages.distillation.student import Shape, check_smaller, new_student, shape_of
+from edgeafri.stages.distillation.teacher_outputs import Signals, Teacher, live, remembering
+from edgeafri.stages.models import checkpoint, uneven_layers
+from edgeafri.stages.training import examples, validation
+from edgeafri.stages.training.examples import Masks, Row, Rows
+from edgeafri.stages.training.loop import Batch, Course, Judge, expected, train, used_precision
 from edgeafri.tasks import Task, tasks_of, unit_of
+from edgeafri.util.progress import Tick
 
 _BATCH = 32
 _MOST_KEPT = 4_000_000_000  # bytes that `auto` spends on the teacher's answers
@@ -61,14 +61,14 @@ def run(source: Artifact, settings: Distill, out: Path, tick: Tick) -> Mapping[s
     """Teach the student, and leave the best epoch's weights in `out`; facts name both sizes and the quality on dev."""
     ready = prepare(source, settings)
     pair, teacher = ready.pair, _kept(ready, out / "answers", tick)
-    before = door.parameters(pair.teacher)
+    before = checkpoint.parameters(pair.teacher)
     history = train(pair.student, _course(ready, teacher), settings, out / "checkpoints", tick)
     if hasattr(pair.student, PROJECTION):
         delattr(pair.student, PROJECTION)
     # A head that was never taught must not pass for one that was.
     student = pair.student.base_model if settings.mode == "relation" else pair.student
-    door.write_model(student, pair.tokenizer, out)
-    facts: dict[str, Any] = {"parameters_before": before, "parameters": door.parameters(student)}
+    checkpoint.write_model(student, pair.tokenizer, out)
+    facts: dict[str, Any] = {"parameters_before": before, "parameters": checkpoint.parameters(student)}
     facts["precision"] = used_precision(out / "checkpoints")
     for folder in ("checkpoints", "answers"):
         shutil.rmtree(out / folder, ignore_errors=True)
@@ -101,20 +101,20 @@ def _pair(source: Artifact, settings: Distill) -> Pair:
     folder = settings.teacher or source.path
     task = _task_of(folder, settings, source.manifest.task)
     head = task.head if task else "Model"
-    teacher = door.read_model(folder) if task else door.with_head(folder, head, None, settings.seed)
-    labels = door.labels_of(teacher.config.to_dict()) if task and task.unit != "sub-word" else None
-    start = door.with_head(source.path, head, labels, settings.seed, settings.dropout)
+    teacher = checkpoint.read_model(folder) if task else checkpoint.with_head(folder, head, None, settings.seed)
+    labels = checkpoint.labels_of(teacher.config.to_dict()) if task and task.unit != "sub-word" else None
+    start = checkpoint.with_head(source.path, head, labels, settings.seed, settings.dropout)
     shape = student_shape(settings, shape_of(start.config))
     check_smaller(shape, shape_of(teacher.config))
     student = start  # as it stands, uneven layers too, unless another shape or other weights are asked for
     if shape != shape_of(start.config) or settings.take == "random":
         student = new_student(start, shape, settings.take, settings.seed)
     _check_even((teacher, student), settings)
-    tokenizer = door.read_tokenizer(source.path)
+    tokenizer = checkpoint.read_tokenizer(source.path)
     if settings.teacher is not None:
-        _check_tokenizers(tokenizer, door.read_tokenizer(folder), settings)
-    limit = min(settings.max_length, *(door.max_tokens(model.config.to_dict()) for model in (teacher, student)))
-    encoder = door.encoder(tokenizer, limit, unit_of(task.name) if task else "word")
+        _check_tokenizers(tokenizer, checkpoint.read_tokenizer(folder), settings)
+    limit = min(settings.max_length, *(checkpoint.max_tokens(model.config.to_dict()) for model in (teacher, student)))
+    encoder = checkpoint.encoder(tokenizer, limit, unit_of(task.name) if task else "word")
     return Pair(teacher, student, tokenizer, encoder, folder, task)
 
 
@@ -125,7 +125,7 @@ def _task_of(folder: Path, settings: Distill, likely: str) -> Task | None:
     """
     if settings.mode == "relation":
         return None
-    found = {row.name: row for row in tasks_of(door.own_architecture(folder))}
+    found = {row.name: row for row in tasks_of(checkpoint.own_architecture(folder))}
     if settings.mode == "task" and found and settings.task not in (None, *found):
         hint = f"Use --task {' or --task '.join(found)}, or a teacher that was fine-tuned for {settings.task}."
         raise ModelError(f"distill: {folder} has a head for {' or '.join(found)}, not for {settings.task}", hint)
@@ -163,7 +163,7 @@ def _size(asked: float | None, own: int) -> int:
 
 
 def _check_even(models: Sequence[Any], settings: Distill) -> None:
-    if settings.mode == "relation" and any(hasattr(model.config, uneven.KEY) for model in models):
+    if settings.mode == "relation" and any(hasattr(model.config, uneven_layers.KEY) for model in models):
         hint = "Use another --mode, or the model as it was before it was shrunk."
         raise ModelError("distill: mode relation compares layers as wide as their model, and here some are not", hint)
 
@@ -184,17 +184,17 @@ def _by_words(settings: Distill) -> bool:
 
 def _with_labels(pair: Pair, lesson: Lesson, settings: Distill) -> Prepared:
     """Labelled data, and raw text beside it where there is any; judged on dev."""
-    labels = door.labels_of(pair.teacher.config.to_dict())
-    learnt, dev = (judge.splits_of("distill", settings, name, pair.encoder.unit) for name in ("train", "dev"))
+    labels = checkpoint.labels_of(pair.teacher.config.to_dict())
+    learnt, dev = (validation.splits_of("distill", settings, name, pair.encoder.unit) for name in ("train", "dev"))
     for split in (*learnt, *dev):
         check_labels(split, labels)
     sentences = [(split.language, [list(item.words) for item in split.sentences]) for split in learnt]
-    found = [item for split in learnt for item in rows.labelled_rows(pair.encoder, split, labels)]
+    found = [item for split in learnt for item in examples.labelled_rows(pair.encoder, split, labels)]
     if settings.text is not None:
-        lines = rows.raw_lines(settings.text, settings.languages, settings.lines)
-        sentences += [(code, rows.raw_words(pair.encoder, own)) for code, own in lines.items()]
+        lines = examples.raw_lines(settings.text, settings.languages, settings.lines)
+        sentences += [(code, examples.raw_words(pair.encoder, own)) for code, own in lines.items()]
         found += [
-            item for code, own in sentences[len(learnt) :] for item in rows.unlabelled_rows(pair.encoder, own, code)
+            item for code, own in sentences[len(learnt) :] for item in examples.unlabelled_rows(pair.encoder, own, code)
         ]
     if settings.teacher is not None and settings.mode == "task" and _by_words(settings):
         found, teacher = _word_by_word(pair, found, [words for _, own in sentences for words in own], labels)
@@ -210,9 +210,9 @@ def _with_text(pair: Pair, lesson: Lesson, settings: Distill) -> Prepared:
     if settings.text is None:
         hint = "Add --text DIR with LANG.txt, one sentence a line."
         raise DataError(f"distill: mode {settings.mode} learns from raw text, and none was given", hint)
-    lines = rows.raw_lines(settings.text, settings.languages, settings.lines)
-    found = [item for code, own in lines.items() for item in rows.masked_rows(pair.encoder, own, code)]
-    learnt, judged = rows.held_out(found)
+    lines = examples.raw_lines(settings.text, settings.languages, settings.lines)
+    found = [item for code, own in lines.items() for item in examples.masked_rows(pair.encoder, own, code)]
+    learnt, judged = examples.held_out(found)
     fixed = _masks(pair, settings) if lesson.of_teacher.answers else None
     data = Rows(learnt, fixed)
     kinds, top = _files(pair, lesson, settings, data)
@@ -245,10 +245,10 @@ def _word_by_word(
     pair: Pair, found: Sequence[Row], sentences: Sequence[list[str]], labels: tuple[str, ...]
 ) -> tuple[list[Row], Teacher]:
     """The rows whose words the teacher read, and its answers to them, read with a tokenizer of its own."""
-    tokenizer = door.read_tokenizer(pair.teacher_folder)
-    limit = door.max_tokens(pair.teacher.config.to_dict())
-    encoder = door.encoder(tokenizer, limit, pair.encoder.unit)
-    readings = Predictor(encoder, labels, door.forward(pair.teacher), _BATCH).read(sentences)
+    tokenizer = checkpoint.read_tokenizer(pair.teacher_folder)
+    limit = checkpoint.max_tokens(pair.teacher.config.to_dict())
+    encoder = checkpoint.encoder(tokenizer, limit, pair.encoder.unit)
+    readings = Predictor(encoder, labels, checkpoint.forward(pair.teacher), _BATCH).read(sentences)
     kept, answers = [], []
     for row, item in zip(found, pair.encoder.rows(sentences), strict=True):
         reading, words = readings[item.sentence], list(item.words)
@@ -281,9 +281,9 @@ def _course(ready: Prepared, teacher: Teacher) -> Course:
     encoder, judged = ready.pair.encoder, ready.judged
     by: Judge
     if isinstance(judged, Rows):
-        by = judge.on_text(judged, encoder.frame.pad, ready.lesson.loss(ready.teacher))
+        by = validation.on_text(judged, encoder.frame.pad, ready.lesson.loss(ready.teacher))
     else:
-        by = judge.on_labels(encoder, door.labels_of(ready.pair.student.config.to_dict()), judged)
+        by = validation.on_labels(encoder, checkpoint.labels_of(ready.pair.student.config.to_dict()), judged)
     return Course(ready.rows, encoder.frame.pad, ready.lesson.loss(teacher), by)
 
 
@@ -300,6 +300,6 @@ def _facts(ready: Prepared, settings: Distill, history: Sequence[Mapping[str, fl
     }
     if isinstance(ready.judged, Rows):
         task = {"task": "mask"} if ready.lesson.of_teacher.answers else {}
-        return {**facts, **task, **judge.text_facts(history)}
+        return {**facts, **task, **validation.text_facts(history)}
     task = {"task": ready.pair.task.name} if ready.pair.task else {}
-    return {**facts, **task, **judge.dev_facts(history, settings.languages)}
+    return {**facts, **task, **validation.dev_facts(history, settings.languages)}

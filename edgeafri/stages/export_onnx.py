@@ -10,12 +10,12 @@ from optimum.exporters.onnx import onnx_export_from_model
 
 from edgeafri.artifact import Artifact
 from edgeafri.errors import ModelError
-from edgeafri.progress import Tick
-from edgeafri.session import forward, open_session
-from edgeafri.stages import model as door
-from edgeafri.stages.graph import GRAPH, LARGEST_BYTES, carry, write_graph
-from edgeafri.stages.menu import ExportOnnx
+from edgeafri.inference.session import forward, open_session
+from edgeafri.menu.settings import ExportOnnx
+from edgeafri.stages.graphs.graph import GRAPH, LARGEST_BYTES, carry, write_graph
+from edgeafri.stages.models import checkpoint
 from edgeafri.tasks import task
+from edgeafri.util.progress import Tick
 
 _SEGMENTS = "token_type_ids"
 
@@ -26,8 +26,8 @@ def run(source: Artifact, settings: ExportOnnx, out: Path, tick: Tick) -> Mappin
     A word embedding that a masked-LM head shares stands in the file once.
     """
     tick(0, 3)
-    door.check_head(source.path, "export-onnx")
-    model = door.read_model(source.path)
+    checkpoint.check_head(source.path, "export-onnx")
+    model = checkpoint.read_model(source.path)
     _check_size(model, source.path)
     onnx_export_from_model(
         model,
@@ -54,7 +54,7 @@ def run(source: Artifact, settings: ExportOnnx, out: Path, tick: Tick) -> Mappin
 
 def largest_difference(model: Any, graph: Path) -> float:
     """The largest absolute difference of torch's and onnxruntime's logits on one padded batch of random ids."""
-    return door.largest_difference(model, forward(open_session(graph, threads=1)))
+    return checkpoint.largest_difference(model, forward(open_session(graph, threads=1)))
 
 
 def fill_segments(graph: onnx.ModelProto) -> None:
@@ -71,7 +71,7 @@ def fill_segments(graph: onnx.ModelProto) -> None:
 
 
 def _check_size(model: Any, path: Path) -> None:
-    size = door.weight_bytes(model)
+    size = checkpoint.weight_bytes(model)
     if size > LARGEST_BYTES:
         hint = "Most of it is vocabulary of other languages: edgeafri trim MODEL --languages LANG --text DIR --out DIR."
         raise ModelError(f"export-onnx: {path}: {size / 1e9:.1f} GB of weights, an ONNX file ends at 2.1", hint)

@@ -14,11 +14,11 @@ from torch import nn
 
 from edgeafri.artifact import Artifact, load
 from edgeafri.errors import ArtifactError, ModelError
-from edgeafri.files import Digests
-from edgeafri.progress import Tick
-from edgeafri.stages import model as door
-from edgeafri.stages.menu import ExportTorchscript
-from edgeafri.stages.quantize_torch import SCHEME, choose_engine, quantize
+from edgeafri.menu.settings import ExportTorchscript
+from edgeafri.stages.models import checkpoint
+from edgeafri.stages.quantization.torch_dynamic import SCHEME, choose_engine, quantize
+from edgeafri.util.files import Digests
+from edgeafri.util.progress import Tick
 
 SCRIPT = "model.pt"
 TOLERANCE = 1e-4  # between the logits of the model that was traced and of the trace
@@ -30,27 +30,27 @@ _AGAIN = "Copy the folder again from where it was made, or make it again: edgeaf
 def run(source: Artifact, settings: ExportTorchscript, out: Path, tick: Tick) -> Mapping[str, Any]:
     """Trace, freeze, save, and compare the logits of what was saved with those of the float model on a padded batch."""
     tick(0, 2)
-    door.check_head(source.path, "export-torchscript")
-    model, tokenizer = door.read_model(source.path), door.read_tokenizer(source.path)
-    door.check_finite(model, "export-torchscript", source.path)
+    checkpoint.check_head(source.path, "export-torchscript")
+    model, tokenizer = checkpoint.read_model(source.path), checkpoint.read_tokenizer(source.path)
+    checkpoint.check_finite(model, "export-torchscript", source.path)
     traced = _int8(model) if settings.weights == "int8" else model
     save(trace(traced), out / SCRIPT)
     traced.config.save_pretrained(out)
     tokenizer.save_pretrained(out)
     tick(1, 2)
     saved = Scripted(out)
-    _check_trace(door.largest_difference(traced, door.forward(saved)))
+    _check_trace(checkpoint.largest_difference(traced, checkpoint.forward(saved)))
     return {
         "runs_on": RUNS_ON,
         "weight_bits": 8 if settings.weights == "int8" else 32,
         "bytes": (out / SCRIPT).stat().st_size,
-        "max_logit_difference": float(f"{door.largest_difference(model, door.forward(saved)):.1e}"),
+        "max_logit_difference": float(f"{checkpoint.largest_difference(model, checkpoint.forward(saved)):.1e}"),
     }
 
 
 def _int8(model: Any) -> Any:
     small = quantize(model)
-    small.config.update({door.QUANTIZED: SCHEME})
+    small.config.update({checkpoint.QUANTIZED: SCHEME})
     return small
 
 
@@ -92,7 +92,7 @@ class Scripted:
 
     def __init__(self, path: Path) -> None:
         self.config = transformers.AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-        if hasattr(self.config, door.QUANTIZED):
+        if hasattr(self.config, checkpoint.QUANTIZED):
             choose_engine()
         try:
             self._run = torch.jit.load(str(path / SCRIPT), map_location=self.device)

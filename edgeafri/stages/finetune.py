@@ -13,15 +13,15 @@ from typing import Any
 import torch
 
 from edgeafri.artifact import Artifact
-from edgeafri.dataset import labels_of
+from edgeafri.data.dataset import labels_of
 from edgeafri.errors import DataError, UsageError
-from edgeafri.progress import Tick
-from edgeafri.stages import judge
-from edgeafri.stages import model as door
-from edgeafri.stages.menu import Finetune
-from edgeafri.stages.rows import IGNORED, Row, Rows, labelled_rows
-from edgeafri.stages.training import Course, expected, train, used_precision
+from edgeafri.menu.settings import Finetune
+from edgeafri.stages.models import checkpoint
+from edgeafri.stages.training import validation
+from edgeafri.stages.training.examples import IGNORED, Row, Rows, labelled_rows
+from edgeafri.stages.training.loop import Course, expected, train, used_precision
 from edgeafri.tasks import task
+from edgeafri.util.progress import Tick
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ def run(source: Artifact, settings: Finetune, out: Path, tick: Tick) -> Mapping[
     """Train on every language's train split together; choose the epoch with the best mean F1 on dev."""
     ready = prepare(source, settings)
     history = train(ready.model, ready.course, settings, out / "checkpoints", tick)
-    door.write_model(ready.model, ready.tokenizer, out)
+    checkpoint.write_model(ready.model, ready.tokenizer, out)
     facts = {"train_sentences": ready.sentences, "precision": used_precision(out / "checkpoints")}
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
-    return {**facts, **judge.dev_facts(history, settings.languages)}
+    return {**facts, **validation.dev_facts(history, settings.languages)}
 
 
 def forecast(source: Artifact, settings: Finetune) -> str:
@@ -59,28 +59,30 @@ def prepare(source: Artifact, settings: Finetune) -> Prepared:
     row = task(settings.task)
     if row.unit == "sub-word":
         raise UsageError(f"finetune: '{row.name}' is learnt from raw text", "Use edgeafri adapt-maft --text DIR.")
-    learnt, dev = (judge.splits_of("finetune", settings, name, row.unit) for name in ("train", "dev"))
+    learnt, dev = (validation.splits_of("finetune", settings, name, row.unit) for name in ("train", "dev"))
     found = labels_of([*learnt, *dev])
     if row.unit == "text" and len(found) < 2:
         raise DataError(
             f"finetune: all texts have the label '{found[0]}'", "Add texts with another label to learn from."
         )
     labels = own_labels(source.path, row.head, found)
-    tokenizer = door.read_tokenizer(source.path)
-    model = door.with_head(source.path, row.head, labels, settings.seed, settings.dropout)
+    tokenizer = checkpoint.read_tokenizer(source.path)
+    model = checkpoint.with_head(source.path, row.head, labels, settings.seed, settings.dropout)
     if settings.frozen == "embeddings":
         model.base_model.embeddings.requires_grad_(False)
-    encoder = door.encoder(tokenizer, min(settings.max_length, door.max_tokens(model.config.to_dict())), row.unit)
+    encoder = checkpoint.encoder(
+        tokenizer, min(settings.max_length, checkpoint.max_tokens(model.config.to_dict())), row.unit
+    )
     rows = [item for split in learnt for item in labelled_rows(encoder, split, labels) if item.places]
-    loss = judge.hard_loss(class_weights(rows, len(labels)) if settings.class_weights == "balanced" else None)
-    course = Course(Rows(rows), encoder.frame.pad, loss, judge.on_labels(encoder, labels, dev))
+    loss = validation.hard_loss(class_weights(rows, len(labels)) if settings.class_weights == "balanced" else None)
+    course = Course(Rows(rows), encoder.frame.pad, loss, validation.on_labels(encoder, labels, dev))
     return Prepared(model, tokenizer, course, sum(len(split.sentences) for split in learnt))
 
 
 def own_labels(path: Path, head: str, found: tuple[str, ...]) -> tuple[str, ...]:
     """The model's own labels where it has that head and knows all that were found: a trained head is kept, then."""
-    known = door.own_architecture(path).endswith(head)
-    own = door.labels_of({"id2label": {}, **door.read_config(path)}) if known else ()
+    known = checkpoint.own_architecture(path).endswith(head)
+    own = checkpoint.labels_of({"id2label": {}, **checkpoint.read_config(path)}) if known else ()
     return own if set(found) <= set(own) else found
 
 

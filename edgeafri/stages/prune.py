@@ -11,13 +11,14 @@ from typing import Any
 
 from edgeafri.artifact import Artifact
 from edgeafri.errors import DataError, ModelError
-from edgeafri.progress import Tick
-from edgeafri.stages import finetune, judge, sparsity
-from edgeafri.stages import model as door
-from edgeafri.stages.menu import Prune
-from edgeafri.stages.sparsity import Masks
-from edgeafri.stages.training import SCORE, Judge, expected, train, used_precision
+from edgeafri.menu.settings import Prune
+from edgeafri.stages import finetune
+from edgeafri.stages.models import checkpoint
+from edgeafri.stages.training import sparsity, validation
+from edgeafri.stages.training.loop import SCORE, Judge, expected, train, used_precision
+from edgeafri.stages.training.sparsity import Masks
 from edgeafri.tasks import tasks_of
+from edgeafri.util.progress import Tick
 
 
 def run(source: Artifact, settings: Prune, out: Path, tick: Tick) -> Mapping[str, Any]:
@@ -25,18 +26,18 @@ def run(source: Artifact, settings: Prune, out: Path, tick: Tick) -> Mapping[str
     _check(settings)
     if settings.when == "after":
         tick(0, 1)
-        model = door.read_model(source.path)
-        door.check_finite(model, "prune", source.path)
+        model = checkpoint.read_model(source.path)
+        checkpoint.check_finite(model, "prune", source.path)
         sparsity.apply(model, _masks(model, settings))
-        door.write_model(model, door.read_tokenizer(source.path), out)
+        checkpoint.write_model(model, checkpoint.read_tokenizer(source.path), out)
         return {**_task_of(source, settings), **facts_of(model)}
     ready = prepare(source, settings)
     history = train(ready.model, ready.course, settings, out / "checkpoints", tick)
-    door.write_model(ready.model, ready.tokenizer, out)
+    checkpoint.write_model(ready.model, ready.tokenizer, out)
     precision = used_precision(out / "checkpoints")
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
     learnt = {"train_sentences": ready.sentences, "precision": precision}
-    return {**facts_of(ready.model), **learnt, **judge.dev_facts(history, settings.languages)}
+    return {**facts_of(ready.model), **learnt, **validation.dev_facts(history, settings.languages)}
 
 
 def forecast(source: Artifact, settings: Prune) -> str:
@@ -49,7 +50,7 @@ def forecast(source: Artifact, settings: Prune) -> str:
 def prepare(source: Artifact, settings: Prune) -> finetune.Prepared:
     """What finetune prepares, its weights pruned already (before) or with the schedule that prunes them (during)."""
     ready = finetune.prepare(source, settings)
-    door.check_finite(ready.model, "prune", source.path)
+    checkpoint.check_finite(ready.model, "prune", source.path)
     if settings.when == "before":
         sparsity.apply(ready.model, _masks(ready.model, settings))
         return ready
@@ -66,7 +67,7 @@ def facts_of(model: Any) -> dict[str, Any]:
         "zeros": sum(zeros.values()),
         "sparsity": sum(zeros.values()) / total,
         "sparsity_per_matrix": {name: round(zeros[name] / weights[name].numel(), 4) for name in weights},
-        "dense_bytes": door.weight_bytes(model),
+        "dense_bytes": checkpoint.weight_bytes(model),
         "sparse_bytes": sparsity.sparse_bytes(model),
     }
 
@@ -85,7 +86,7 @@ def only_when_grown(judge: Judge, wanted: float) -> Judge:
 
 def _task_of(source: Artifact, settings: Prune) -> dict[str, str]:
     """The task of the head, which nothing was taught here: the one asked for among those that share it."""
-    found = [row.name for row in tasks_of(door.own_architecture(source.path))]
+    found = [row.name for row in tasks_of(checkpoint.own_architecture(source.path))]
     likely = [name for name in (settings.task, source.manifest.task, *found) if name in found]
     return {"task": likely[0]} if likely else {}
 

@@ -11,19 +11,19 @@ from typing import Any
 import onnx
 
 from edgeafri.artifact import Artifact
-from edgeafri.progress import Tick
-from edgeafri.stages.arithmetic import BITS, Choice, choose
-from edgeafri.stages.calibration import calibration
-from edgeafri.stages.dynamic import quantize_as_it_comes
-from edgeafri.stages.graph import GRAPH, carry, read_graph, write_graph
-from edgeafri.stages.linear import linear_layers
-from edgeafri.stages.menu import Quantize
-from edgeafri.stages.optimize import drop_unused
-from edgeafri.stages.sensitivity import mixed_precision
-from edgeafri.stages.static import quantize_by_text
-from edgeafri.stages.tables import quantize_tables
-from edgeafri.stages.unsigned import make_unsigned
-from edgeafri.stages.weight_only import quantize_weights
+from edgeafri.menu.settings import Quantize
+from edgeafri.stages.comparison.sensitivity import mixed_precision
+from edgeafri.stages.graphs.cleanup import drop_unused
+from edgeafri.stages.graphs.graph import GRAPH, carry, read_graph, write_graph
+from edgeafri.stages.graphs.linear_layers import linear_layers
+from edgeafri.stages.quantization.arithmetic import BITS, Choice, choose
+from edgeafri.stages.quantization.calibration_text import calibration
+from edgeafri.stages.quantization.dynamic import quantize_as_it_comes
+from edgeafri.stages.quantization.embedding_tables import quantize_tables
+from edgeafri.stages.quantization.static import quantize_by_text
+from edgeafri.stages.quantization.unsigned import make_unsigned
+from edgeafri.stages.quantization.weight_only import quantize_weights
+from edgeafri.util.progress import Tick
 
 
 def run(source: Artifact, settings: Quantize, out: Path, tick: Tick) -> Mapping[str, Any]:

@@ -5,143 +5,33 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch.ao.nn.quantized.dynamic import Linear as Int8Linear
-from torch.ao.quantization import quantize_dynamic
 
 from edgeafri.artifact import Artifact
-from edgeafri.errors import MissingPackage, ModelError
-from edgeafri.progress import Tick
-from edgeafri.stages import model as door
-from edgeafri.stages.menu import QuantizeTorch
-
-WEIGHTS = "model.safetensors"
-SCHEME = "dynamic-int8"  # the value of door.QUANTIZED in config.json
-_ENGINES = ("x86", "qnnpack", "onednn")  # the best for this processor is the first that torch supports
-_AGAIN = "Copy the folder again from where it was made, or make it again: edgeafri quantize-torch MODEL --out DIR."
+from edgeafri.menu.settings import QuantizeTorch
+from edgeafri.stages.models import checkpoint
+from edgeafri.stages.quantization.torch_dynamic import int8_layers, quantize, write_quantized
+from edgeafri.util.progress import Tick
 
 
 def run(source: Artifact, settings: QuantizeTorch, out: Path, tick: Tick) -> Mapping[str, Any]:
     """Quantize, save, and compare the logits with those of the float model on a padded batch."""
     tick(0, 2)
-    door.check_head(source.path, "quantize-torch")
-    model, tokenizer = door.read_model(source.path), door.read_tokenizer(source.path)
-    door.check_finite(model, "quantize-torch", source.path)
+    checkpoint.check_head(source.path, "quantize-torch")
+    model, tokenizer = checkpoint.read_model(source.path), checkpoint.read_tokenizer(source.path)
+    checkpoint.check_finite(model, "quantize-torch", source.path)
     small = quantize(model)
     write_quantized(small, tokenizer, out)
     tick(1, 2)
     before, after = _weight_bytes(source.path), _weight_bytes(out)
     return {
-        "linear_layers": len(_layers(small, Int8Linear)),
+        "linear_layers": len(int8_layers(small)),
         "bytes_before": before,
         "bytes": after,
         "share": round(after / before, 3),
         "engine": torch.backends.quantized.engine,
-        "max_logit_difference": float(f"{door.largest_difference(model, door.forward(small)):.1e}"),
+        "max_logit_difference": float(f"{checkpoint.largest_difference(model, checkpoint.forward(small)):.1e}"),
     }
-
-
-def quantize(model: Any) -> Any:
-    """A copy of a float model with every nn.Linear in int8, by torch.ao.quantization.quantize_dynamic.
-
-    One scale a matrix, symmetric; activations are quantized as they come, one scale for all inputs of a product. All
-    else, embeddings and biases too, stays in float32: the "dynamic" rows of Awobade et al. (2024). torch calls this
-    interface deprecated and 2.13 has it still; what torch recommends instead is another package.
-
-    On x86 torch gives activations 7 bits (reduce_range), so that sums of products are exact without VNNI as well; the
-    engine of ARM, qnnpack, gives them 8. Logits of two kinds of processors differ, therefore.
-    """
-    choose_engine()
-    return quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
-
-
-def write_quantized(model: Any, tokenizer: Any, out: Path) -> None:
-    """Save what quantize() made: of every linear layer int8 `weight` with scale and zero point, all else as it is."""
-    # Tied tensors are two names for one memory, which the format refuses.
-    tensors = {name: tensor.clone() for name, tensor in model.state_dict().items() if isinstance(tensor, torch.Tensor)}
-    for name, layer in _layers(model, Int8Linear).items():
-        matrix = layer.weight()
-        tensors |= {
-            f"{name}.weight": matrix.int_repr(),
-            f"{name}.scale": torch.tensor(matrix.q_scale()),
-            f"{name}.zero_point": torch.tensor(matrix.q_zero_point()),
-        }
-        if layer.bias() is not None:
-            tensors[f"{name}.bias"] = layer.bias().detach().clone()
-    save_file(tensors, out / WEIGHTS, {"format": "pt"})
-    model.config.update({door.QUANTIZED: SCHEME})
-    model.config.save_pretrained(out)
-    tokenizer.save_pretrained(out)
-
-
-def read_quantized(path: Path) -> Any:
-    """The model in a folder that this stage wrote, its matrices packed for the engine of this processor.
-
-    Its logits are those of the freshly quantized model, bit for bit on the same processor. Raises ModelError for
-    weights that are damaged, missing or of another shape. While it is read, memory holds the float matrices too.
-    """
-    scheme = door.read_config(path).get(door.QUANTIZED)
-    if scheme != SCHEME:
-        raise ModelError(f"{path}/config.json: '{door.QUANTIZED}' must be '{SCHEME}', got '{scheme}'", _AGAIN)
-    tensors = _load(path)
-    matrices = {name: _matrix(name, tensors, path) for name in _int8_layers(tensors)}
-    floats = {f"{name}.weight": matrix.dequantize() for name, matrix in matrices.items()}
-    model = door.read_model(path, weights={**tensors, **floats})
-    odd = sorted(matrices.keys() ^ _layers(model, torch.nn.Linear).keys())
-    if odd:
-        raise ModelError(f"{path}: {odd[0]}: linear layers must be in int8, and nothing else", _AGAIN)
-    choose_engine()
-    for name, matrix in matrices.items():
-        model.set_submodule(name, _packed(matrix, model.get_submodule(name).bias))
-    return model
 
 
 def _weight_bytes(path: Path) -> int:
     return sum(file.stat().st_size for file in path.glob("*.safetensors"))
-
-
-def choose_engine() -> None:
-    """Set what computes int8 here. Matrices are packed for the engine that is set in this process, and keep it."""
-    supported = torch.backends.quantized.supported_engines
-    engine = next((name for name in _ENGINES if name in supported), None)
-    if engine is None:
-        hint = "Install torch from its own wheels, which have an engine for x86-64 and ARM."
-        raise MissingPackage("this build of torch computes no int8", hint)
-    torch.backends.quantized.engine = engine
-
-
-def _layers(model: Any, kind: type) -> dict[str, Any]:
-    return {name: part for name, part in model.named_modules() if type(part) is kind}
-
-
-def _load(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        tensors: dict[str, torch.Tensor] = load_file(path / WEIGHTS)
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: the weights cannot be read ({error})", _AGAIN) from None
-    return tensors
-
-
-def _int8_layers(tensors: Mapping[str, torch.Tensor]) -> list[str]:
-    return [name.removesuffix(".weight") for name, tensor in tensors.items() if tensor.dtype == torch.int8]
-
-
-def _matrix(name: str, tensors: dict[str, torch.Tensor], path: Path) -> torch.Tensor:
-    """The int8 weight of a layer, taken out of the tensors together with its scale and zero point."""
-    parts = [f"{name}.weight", f"{name}.scale", f"{name}.zero_point"]
-    absent = [part for part in parts if part not in tensors]
-    if absent:
-        raise ModelError(f"{path}: {absent[0]} is missing", _AGAIN)
-    codes, scale, zero = (tensors.pop(part) for part in parts)
-    if scale.numel() != 1 or not 0 < scale.item() < float("inf"):
-        raise ModelError(f"{path}: {name}.scale must be one number above 0", _AGAIN)
-    if zero.numel() != 1 or not -128 <= zero.item() <= 127:
-        raise ModelError(f"{path}: {name}.zero_point must be one number that int8 holds", _AGAIN)
-    return torch._make_per_tensor_quantized_tensor(codes, scale.item(), int(zero.item()))
-
-
-def _packed(matrix: torch.Tensor, bias: torch.Tensor | None) -> Int8Linear:
-    layer = Int8Linear(matrix.shape[1], matrix.shape[0], bias is not None)
-    layer.set_weight_bias(matrix, bias)
-    return layer.eval()

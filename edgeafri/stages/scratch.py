@@ -14,12 +14,12 @@ import torch
 from transformers import XLMRobertaConfig, XLMRobertaModel, XLMRobertaTokenizerFast
 
 from edgeafri.artifact import Artifact
-from edgeafri.dataset import languages_in, read_split
+from edgeafri.data.dataset import languages_in, read_split
 from edgeafri.errors import ConfigError
-from edgeafri.progress import Tick
-from edgeafri.stages.menu import Scratch
-from edgeafri.stages.model import parameters, write_model
-from edgeafri.stages.rows import lines_of, raw_files
+from edgeafri.menu.settings import Scratch
+from edgeafri.stages.models.checkpoint import parameters, write_model
+from edgeafri.stages.training.examples import lines_of, raw_files
+from edgeafri.util.progress import Tick
 
 _LONGEST = 1 << 20  # bytes of a line that SentencePiece still learns from; it leaves out longer ones in silence
 

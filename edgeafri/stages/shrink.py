@@ -13,19 +13,21 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from edgeafri.artifact import Artifact
-from edgeafri.dataset import Split, check_labels
-from edgeafri.device import read_profile
+from edgeafri.data.dataset import Split, check_labels
+from edgeafri.device.profile import read_profile
 from edgeafri.errors import DataError, ModelError
-from edgeafri.predict import Encoder
-from edgeafri.progress import Tick, silent
-from edgeafri.stages import distill, importance, judge, rows, surgery, widths
-from edgeafri.stages import model as door
-from edgeafri.stages.costs import Costs, costs_of, counts_in
-from edgeafri.stages.menu import Distill, Learning, Shrink
-from edgeafri.stages.rows import Masks, Row, Rows
-from edgeafri.stages.uneven import sizes_of
-from edgeafri.stages.widths import Cost, Counts, Goal, Parts, Scores
+from edgeafri.inference.predict import Encoder
+from edgeafri.menu.settings import Distill, Learning, Shrink
+from edgeafri.stages import distill
+from edgeafri.stages.models import checkpoint
+from edgeafri.stages.models.uneven_layers import sizes_of
+from edgeafri.stages.pruning import allocation, importance, surgery
+from edgeafri.stages.pruning.allocation import Cost, Counts, Goal, Parts, Scores
+from edgeafri.stages.pruning.costs import Costs, costs_of, counts_in
+from edgeafri.stages.training import examples, validation
+from edgeafri.stages.training.examples import Masks, Row, Rows
 from edgeafri.tasks import Task, tasks_of, unit_of
+from edgeafri.util.progress import Tick, silent
 
 _LENGTH = 128  # sub-words of the sentence whose multiply-accumulates are counted
 _SMALL, _FACTS = "small", "facts.json"  # what a recovery starts from, kept in its unfinished folder
@@ -71,15 +73,15 @@ def forecast(source: Artifact, settings: Shrink) -> str:
 
 def prepare(source: Artifact, settings: Shrink) -> Prepared:
     """Read model and data. Everything that can be known to be wrong is, before any work."""
-    config = door.read_config(source.path)
+    config = checkpoint.read_config(source.path)
     task = _task_of(source, settings)
     _check_recovery(settings, task)
-    model, tokenizer = door.read_model(source.path), door.read_tokenizer(source.path)
-    door.check_finite(model, "shrink", source.path)
+    model, tokenizer = checkpoint.read_model(source.path), checkpoint.read_tokenizer(source.path)
+    checkpoint.check_finite(model, "shrink", source.path)
     costs = costs_of(model)
-    widths.check_asked(settings, sizes_of(config), model.config.hidden_size)
-    encoder = door.encoder(
-        tokenizer, min(settings.max_length, door.max_tokens(config)), unit_of(task.name) if task else "word"
+    allocation.check_asked(settings, sizes_of(config), model.config.hidden_size)
+    encoder = checkpoint.encoder(
+        tokenizer, min(settings.max_length, checkpoint.max_tokens(config)), unit_of(task.name) if task else "word"
     )
     goals = _goals(settings, costs, model.config)
     ready = Prepared(model, tokenizer, encoder, task, costs, goals)
@@ -89,10 +91,14 @@ def prepare(source: Artifact, settings: Shrink) -> Prepared:
 def shrunk(ready: Prepared, settings: Shrink, out: Path, tick: Tick) -> dict[str, Any]:
     """Measure, choose, cut, and write the smaller model into a folder; its facts."""
     scores = _scores(ready, settings, tick)
-    layers = widths.layers_kept(settings, scores)
-    parts = widths.by_goals(ready.goals, layers, scores) if ready.goals else widths.by_numbers(settings, layers, scores)
+    layers = allocation.layers_kept(settings, scores)
+    parts = (
+        allocation.by_goals(ready.goals, layers, scores)
+        if ready.goals
+        else allocation.by_numbers(settings, layers, scores)
+    )
     small = surgery.cut(ready.model, parts)
-    door.write_model(small, ready.tokenizer, out)
+    checkpoint.write_model(small, ready.tokenizer, out)
     return _facts(ready, counts_in(small.config), parts)
 
 
@@ -100,13 +106,13 @@ def recovery(source: Artifact, settings: Shrink) -> Distill:
     """The distillation that follows: the model as it was teaches its labels, or its masked-LM answers."""
     shared = {field.name: getattr(settings, field.name) for field in fields(Learning)}
     given = Distill(**shared, teacher=source.path, text=settings.text, lines=settings.lines)
-    masked = any(task.unit == "sub-word" for task in tasks_of(door.own_architecture(source.path)))
+    masked = any(task.unit == "sub-word" for task in tasks_of(checkpoint.own_architecture(source.path)))
     return replace(given, mode="agnostic") if masked else replace(given, data=settings.data)
 
 
 def _task_of(source: Artifact, settings: Shrink) -> Task | None:
     """The task of the model's head, by name where several share it; none for a bare encoder."""
-    found = {row.name: row for row in tasks_of(door.own_architecture(source.path))}
+    found = {row.name: row for row in tasks_of(checkpoint.own_architecture(source.path))}
     task = found.get(settings.task) or found.get(source.manifest.task) or next(iter(found.values()), None)
     if task is None and (settings.learns or settings.importance != "magnitude"):
         hint = "Use --importance magnitude without --epochs, which asks the weights alone, or fine-tune it first."
@@ -131,22 +137,22 @@ def _goals(settings: Shrink, costs: Costs, config: Any) -> tuple[Goal, ...]:
     for name, share in (settings.latency_of or {}).items():
         asked.append((f"latency_of.{name}", share, partial(costs.milliseconds, profile=read_profile(name))))
     goals = tuple(Goal(name, share, cost(whole), cost) for name, share, cost in asked if share is not None)
-    widths.check_goals(goals, widths.fewest_layers(whole, settings.layers))
+    allocation.check_goals(goals, allocation.fewest_layers(whole, settings.layers))
     return goals
 
 
 def _length(config: Any) -> int:
-    return min(_LENGTH, door.max_tokens(config.to_dict()))
+    return min(_LENGTH, checkpoint.max_tokens(config.to_dict()))
 
 
 def _rows(ready: Prepared, settings: Shrink) -> Rows:
     """What scores are measured on: dev with its labels, else raw text. DataError where there is nothing to read."""
     masked = ready.task is not None and ready.task.unit == "sub-word"
     if settings.data is not None and not masked:
-        dev = judge.splits_of("shrink", settings, "dev", ready.encoder.unit)
+        dev = validation.splits_of("shrink", settings, "dev", ready.encoder.unit)
         found = [item for split in dev for item in _labelled(ready, split, settings.sentences)]
     elif settings.text is not None:
-        lines = rows.raw_lines(settings.text, settings.languages, settings.sentences)
+        lines = examples.raw_lines(settings.text, settings.languages, settings.sentences)
         found = [item for code, own in lines.items() for item in _raw(ready.encoder, own, code, masked)]
     else:
         hint = f"Add {'' if masked else '--data DIR or '}--text DIR with --languages, or use --importance magnitude."
@@ -158,16 +164,16 @@ def _rows(ready: Prepared, settings: Shrink) -> Rows:
 
 
 def _labelled(ready: Prepared, split: Split, most: int) -> list[Row]:
-    labels = door.labels_of(ready.model.config.to_dict())
+    labels = checkpoint.labels_of(ready.model.config.to_dict())
     check_labels(split, labels)
-    some = replace(split, sentences=tuple(rows.spread(split.sentences, most)))
-    return rows.labelled_rows(ready.encoder, some, labels)
+    some = replace(split, sentences=tuple(examples.spread(split.sentences, most)))
+    return examples.labelled_rows(ready.encoder, some, labels)
 
 
 def _raw(encoder: Encoder, lines: list[str], language: str, masked: bool) -> list[Row]:
     if masked:
-        return rows.masked_rows(encoder, lines, language)
-    return rows.unlabelled_rows(encoder, rows.raw_words(encoder, lines), language)
+        return examples.masked_rows(encoder, lines, language)
+    return examples.unlabelled_rows(encoder, examples.raw_words(encoder, lines), language)
 
 
 def _masks(ready: Prepared, seed: int) -> Masks:

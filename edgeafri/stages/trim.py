@@ -18,19 +18,19 @@ import torch
 from tokenizers import Tokenizer
 
 from edgeafri.artifact import Artifact
-from edgeafri.dataset import Unit
+from edgeafri.data.dataset import Unit
 from edgeafri.errors import DataError, ModelError
-from edgeafri.progress import Tick
-from edgeafri.stages import model as door
-from edgeafri.stages import second_head
-from edgeafri.stages.factorised import factorise
-from edgeafri.stages.keeping import kept_ids, mode_of
-from edgeafri.stages.menu import Trim
-from edgeafri.stages.proof import proof, sharing
-from edgeafri.stages.tokenizer_files import read_vocabulary, write_tokenizer
-from edgeafri.stages.usage import Sentence, Usage, usage
-from edgeafri.stages.vocabulary import Vocabulary
+from edgeafri.menu.settings import Trim
+from edgeafri.stages.models import checkpoint
+from edgeafri.stages.models.factorised_embedding import factorise
+from edgeafri.stages.training import second_head
+from edgeafri.stages.vocab.equivalence import proof, sharing
+from edgeafri.stages.vocab.selection import kept_ids, mode_of
+from edgeafri.stages.vocab.token_counts import Sentence, Usage, usage
+from edgeafri.stages.vocab.tokenizer_files import read_vocabulary, write_tokenizer
+from edgeafri.stages.vocab.vocabulary import Vocabulary
 from edgeafri.tasks import task, unit_of
+from edgeafri.util.progress import Tick
 
 _SAMPLE = 32  # inputs a language that --prove compares
 
@@ -54,10 +54,10 @@ def run(source: Artifact, settings: Trim, out: Path, tick: Tick) -> Mapping[str,
         raise DataError("trim: no language named", "Add --languages swa,hau: what they use is what is kept.")
     choice = choose(source, settings, out, tick)
     _give_back_memory()  # a tokenizer of 250,000 pieces takes more than half a gigabyte: it and the model take turns
-    model = door.read_model(source.path)
+    model = checkpoint.read_model(source.path)
     if second_head.described(source.path) is not None:
         second_head.read_into(model, source.path)
-    before, rows = door.parameters(model), model.get_input_embeddings().num_embeddings
+    before, rows = checkpoint.parameters(model), model.get_input_embeddings().num_embeddings
     if choice.pieces > rows:
         message = f"{source.path}: the tokenizer has {choice.pieces:,} ids, the word embedding {rows:,} rows"
         raise ModelError(message, "Call model.resize_token_embeddings(len(tokenizer)), and save both again.")
@@ -71,14 +71,14 @@ def run(source: Artifact, settings: Trim, out: Path, tick: Tick) -> Mapping[str,
         more["factorised"] = {"rank": settings.factorise, "squares_kept": factorise(model, settings.factorise)}
     model.save_pretrained(out, safe_serialization=True)
     facts = {"keep": mode_of(settings), "vocabulary_before": rows, "vocabulary": len(choice.kept)}
-    facts |= {"parameters_before": before, "parameters": door.parameters(model)}
+    facts |= {"parameters_before": before, "parameters": checkpoint.parameters(model)}
     return {**facts, "languages": choice.cover, **more}
 
 
 def choose(source: Artifact, settings: Trim, out: Path, tick: Tick) -> Choice:
     """Count pieces on the corpora, choose what stays, and write the smaller tokenizer."""
-    tokenizer = door.read_tokenizer(source.path)
-    door.frame(tokenizer)  # a tokenizer without start, end or padding is told before anything is counted
+    tokenizer = checkpoint.read_tokenizer(source.path)
+    checkpoint.frame(tokenizer)  # a tokenizer without start, end or padding is told before anything is counted
     vocabulary = read_vocabulary(tokenizer, source.path)
     tokenizer.save_pretrained(out)
     tokenizer.backend_tokenizer.no_truncation()  # what is written keeps its own; here whole sentences are read
@@ -87,7 +87,7 @@ def choose(source: Artifact, settings: Trim, out: Path, tick: Tick) -> Choice:
     kept = kept_ids(vocabulary, {code: found.pieces for code, found in used.items()}, settings)
     write_tokenizer(tokenizer, vocabulary, kept, source.path, out)
     covered = cover(tokenizer.backend_tokenizer, vocabulary, used, kept, settings)
-    encoder = door.encoder(tokenizer, door.max_tokens(door.read_config(source.path)), unit_of(unit))
+    encoder = checkpoint.encoder(tokenizer, checkpoint.max_tokens(checkpoint.read_config(source.path)), unit_of(unit))
     stays = set(kept)
     inputs = {
         code: [row.ids for row in encoder.rows(found.aside) if stays.issuperset(row.ids)][:_SAMPLE]
@@ -106,7 +106,7 @@ def cut_embeddings(model: Any, kept: list[int]) -> None:
 
     ModelError where positions begin behind the padding's id, as in RoBERTa, and that id would change.
     """
-    longest = door.max_tokens(model.config.to_dict())
+    longest = checkpoint.max_tokens(model.config.to_dict())
     rows, table = torch.tensor(kept), model.get_input_embeddings()
     smaller = copy.copy(table)  # its own kind and its other parts; the rows are new
     smaller._parameters = {"weight": torch.nn.Parameter(table.weight.data[rows])}
@@ -117,7 +117,7 @@ def cut_embeddings(model: Any, kept: list[int]) -> None:
     for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
         if getattr(model.config, name, None) in kept:
             setattr(model.config, name, kept.index(getattr(model.config, name)))
-    if door.max_tokens(model.config.to_dict()) != longest:
+    if checkpoint.max_tokens(model.config.to_dict()) != longest:
         hint = "Use a recipe without the trim step: write the other steps into a .yaml file, give it with --recipe."
         raise ModelError("trim: positions begin behind the padding's id here, and that would change", hint)
     head = model.get_output_embeddings()

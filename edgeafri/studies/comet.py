@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from edgeafri.artifact import Artifact
-from edgeafri.files import Digests
-from edgeafri.metrics import drop
-from edgeafri.pipeline import Tell
+from edgeafri.build.pipeline import Tell
+from edgeafri.build.teacher import config_of
+from edgeafri.inference.metrics import drop
 from edgeafri.studies import papers
 from edgeafri.studies.page import Page
 from edgeafri.studies.study import Bench, Order, Quality, masked_teacher, parameters, read_grid, weights_mb
 from edgeafri.studies.table import Column, Table
-from edgeafri.teacher import config_of
+from edgeafri.util.files import Digests
 
 TASK = "sentiment"
 _SEQ_LEN = 128  # the source's length of an input

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from edgeafri.dataset import languages_in
+from edgeafri.build.pipeline import Tell
+from edgeafri.build.teacher import config_of, find_teacher, labels_of
+from edgeafri.data.dataset import languages_in
 from edgeafri.errors import ModelError
-from edgeafri.files import Digests
-from edgeafri.pipeline import Tell
 from edgeafri.studies import quantization
 from edgeafri.studies.methods import chosen
 from edgeafri.studies.page import Page
 from edgeafri.studies.study import Bench, Order
 from edgeafri.tasks import tasks_of, unit_of
-from edgeafri.teacher import config_of, find_teacher, labels_of
+from edgeafri.util.files import Digests
 
 
 def run(order: Order, names: Sequence[str], digests: Digests, tell: Tell) -> Page:

@@ -9,15 +9,15 @@ from functools import partial
 from pathlib import Path
 
 from edgeafri.artifact import Artifact
-from edgeafri.dataset import languages_in
-from edgeafri.files import Digests
-from edgeafri.pipeline import Tell
+from edgeafri.build.pipeline import Tell
+from edgeafri.build.teacher import labels_of
+from edgeafri.data.dataset import languages_in
 from edgeafri.studies import distillation, generalisation, parts, pruning, quantization
 from edgeafri.studies.page import Page, Plot
 from edgeafri.studies.parts import Part
 from edgeafri.studies.study import Bench, Order, masked_teacher, read_grid
 from edgeafri.studies.table import Table
-from edgeafri.teacher import labels_of
+from edgeafri.util.files import Digests
 
 TASK = "ner"
 

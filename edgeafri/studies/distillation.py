@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 
 from edgeafri.artifact import Artifact
-from edgeafri.dataset import languages_in
-from edgeafri.files import Digests
-from edgeafri.metrics import average_drop, drop
-from edgeafri.pipeline import Tell
+from edgeafri.build.pipeline import Tell
+from edgeafri.build.teacher import labels_of
+from edgeafri.data.dataset import languages_in
+from edgeafri.inference.metrics import average_drop, drop
 from edgeafri.studies import papers
 from edgeafri.studies.page import Page
 from edgeafri.studies.study import Bench, Order, Quality, masked_teacher, parameters, read_grid, weights_mb
 from edgeafri.studies.table import Column, Spread, Table, spread
-from edgeafri.teacher import labels_of
+from edgeafri.util.files import Digests
 
 TASK = "ner"
 AGNOSTIC, SPECIFIC = "task-agnostic", "task-specific"

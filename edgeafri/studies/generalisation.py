@@ -6,10 +6,9 @@ from statistics import fmean
 from typing import Any
 
 from edgeafri.artifact import Artifact
-from edgeafri.dataset import Sentence, check_labels, labels_of, read_split
-from edgeafri.files import storage, write_whole
-from edgeafri.languages import language
-from edgeafri.ledger import SPLIT, SPLITS
+from edgeafri.build.measurement_cache import SPLIT, SPLITS
+from edgeafri.data.dataset import Sentence, check_labels, labels_of, read_split
+from edgeafri.data.languages import language
 from edgeafri.studies.levels import (
     Level,
     Run,
@@ -28,6 +27,7 @@ from edgeafri.studies.parts import Part
 from edgeafri.studies.pruning import ENCODER_NOTE
 from edgeafri.studies.study import Bench, Quality
 from edgeafri.studies.table import Column, Table, spread
+from edgeafri.util.files import storage, write_whole
 
 _IN_WORDS = "The paper reports this in words: near the known languages' F1, and fast downwards from 70 % sparsity."
 _UNITS = "Entity F1 on test, in points, of float32 bundles through the runtime."

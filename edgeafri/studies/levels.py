@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from edgeafri.artifact import Artifact
-from edgeafri.metrics import Drop, average_drop
+from edgeafri.inference.metrics import Drop, average_drop
 from edgeafri.studies import papers
 from edgeafri.studies.papers import PruneRow
 from edgeafri.studies.study import Bench, Quality

@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 
 from edgeafri.artifact import Artifact, adopt
-from edgeafri.dataset import languages_in, text_files
+from edgeafri.build.pipeline import Tell
+from edgeafri.build.teacher import config_of, head_of
+from edgeafri.data.dataset import languages_in, text_files
 from edgeafri.errors import ModelError, UsageError
-from edgeafri.files import Digests
-from edgeafri.metrics import Drop, average_drop
-from edgeafri.pipeline import Tell
+from edgeafri.inference.metrics import Drop, average_drop
 from edgeafri.studies import papers
 from edgeafri.studies.page import Page
 from edgeafri.studies.study import Bench, Order, Quality, Settings, parameters, read_grid, weights_mb
 from edgeafri.studies.table import Cell, Column, Table, spread
-from edgeafri.teacher import config_of, head_of
+from edgeafri.util.files import Digests
 
 TASK = "ner"
 FULL = "full"  # the encoder's own vocabulary, beside those that the grid names

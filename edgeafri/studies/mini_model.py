@@ -12,17 +12,17 @@ from statistics import fmean
 from typing import Any
 
 from edgeafri.artifact import Artifact
-from edgeafri.dataset import labels_of, languages_in, read_split, text_files
+from edgeafri.build.pipeline import Tell
+from edgeafri.build.teacher import config_of
+from edgeafri.data.dataset import labels_of, languages_in, read_split, text_files
 from edgeafri.errors import UsageError
-from edgeafri.files import Digests
-from edgeafri.pipeline import Tell
 from edgeafri.studies import papers
 from edgeafri.studies.generalisation import check_few_shot, write_few
 from edgeafri.studies.page import Page, Plot
 from edgeafri.studies.parts import Part
 from edgeafri.studies.study import Bench, Order, Settings, masked_teacher, read_grid
 from edgeafri.studies.table import Cell, Column, Spread, Table, spread
-from edgeafri.teacher import config_of
+from edgeafri.util.files import Digests
 
 TASK = "ner"
 STANDARD, JOINT, POST = "standard", "mini-joint", "mini-post"

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeafri.files import storage, write_whole
 from edgeafri.studies import plot
 from edgeafri.studies.plot import Series
 from edgeafri.studies.table import Table, escaped, one_line, to_csv, to_json, to_markdown
+from edgeafri.util.files import storage, write_whole
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgeafri.dataset import languages_in
-from edgeafri.packages import version_of
+from edgeafri.data.dataset import languages_in
 from edgeafri.studies.study import Order
 from edgeafri.studies.table import Column, Table
+from edgeafri.util.packages import version_of
 
 NAMES = ("after", "before", "during", "distillation", "quantization", "few-shot", "zero-shot", "high-resource")
 _SHOWN = {

@@ -6,8 +6,8 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from edgeafri.files import storage, write_whole
-from edgeafri.packages import needed_by
+from edgeafri.util.files import storage, write_whole
+from edgeafri.util.packages import needed_by
 
 Series = Mapping[str, Sequence[tuple[float, float]]]
 # After Paul Tol's muted scheme, for any kind of colour vision (sron.nl/~pault); the sand is darker: it stands on white.

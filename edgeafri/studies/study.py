@@ -8,21 +8,21 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from edgeafri import pipeline
 from edgeafri.artifact import Artifact
+from edgeafri.build import pipeline
+from edgeafri.build.measurement_cache import SPLITS, Ledger
+from edgeafri.build.pipeline import Tell
+from edgeafri.build.recipe import Step
+from edgeafri.build.teacher import config_of, find_teacher, head_of
 from edgeafri.bundle import read_config
-from edgeafri.dataset import files_of, text_files
+from edgeafri.data.dataset import files_of, text_files
+from edgeafri.data.languages import language
 from edgeafri.errors import ModelError, UsageError
-from edgeafri.files import Digests, storage
-from edgeafri.languages import language
-from edgeafri.ledger import SPLITS, Ledger
-from edgeafri.pipeline import Tell
-from edgeafri.progress import Tick
-from edgeafri.recipe import Step
 from edgeafri.runners.local import RUNTIME, TORCH, ask
 from edgeafri.settings import did_you_mean
 from edgeafri.tasks import unit_of
-from edgeafri.teacher import config_of, find_teacher, head_of
+from edgeafri.util.files import Digests, storage
+from edgeafri.util.progress import Tick
 
 FOLDER = Path(__file__).parent / "grids"
 _ROUNDS, _RUNS = 5, 20  # models are timed in turns: so many fresh processes each, so many sentences in each

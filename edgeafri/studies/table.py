@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any, TypeAlias
 
-from edgeafri.files import json_text
+from edgeafri.util.files import json_text
 
 
 @dataclass(frozen=True)

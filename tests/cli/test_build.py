@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from edgeafri.cli import run
-from edgeafri.device import read_profile
+from edgeafri.device.profile import read_profile
 
 ROOT = Path(__file__).parents[2]
 CHAIN = ["trim", "export-onnx", "optimize", "quantize", "bundle"]

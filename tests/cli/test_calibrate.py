@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from edgeafri.cli import run
-from edgeafri.device import read_profile
+from edgeafri.device.profile import read_profile
 from edgeafri.latency.estimate import estimate
 
 PI = "Raspberry Pi 4 Model B Rev 1.4"

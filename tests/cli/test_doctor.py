@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from edgeafri import packages
 from edgeafri.cli import run
+from edgeafri.util import packages
 
 ROOT = Path(__file__).parents[2]
 

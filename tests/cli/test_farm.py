@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from edgeafri import farm
 from edgeafri.cli import run
 from edgeafri.errors import DeviceError
+from edgeafri.profiling import farm
 
 DEVICES = "devices:\n" + "".join(
     f"  - {{name: {name}, target: rpi4, on: 'ssh:{name}'}}\n" for name in ("kitchen", "shelf")

@@ -60,7 +60,7 @@ def test_the_group_lists_every_command_and_every_stage():
     """
     What can be typed is in the first help a user sees.
     """
-    from edgeafri.stages.menu import MENU
+    from edgeafri.menu import MENU
 
     printed = CliRunner().invoke(cli, ["--help"]).output
 

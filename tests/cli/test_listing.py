@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from edgeafri.build.recipe import recipe_names
 from edgeafri.cli import run
-from edgeafri.device import profile_names
-from edgeafri.latency.calibration import Calibration, Constants, calibration_file, write_calibration
-from edgeafri.recipe import recipe_names
-from edgeafri.stages.menu import MENU
+from edgeafri.device.calibration import Calibration, Constants, calibration_file, write_calibration
+from edgeafri.device.profile import profile_names
+from edgeafri.menu import MENU
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeafri import server, webpage
+from edgeafri.apps import server, web
 from edgeafri.cli import run
 
 
@@ -16,7 +16,7 @@ def vendor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Libraries that need no network."""
     library = tmp_path / "library.mjs"
     library.write_text("lib\n", "utf-8")
-    monkeypatch.setattr(webpage, "libraries", lambda lock, step: {"library.mjs": library})
+    monkeypatch.setattr(web, "libraries", lambda lock, step: {"library.mjs": library})
 
 
 def test_package_writes_a_page_and_says_where(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

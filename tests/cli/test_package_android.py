@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from edgeafri import apk
-from edgeafri.apk import Apk, toolchain
-from edgeafri.apk.identity import Identity
+from edgeafri.apps import apk
+from edgeafri.apps.apk import Apk, toolchain
+from edgeafri.apps.apk.identity import Identity
 from edgeafri.cli import cli, run
 from edgeafri.errors import MISSING_PACKAGE
 

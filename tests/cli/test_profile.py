@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from edgeafri import profiling
 from edgeafri.cli import run
 from edgeafri.cli.tiers import tiers_table
 from edgeafri.errors import BAD_INPUT, GATE_FAILED, OK, USAGE
+from edgeafri.profiling import tiers
 
 COUNTS = {"total": 66_000_000, "fmla": 4_100_000, "smull_smlal": 25_200_000, "sdot": 0}
 
@@ -23,7 +23,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
         "ceiling": {"limit_mb": 1800, "how": "cgroup v1", "survived": True, "peak_rss_mb": 91.0},
         "isa": {"note": "times are not the device's"},
     }
-    monkeypatch.setattr(profiling, "on_host", lambda *asked: found)
+    monkeypatch.setattr(tiers, "on_host", lambda *asked: found)
     return found
 
 

@@ -10,14 +10,14 @@ from typing import Any
 import click
 import pytest
 
+from edgeafri import menu
 from edgeafri.artifact import Artifact, adopt
+from edgeafri.build.pipeline import plan
+from edgeafri.build.recipe import Step
 from edgeafri.cli import run
 from edgeafri.cli.stage import stage_command
-from edgeafri.files import Digests
-from edgeafri.pipeline import plan
-from edgeafri.recipe import Step
-from edgeafri.stages import menu
-from edgeafri.stages.menu import MENU, Stage
+from edgeafri.menu import MENU, Stage
+from edgeafri.util.files import Digests
 
 HELD_OUT = {
     "sentences": 1200,

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeafri import pipeline
 from edgeafri.artifact import Artifact, Manifest, adopt, seal
+from edgeafri.build import pipeline
+from edgeafri.build.recipe import Step
 from edgeafri.cli import run
 from edgeafri.cli.lines import layers_table, parity_table
-from edgeafri.files import Digests
-from edgeafri.recipe import Step
+from edgeafri.util.files import Digests
 
 STEPS = (Step("trim"), Step("export-onnx"), Step("optimize"), Step("quantize"))
 BAD = "/roberta/encoder/layer.1/output/dense/MatMul_output_0"

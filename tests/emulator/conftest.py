@@ -1,11 +1,8 @@
-"""What tests of the emulator share: programs that only pretend, a profile, and a real emulator where it can be made."""
+"""What tests of the emulator share: programs that only pretend."""
 
 from pathlib import Path
 
 import pytest
-
-from edgeafri.device import DeviceProfile, read_profile
-from edgeafri.emulator.install import Emulator, ready
 
 _QEMU = """
 case "$1" in
@@ -56,31 +53,3 @@ def tools(programs: Programs) -> Programs:
         programs.add(name)
     programs.add_qemu()
     return programs
-
-
-@pytest.fixture
-def rpi4() -> DeviceProfile:
-    return read_profile("rpi4")
-
-
-@pytest.fixture
-def emulator(installed: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Emulator:
-    """That emulator, in use."""
-    monkeypatch.setenv("EDGEAFRI_CACHE", str(installed))
-    return ready()
-
-
-@pytest.fixture(scope="session")
-def float_bundle(teacher_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle in float32, without golden sentences."""
-    from edgeafri import pipeline
-    from edgeafri.artifact import adopt
-    from edgeafri.files import Digests
-    from edgeafri.recipe import read_recipe
-
-    work = tmp_path_factory.mktemp("float")
-    steps = [step for step in read_recipe("faithful").steps if step.stage in ("export-onnx", "optimize", "bundle")]
-    jobs = pipeline.plan(steps, "torch", {"task": "ner", "languages": ("swa", "hau"), "sample": True})
-    with Digests(work / "digests.json") as digests:
-        source = adopt(teacher_folder, "torch", "ner", ("swa", "hau"), digests)
-        return pipeline.build(jobs, source, work, digests, lambda event: None)[-1].artifact.path

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeafri.device import DeviceProfile, read_profile
+from edgeafri.device.profile import DeviceProfile, read_profile
 from edgeafri.emulator.overlay import Core, choose_core, cpuinfo, lay_overlay
 from edgeafri.errors import ConfigError, UsageError
 

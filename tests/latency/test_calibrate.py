@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeafri.device import DeviceProfile, read_profile
+from edgeafri.device.profile import DeviceProfile, read_profile
 from edgeafri.errors import DataError
 from edgeafri.latency.calibrate import calibrate
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from edgeafri.device import Cluster, DeviceProfile, Fact, Memory, Speed, read_profile
+from edgeafri.device.calibration import Calibration, Constants
+from edgeafri.device.profile import Cluster, DeviceProfile, Fact, Memory, Speed, read_profile
 from edgeafri.errors import ArtifactError, UsageError
-from edgeafri.latency.calibration import Calibration, Constants
 from edgeafri.latency.estimate import Estimate, estimate
 from edgeafri.latency.roofline import activations
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edgeafri.device import read_profile
+from edgeafri.device.profile import read_profile
 from edgeafri.report import judge
 
 Document = dict[str, Any]

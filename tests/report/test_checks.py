@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from edgeafri.device import read_profile
+from edgeafri.device.profile import read_profile
 from edgeafri.report import Check, check, failed, judge, measured, verdict
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from edgeafri.runners import remote, wheels
+from edgeafri.runners import remote
+from edgeafri.util import wheels
 
 _SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 

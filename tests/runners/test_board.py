@@ -13,10 +13,11 @@ import pytest
 
 from edgeafri.cli import run
 from edgeafri.errors import ArtifactError, ConnectionLost, DataError, DeviceError, UsageError
-from edgeafri.progress import Tick, silent
-from edgeafri.runners import remote, wheels
+from edgeafri.runners import remote
 from edgeafri.runners.board import Visit, on_device
 from edgeafri.runners.rounds import Rounds
+from edgeafri.util import wheels
+from edgeafri.util.progress import Tick, silent
 
 QUICK = Rounds(runs=3, warmup=1, least=2, most=3, seconds=60)
 # What a Raspberry Pi answers to `vcgencmd get_throttled`; from call `hot` on, that its soft limit of temperature holds.
@@ -84,7 +85,7 @@ def test_the_whole_way_runs_on_arm_code(
     """
     The Python over there is Debian's for arm64 on an emulated Cortex-A72: copies, wheels and runtime are a Pi 4's.
     """
-    from edgeafri.device import read_profile
+    from edgeafri.device.profile import read_profile
     from edgeafri.emulator.install import ready
     from edgeafri.emulator.overlay import lay_overlay
 

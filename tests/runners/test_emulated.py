@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeafri.device import read_profile
+from edgeafri.device.profile import read_profile
 from edgeafri.emulator.install import Emulator
 from edgeafri.emulator.tools import Qemu
 from edgeafri.errors import UsageError, WorkerError

@@ -12,7 +12,7 @@ from edgeafri.runners.local import ask
 WORKER = """
 import os, signal, sys
 from edgeafri import errors
-from edgeafri.worker import serve
+from edgeafri.util.worker import serve
 
 def answer(request, tick):
     print("from Python")

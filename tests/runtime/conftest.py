@@ -19,7 +19,7 @@ def copy(bundle, tmp_path) -> Path:
 def resealed(copy) -> Callable[..., Path]:
     """A function: change golden.jsonl line by line and seal the copy again, as if it had been built so."""
     from edgeafri.artifact import Manifest, seal
-    from edgeafri.files import Digests
+    from edgeafri.util.files import Digests
 
     def change(edit) -> Path:
         file = copy / "golden.jsonl"

@@ -10,10 +10,10 @@ import numpy as np
 import onnx
 import pytest
 
+from edgeafri.data.text import nfc, split_words
 from edgeafri.errors import ArtifactError
-from edgeafri.predict import Labelled
+from edgeafri.inference.predict import Labelled
 from edgeafri.runtime.engine import answer, classify, find_entities, open_engine
-from edgeafri.text import nfc, split_words
 
 
 @pytest.fixture
@@ -157,10 +157,10 @@ def test_an_engine_says_what_it_opened(bundle):
 @pytest.fixture
 def weights(copy, monkeypatch):
     """The file that holds the weights of the copied bundle's graph; small as they are, they stand beside it."""
-    from edgeafri.stages import weights
+    from edgeafri.stages.graphs import external_weights
 
-    monkeypatch.setattr(weights, "_PAGE", 64)
-    weights.write_beside(onnx.load(copy / "model.onnx"), copy)
+    monkeypatch.setattr(external_weights, "_PAGE", 64)
+    external_weights.write_beside(onnx.load(copy / "model.onnx"), copy)
     return copy / "model.onnx.data"
 
 

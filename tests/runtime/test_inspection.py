@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from edgeafri.errors import UsageError
-from edgeafri.progress import silent
 from edgeafri.runtime import inspection
 from edgeafri.runtime.inspection import MARK, give_logits, mark_inferences
+from edgeafri.util.progress import silent
 
 SENTENCES = [["Juma", "alizuru", "Mombasa"], ["Bala"], []]
 

@@ -11,12 +11,12 @@ from seqeval.metrics import f1_score, precision_score, recall_score
 from sklearn.metrics import accuracy_score
 from sklearn.metrics import f1_score as macro_f1
 
-from edgeafri.dataset import read_split
+from edgeafri.data.dataset import read_split
 from edgeafri.errors import ArtifactError, DataError, UsageError
-from edgeafri.progress import silent
 from edgeafri.runners.local import RUNTIME, ask
 from edgeafri.runtime import __main__ as runtime
 from edgeafri.runtime.engine import classify, open_engine
+from edgeafri.util.progress import silent
 
 FILES = ("bundle.json", "card.md", "golden.jsonl", "manifest.json", "model.onnx", "tokenizer.json")
 BENCH_KEYS = [

@@ -9,10 +9,10 @@ from itertools import combinations, pairwise
 
 import pytest
 
-from edgeafri.dataset import Sentence, labels_of, languages_in, read_split
+from edgeafri.data.dataset import Sentence, labels_of, languages_in, read_split
+from edgeafri.data.text import split_words
 from edgeafri.sample import corpus
 from edgeafri.sample.corpus import LANGUAGES, SIZES, Lists, draw_splits, read_lists, share, templates_of
-from edgeafri.text import split_words
 
 HARD_LETTERS = {"amh": "ጤሐኅሥፀ።", "hau": "ɓɗƙƁƊƘ'", "ibo": "ịọụṅỊỌỤ", "swa": "'", "yor": "ẹọṣẸỌṢ\u0300\u0301ńǹ"}
 MINIMUM = {"templates": 30, "given": 60, "family": 60, "places": 90, "organisations": 40}

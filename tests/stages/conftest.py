@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from edgeafri import menu
 from edgeafri.artifact import Artifact, adopt
-from edgeafri.files import Digests
-from edgeafri.progress import silent
-from edgeafri.stages import menu
+from edgeafri.util.files import Digests
+from edgeafri.util.progress import silent
 
 LANGUAGES = ("swa", "hau")
 LINES = {
@@ -49,13 +49,13 @@ def encoder(encoder_folder) -> Artifact:
 @pytest.fixture(scope="session")
 def masked(encoder_folder, tmp_path_factory) -> Artifact:
     """The encoder with a masked-LM head, its matrices scaled up so that answers and attention differ clearly."""
-    from edgeafri.stages import model as door
+    from edgeafri.stages.models import checkpoint
 
-    model = door.with_head(encoder_folder, "ForMaskedLM", None, seed=0)
+    model = checkpoint.with_head(encoder_folder, "ForMaskedLM", None, seed=0)
     for weight in model.parameters():
         weight.data.mul_(8 if weight.ndim == 2 else 1)
     folder = tmp_path_factory.mktemp("masked")
-    door.write_model(model, door.read_tokenizer(encoder_folder), folder)
+    checkpoint.write_model(model, checkpoint.read_tokenizer(encoder_folder), folder)
     return artifact_of(folder, "torch")
 
 
@@ -165,7 +165,7 @@ def made(stage: str, source: Artifact, folders: pytest.TempPathFactory, **settin
 @pytest.fixture(scope="session")
 def batch():
     """Ids and mask of three inputs of unlike length, padded."""
-    from edgeafri.predict import padded
+    from edgeafri.inference.predict import padded
 
     return padded([(0, 5, 9, 17, 22, 31, 40, 2), (0, 12, 2), (0, 7, 7, 48, 33, 2)], pad=1)
 
@@ -173,7 +173,7 @@ def batch():
 @pytest.fixture(scope="session")
 def logits_of(batch):
     """A function: an onnx artifact to its logits at the batch's real positions."""
-    from edgeafri.session import forward, open_session
+    from edgeafri.inference.session import forward, open_session
 
     def logits(artifact: Artifact):
         ids, mask = batch

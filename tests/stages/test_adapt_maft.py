@@ -10,10 +10,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from edgeafri.errors import ConfigError, DataError, ModelError, TrainingError
-from edgeafri.progress import silent
-from edgeafri.stages import adapt_maft, distill, tokens
-from edgeafri.stages import model as door
-from edgeafri.stages.menu import AdaptMaft, Distill
+from edgeafri.menu.settings import AdaptMaft, Distill
+from edgeafri.stages import adapt_maft, distill
+from edgeafri.stages.models import checkpoint
+from edgeafri.stages.training import token_store
+from edgeafri.util.progress import silent
 
 LANGUAGES = ("swa", "hau")
 SENTENCES = {
@@ -30,9 +31,9 @@ def settings(text, **changed):
 
 def prepared(source, chosen, folder):
     """Model and course, on a store in a folder."""
-    tokenizer = door.read_tokenizer(source.path)
-    corpus = tokens.Corpus(chosen.text, chosen.languages, chosen.lines, door.encoder(tokenizer, 64))
-    model, _, course = adapt_maft.prepare(source.path, chosen, tokens.stored(folder / "tokens", corpus, silent))
+    tokenizer = checkpoint.read_tokenizer(source.path)
+    corpus = token_store.Corpus(chosen.text, chosen.languages, chosen.lines, checkpoint.encoder(tokenizer, 64))
+    model, _, course = adapt_maft.prepare(source.path, chosen, token_store.stored(folder / "tokens", corpus, silent))
     return model, course
 
 
@@ -53,7 +54,7 @@ def test_the_model_is_a_masked_lm(kind, encoder, teacher, text, tmp_path):
     """
     source = {"encoder": encoder, "teacher": teacher}[kind]
     facts = adapt_maft.run(source, settings(text, epochs=1, dropout=0.05), tmp_path, silent)
-    model = door.read_model(tmp_path)
+    model = checkpoint.read_model(tmp_path)
 
     assert type(model).__name__ == "XLMRobertaForMaskedLM"
     assert model.lm_head.decoder.weight is model.roberta.embeddings.word_embeddings.weight
@@ -77,7 +78,7 @@ def test_the_text_is_learnt(encoder, tmp_path):
     found = [epoch["loss"] for epoch in facts["epochs"]]
 
     assert facts["dev_loss"] == min(found) == found[facts["best_epoch"] - 1]
-    assert facts["dev_loss"] < 0.75 * math.log(door.read_config(out)["vocab_size"])
+    assert facts["dev_loss"] < 0.75 * math.log(checkpoint.read_config(out)["vocab_size"])
 
 
 @pytest.mark.slow
@@ -230,7 +231,7 @@ def test_two_processes_train_one_model(encoder, text, tmp_path):
     assert together == pytest.approx(alone, rel=0.05)
     assert ticks[: len(ticks) // 2] == ticks[len(ticks) // 2 :]
     assert (found[2]["processes"], found[2]["best_step"] % 7) == (2, 0)
-    assert type(door.read_model(tmp_path / "2")).__name__ == "XLMRobertaForMaskedLM"
+    assert type(checkpoint.read_model(tmp_path / "2")).__name__ == "XLMRobertaForMaskedLM"
     assert sorted(path.name for path in (tmp_path / "1").iterdir()) == sorted(
         path.name for path in (tmp_path / "2").iterdir()
     )

@@ -8,10 +8,11 @@ import torch
 from safetensors.torch import load_file
 
 from edgeafri.errors import ConfigError, DataError, ModelError
-from edgeafri.progress import silent
-from edgeafri.stages import adapt_maft, adapt_mini, finetune, second_head
-from edgeafri.stages import model as door
-from edgeafri.stages.menu import AdaptMaft, AdaptMini, Finetune
+from edgeafri.menu.settings import AdaptMaft, AdaptMini, Finetune
+from edgeafri.stages import adapt_maft, adapt_mini, finetune
+from edgeafri.stages.models import checkpoint
+from edgeafri.stages.training import second_head
+from edgeafri.util.progress import silent
 
 TABLE = "embeddings.word_embeddings.weight"
 
@@ -73,7 +74,7 @@ def test_only_the_new_vocabulary_is_learnt(primaries, text, tmp_path, method):
 
     assert len(body) > 30
     assert all(torch.equal(after[name], before[name]) for name in body)
-    assert len(after[f"roberta.{TABLE}"]) == len(door.read_tokenizer(tmp_path)) == facts["vocabulary"]
+    assert len(after[f"roberta.{TABLE}"]) == len(checkpoint.read_tokenizer(tmp_path)) == facts["vocabulary"]
     assert losses[-1] < losses[0]
     assert after["lm_head.bias"].std() > 0
 
@@ -91,12 +92,12 @@ def test_a_task_head_is_kept(primaries, tuned, text, tmp_path, method):
         return
     facts = adapt_mini.run(primaries[method], settings(text, method=method, into=tuned), tmp_path, silent)
     before, after = (load_file(folder / "model.safetensors") for folder in (tuned, tmp_path))
-    model = door.read_model(tmp_path)
+    model = checkpoint.read_model(tmp_path)
 
     assert facts["task"] == "ner"
     assert type(model).__name__ == "XLMRobertaForTokenClassification"
     assert {name for name in after if not torch.equal(after[name], before[name])} == {f"roberta.{TABLE}"}
-    assert len(model.get_input_embeddings().weight) == len(door.read_tokenizer(tmp_path)) == facts["vocabulary"]
+    assert len(model.get_input_embeddings().weight) == len(checkpoint.read_tokenizer(tmp_path)) == facts["vocabulary"]
 
 
 def test_fine_tuning_leaves_frozen_embeddings_alone(masked, tuned):
@@ -188,12 +189,12 @@ def test_a_pruned_model_stays_as_it_is(masked, text, as_artifact, tmp_path):
     """
     Its frozen zeros need no holding.
     """
-    model = door.read_model(masked.path)
+    model = checkpoint.read_model(masked.path)
     model.roberta.encoder.layer[0].output.dense.weight.data[0] = 0
-    door.write_model(model, door.read_tokenizer(masked.path), tmp_path / "pruned")
+    checkpoint.write_model(model, checkpoint.read_tokenizer(masked.path), tmp_path / "pruned")
     out = made(tmp_path / "out", adapt_mini, as_artifact(tmp_path / "pruned", "torch"), settings(text, epochs=1))
 
-    assert (door.read_model(out).roberta.encoder.layer[0].output.dense.weight[0] == 0).all()
+    assert (checkpoint.read_model(out).roberta.encoder.layer[0].output.dense.weight[0] == 0).all()
 
 
 def test_a_forecast_is_given_in_words(masked, text):

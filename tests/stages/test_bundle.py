@@ -12,13 +12,14 @@ from tokenizers import Tokenizer
 
 from edgeafri.artifact import Artifact
 from edgeafri.bundle import read_config, read_golden
+from edgeafri.data.text import split_words
 from edgeafri.errors import ModelError, UsageError
-from edgeafri.predict import Encoder, Predictor
-from edgeafri.progress import silent
-from edgeafri.session import forward, open_session
-from edgeafri.stages import bundle, quantize, scratch, weights
-from edgeafri.stages.menu import Bundle, Quantize, Scratch
-from edgeafri.text import split_words
+from edgeafri.inference.predict import Encoder, Predictor
+from edgeafri.inference.session import forward, open_session
+from edgeafri.menu.settings import Bundle, Quantize, Scratch
+from edgeafri.stages import bundle, quantize, scratch
+from edgeafri.stages.graphs import external_weights
+from edgeafri.util.progress import silent
 
 SENTENCES = {
     "swa": ("Rais Amina Juma alizuru Mombasa Jumatatu.", "Juma alizuru Mombasa", "Amina 12", "Rais Juma", "Jumatatu"),
@@ -62,7 +63,7 @@ def test_weights_may_stand_beside_the_graph(quantized, tmp_path, monkeypatch):
     """
     One more file, the same logits bit for bit, the same golden sentences, and a card that counts both files.
     """
-    monkeypatch.setattr(weights, "_PAGE", 64)
+    monkeypatch.setattr(external_weights, "_PAGE", 64)
     beside, facts = made(quantized, tmp_path / "beside", external="yes")
     inside, others = made(quantized, tmp_path / "inside", external="no")
     ids = np.array([[0, 5, 6, 2]])
@@ -81,7 +82,7 @@ def test_small_weights_stay_in_the_graph(quantized, tmp_path, monkeypatch, least
     """
     A toy is one file; from a size on, mapping pays.
     """
-    monkeypatch.setattr(weights, "_PAGE", 64)
+    monkeypatch.setattr(external_weights, "_PAGE", 64)
     monkeypatch.setattr(bundle, "_BESIDE_MB", least_mb)
 
     assert made(quantized, tmp_path)[1]["weights"] == expected

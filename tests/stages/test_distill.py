@@ -9,20 +9,21 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from edgeafri.dataset import read_split
+from edgeafri.data.dataset import read_split
 from edgeafri.errors import ConfigError, DataError, ModelError
-from edgeafri.predict import Predictor
-from edgeafri.progress import silent
-from edgeafri.stages import distill, finetune, losses, scratch
-from edgeafri.stages import model as door
-from edgeafri.stages.kept import bytes_of
-from edgeafri.stages.menu import Distill, Finetune, Scratch
-from edgeafri.stages.model import parameters
-from edgeafri.stages.rows import IGNORED, Collator
-from edgeafri.stages.signals import Wanted, signals
-from edgeafri.stages.student import Shape
-from edgeafri.stages.surgery import cut
-from edgeafri.stages.widths import Parts
+from edgeafri.inference.predict import Predictor
+from edgeafri.menu.settings import Distill, Finetune, Scratch
+from edgeafri.stages import distill, finetune, scratch
+from edgeafri.stages.distillation.output_cache import bytes_of
+from edgeafri.stages.distillation.student import Shape
+from edgeafri.stages.distillation.teacher_outputs import Wanted, signals
+from edgeafri.stages.models import checkpoint
+from edgeafri.stages.models.checkpoint import parameters
+from edgeafri.stages.pruning.allocation import Parts
+from edgeafri.stages.pruning.surgery import cut
+from edgeafri.stages.training import losses
+from edgeafri.stages.training.examples import IGNORED, Collator
+from edgeafri.util.progress import silent
 
 LANGUAGES = ("swa", "hau")
 LABELS = ("O", "B-DATE", "I-DATE", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
@@ -43,7 +44,7 @@ def taught(source, folder, **changed):
     """The facts of a distillation into a new folder, and the student."""
     folder.mkdir()
     facts = distill.run(source, settings(**changed), folder, silent)
-    return facts, door.read_model(folder)
+    return facts, checkpoint.read_model(folder)
 
 
 def batch_of(data, encoder):
@@ -55,9 +56,9 @@ def batch_of(data, encoder):
 
 def distance(teacher, student, data, of_teacher, of_student=None):
     """How far a student's answers, attention or vectors are from its teacher's on sentences of dev."""
-    batch = batch_of(data, door.encoder(door.read_tokenizer(teacher.path), 64))
+    batch = batch_of(data, checkpoint.encoder(checkpoint.read_tokenizer(teacher.path), 64))
     with torch.no_grad():
-        theirs = signals(door.read_model(teacher.path), batch, of_teacher)
+        theirs = signals(checkpoint.read_model(teacher.path), batch, of_teacher)
         ours = signals(student, batch, of_student or of_teacher)
     if "answers" in theirs:
         return losses.soft_targets(ours["answers"], theirs["answers"], 1.0).item()
@@ -165,15 +166,15 @@ def test_the_student_has_the_shape_asked_for(teacher, data, tmp_path):
     """
     shape = {"layers": 1, "hidden": 8, "heads": 4, "ffn": 24}
     facts, student = taught(teacher, tmp_path / "out", data=data, epochs=1, dropout=0.05, match=1.0, **shape)
-    config = door.read_config(tmp_path / "out")
+    config = checkpoint.read_config(tmp_path / "out")
     names = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size")
 
     assert [config[name] for name in names] == [1, 8, 4, 24]
     assert (config["hidden_dropout_prob"], config["attention_probs_dropout_prob"]) == (0.05, 0.05)
     assert config["architectures"] == ["XLMRobertaForTokenClassification"]
-    assert door.labels_of(config) == LABELS
+    assert checkpoint.labels_of(config) == LABELS
     assert {name: facts[name] for name in shape} == shape
-    assert facts["parameters_before"] == parameters(door.read_model(teacher.path))
+    assert facts["parameters_before"] == parameters(checkpoint.read_model(teacher.path))
     assert facts["parameters"] == parameters(student) < facts["parameters_before"]
 
 
@@ -224,7 +225,7 @@ def test_a_student_of_raw_text_is_a_masked_lm(masked, text, tmp_path, mode):
     """
     facts, _ = taught(masked, tmp_path / "out", mode=mode, text=text, epochs=1)
 
-    assert door.own_architecture(tmp_path / "out") == "XLMRobertaForMaskedLM"
+    assert checkpoint.own_architecture(tmp_path / "out") == "XLMRobertaForMaskedLM"
     assert (facts["task"], facts["inputs"], facts["best_epoch"]) == ("mask", 38, 1)
     assert set(facts["epochs"][0]) == {"score", "loss", "loss_swa", "loss_hau"}
 
@@ -239,9 +240,9 @@ def test_relation_leaves_a_bare_encoder(teacher, data, text, as_artifact, tmp_pa
     source = as_artifact(tmp_path / "out", "torch")
     finetune.run(source, Finetune(LANGUAGES, data=data, epochs=1, max_length=64), tmp_path / "tuned", silent)
 
-    assert door.own_architecture(tmp_path / "out") == "XLMRobertaModel"
+    assert checkpoint.own_architecture(tmp_path / "out") == "XLMRobertaModel"
     assert "task" not in facts
-    assert door.own_architecture(tmp_path / "tuned") == "XLMRobertaForTokenClassification"
+    assert checkpoint.own_architecture(tmp_path / "tuned") == "XLMRobertaForTokenClassification"
 
 
 @pytest.mark.slow
@@ -253,9 +254,9 @@ def test_an_agnostic_student_learns_a_task_from_a_teacher(masked, teacher, data,
     source = as_artifact(tmp_path / "general", "torch")
     facts, _ = taught(source, tmp_path / "out", teacher=teacher.path, data=data, match=1.0, layers=None)
 
-    assert door.labels_of(door.read_config(tmp_path / "out")) == LABELS
+    assert checkpoint.labels_of(checkpoint.read_config(tmp_path / "out")) == LABELS
     assert (facts["layers"], facts["hidden"]) == (1, 8)
-    assert facts["parameters_before"] == parameters(door.read_model(teacher.path))
+    assert facts["parameters_before"] == parameters(checkpoint.read_model(teacher.path))
 
 
 def test_raw_text_is_learnt_beside_labels(teacher, data, text, tmp_path):
@@ -395,11 +396,13 @@ def test_answers_reach_the_right_words_over_other_sub_words(teacher, other_cut, 
     """
     given = {"teacher": teacher.path, "data": data, "align": "words", "layers": None, "max_length": 24}
     ready = distill.prepare(other_cut, settings(**given, **({"text": text, "lines": 5} if with_text else {})))
-    found = door.read_tokenizer(other_cut.path), door.read_tokenizer(teacher.path)
+    found = checkpoint.read_tokenizer(other_cut.path), checkpoint.read_tokenizer(teacher.path)
     sentences = [list(item.words) for code in LANGUAGES for item in read_split(data, code, "train").sentences]
-    reader = Predictor(door.encoder(found[1], 64), LABELS, door.forward(door.read_model(teacher.path)), 32)
+    reader = Predictor(
+        checkpoint.encoder(found[1], 64), LABELS, checkpoint.forward(checkpoint.read_model(teacher.path)), 32
+    )
     readings = reader.read(sentences)
-    inputs = [row for row in door.encoder(found[0], 24).rows(sentences) if row.words]
+    inputs = [row for row in checkpoint.encoder(found[0], 24).rows(sentences) if row.words]
     numbers = torch.tensor([5, 0, len(inputs) - 1])
     answers = ready.teacher({"numbers": numbers})["answers"].numpy()
     expected = np.concatenate([readings[inputs[n].sentence].logits[list(inputs[n].words)] for n in numbers.tolist()])
@@ -419,7 +422,9 @@ def test_word_by_word_a_student_learns_from_another_vocabulary(tuned, other_cut,
     facts, _ = taught(other_cut, tmp_path / "out", **given, learning_rate=1e-2, epochs=40)
 
     assert facts["dev_f1_average"] > 80
-    assert door.labels_of(door.read_config(tmp_path / "out")) == door.labels_of(door.read_config(tuned.path))
+    assert checkpoint.labels_of(checkpoint.read_config(tmp_path / "out")) == checkpoint.labels_of(
+        checkpoint.read_config(tuned.path)
+    )
 
 
 @pytest.mark.slow
@@ -432,8 +437,8 @@ def test_texts_are_taught_too(classifier_folder, as_artifact, texts, tmp_path, a
     given = {"teacher": classifier_folder, "data": texts, "align": align, "max_length": 32, "dropout": 0.0}
     facts, _ = taught(teacher, tmp_path / "out", **given, temperature=2.0, learning_rate=1e-2, epochs=30, batch=24)
 
-    assert door.own_architecture(tmp_path / "out") == "XLMRobertaForSequenceClassification"
-    assert door.labels_of(door.read_config(tmp_path / "out")) == ("negative", "neutral", "positive")
+    assert checkpoint.own_architecture(tmp_path / "out") == "XLMRobertaForSequenceClassification"
+    assert checkpoint.labels_of(checkpoint.read_config(tmp_path / "out")) == ("negative", "neutral", "positive")
     assert facts["dev_f1"] == {"swa": 100.0, "hau": 100.0}
 
 
@@ -452,7 +457,7 @@ def test_other_sub_words_are_refused(teacher, other_cut, data, tmp_path):
     Position by position they could not be compared; word by word they can, and the hint says so.
     """
     error = refused(ConfigError, other_cut, tmp_path, teacher=teacher.path, data=data)
-    sizes = [len(door.read_tokenizer(item.path)) for item in (teacher, other_cut)]
+    sizes = [len(checkpoint.read_tokenizer(item.path)) for item in (teacher, other_cut)]
 
     assert error.message == (
         f"distill: teacher and student cut words differently ({sizes[0]} and {sizes[1]} sub-words)"
@@ -711,9 +716,9 @@ def test_a_teacher_of_another_task_is_refused(teacher, data, tmp_path):
 def uneven(tuned, tmp_path, as_artifact):
     """The tuned teacher with unlike layers, its own heads and units in them."""
     folder = tmp_path / "uneven"
-    model = door.read_model(tuned.path)
+    model = checkpoint.read_model(tuned.path)
     parts = Parts((0, 1), ((1,), (0, 1)), (tuple(range(20)), (1, 2, 3)), tuple(range(16)))
-    door.write_model(cut(model, parts), door.read_tokenizer(tuned.path), folder)
+    checkpoint.write_model(cut(model, parts), checkpoint.read_tokenizer(tuned.path), folder)
     return as_artifact(folder, "torch")
 
 

@@ -7,11 +7,11 @@ from onnx import numpy_helper
 from transformers import BertConfig, BertForTokenClassification
 
 from edgeafri.errors import ModelError
-from edgeafri.progress import silent
-from edgeafri.session import IR_VERSION, forward, open_session
+from edgeafri.inference.session import IR_VERSION, forward, open_session
+from edgeafri.menu.settings import ExportOnnx
 from edgeafri.stages import export_onnx
-from edgeafri.stages import model as door
-from edgeafri.stages.menu import ExportOnnx
+from edgeafri.stages.models import checkpoint
+from edgeafri.util.progress import silent
 
 
 def test_logits_equal_torchs_on_a_padded_batch(teacher, exported, batch):
@@ -19,7 +19,7 @@ def test_logits_equal_torchs_on_a_padded_batch(teacher, exported, batch):
     Within 1e-4, the stage's own limit: float32 sums in another order, times a classifier scaled up 200-fold.
     """
     ids, mask = batch
-    expected = door.forward(door.read_model(teacher.path))(ids, mask)
+    expected = checkpoint.forward(checkpoint.read_model(teacher.path))(ids, mask)
     found = forward(open_session(exported.path / "model.onnx", threads=1))(ids, mask)
 
     assert np.abs(expected - found)[mask.astype(bool)].max() < 1e-4
@@ -115,7 +115,7 @@ def test_the_difference_is_measured_not_assumed(teacher, exported, tmp_path):
     """
     A graph whose classifier is nudged shows at least the nudge.
     """
-    model = door.read_model(teacher.path)
+    model = checkpoint.read_model(teacher.path)
     model.classifier.bias.data += 0.5
 
     assert export_onnx.largest_difference(model, exported.path / "model.onnx") == pytest.approx(0.5, abs=1e-3)
@@ -126,7 +126,7 @@ def test_a_classifiers_logits_equal_torchs_on_a_padded_batch(classifier, classif
     One row of logits a text, whatever its length; 1e-4 is the stage's own limit.
     """
     ids, mask = batch
-    expected = door.forward(door.read_model(classifier.path))(ids, mask)
+    expected = checkpoint.forward(checkpoint.read_model(classifier.path))(ids, mask)
     found = forward(open_session(classifier_graphs["export-onnx"].path / "model.onnx", threads=1))(ids, mask)
 
     assert found.shape == (3, 3)
@@ -148,7 +148,7 @@ def test_a_classifiers_difference_is_measured_not_assumed(classifier, classifier
     """
     A graph whose last layer is nudged shows at least the nudge.
     """
-    model = door.read_model(classifier.path)
+    model = checkpoint.read_model(classifier.path)
     model.classifier.out_proj.bias.data += 0.5
     graph = classifier_graphs["export-onnx"].path / "model.onnx"
 
@@ -169,10 +169,10 @@ def test_a_masked_lms_logits_equal_torchs_on_a_padded_batch(masked, masked_graph
     A logit for every sub-word of the vocabulary at every place; 1e-4 is the stage's own limit.
     """
     ids, mask = batch
-    expected = door.forward(door.read_model(masked.path))(ids, mask)
+    expected = checkpoint.forward(checkpoint.read_model(masked.path))(ids, mask)
     found = forward(open_session(masked_graph, threads=1))(ids, mask)
 
-    assert found.shape == (*ids.shape, door.read_config(masked.path)["vocab_size"])
+    assert found.shape == (*ids.shape, checkpoint.read_config(masked.path)["vocab_size"])
     assert np.abs(expected - found)[mask.astype(bool)].max() < 1e-4
 
 
@@ -189,10 +189,10 @@ def test_a_shared_embedding_is_in_the_file_once(masked, masked_graph):
     """
     The head turns the table of the words over; written down twice it would be the largest thing in the file.
     """
-    rows = door.read_config(masked.path)["vocab_size"]
+    rows = checkpoint.read_config(masked.path)["vocab_size"]
     weights = {weight.name: weight for weight in onnx.load(masked_graph).graph.initializer}
     tables = [name for name, weight in weights.items() if len(weight.dims) == 2 and rows in weight.dims]
-    learnt = 4 * door.parameters(door.read_model(masked.path))
+    learnt = 4 * checkpoint.parameters(checkpoint.read_model(masked.path))
 
     assert tables == ["roberta.embeddings.word_embeddings.weight"]
     assert sum(numpy_helper.to_array(weight).nbytes for weight in weights.values()) <= learnt
@@ -243,7 +243,7 @@ def test_a_graph_of_bert_asks_for_no_segments(teacher, tmp_path, as_artifact):
     """
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
     model = BertForTokenClassification(BertConfig(vocab_size=60, max_position_embeddings=64, pad_token_id=1, **sizes))
-    door.write_model(model, door.read_tokenizer(teacher.path), tmp_path / "bert")
+    checkpoint.write_model(model, checkpoint.read_tokenizer(teacher.path), tmp_path / "bert")
     (tmp_path / "out").mkdir()
     facts = export_onnx.run(as_artifact(tmp_path / "bert", "torch"), ExportOnnx(), tmp_path / "out", silent)
     graph = onnx.load(tmp_path / "out" / "model.onnx")

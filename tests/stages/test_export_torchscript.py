@@ -6,17 +6,19 @@ import numpy as np
 import pytest
 import torch
 
+from edgeafri import menu
 from edgeafri.artifact import Manifest, seal
+from edgeafri.build.pipeline import plan
+from edgeafri.build.recipe import Step
 from edgeafri.cli.lines import fact_line
 from edgeafri.errors import ArtifactError, ConfigError, ModelError
-from edgeafri.files import Digests
-from edgeafri.pipeline import plan
-from edgeafri.progress import silent
-from edgeafri.recipe import Step
-from edgeafri.stages import export_torchscript, menu, quantize_torch, uneven
-from edgeafri.stages import model as door
+from edgeafri.menu.settings import ExportTorchscript
+from edgeafri.stages import export_torchscript
 from edgeafri.stages.export_torchscript import Scripted, read_scripted
-from edgeafri.stages.menu import ExportTorchscript
+from edgeafri.stages.models import checkpoint, uneven_layers
+from edgeafri.stages.quantization import torch_dynamic
+from edgeafri.util.files import Digests
+from edgeafri.util.progress import silent
 
 # torch says once that tracing and quantized tensors will go one day.
 pytestmark = [
@@ -59,7 +61,9 @@ def test_logits_equal_torchs_on_a_padded_batch(name, batch, tmp_path, request):
     """
     source = request.getfixturevalue(name)
     facts = export_torchscript.run(source, ExportTorchscript(), tmp_path, silent)
-    difference = door.forward(door.read_model(source.path))(*batch) - door.forward(Scripted(tmp_path))(*batch)
+    difference = checkpoint.forward(checkpoint.read_model(source.path))(*batch) - checkpoint.forward(
+        Scripted(tmp_path)
+    )(*batch)
 
     assert np.abs(difference).max() < 1e-4
     assert facts["max_logit_difference"] < 1e-4
@@ -71,10 +75,10 @@ def test_batch_and_length_are_free(made, teacher, weights, shape):
     """
     A trace records one input; nothing of its size may stay in the graph.
     """
-    model = door.read_model(teacher.path)
-    model = quantize_torch.quantize(model) if weights == "int8" else model
+    model = checkpoint.read_model(teacher.path)
+    model = torch_dynamic.quantize(model) if weights == "int8" else model
     ids = np.random.default_rng(0).integers(2, 50, size=shape)
-    expected, found = (door.forward(one)(ids, np.ones_like(ids)) for one in (model, Scripted(made[weights][0])))
+    expected, found = (checkpoint.forward(one)(ids, np.ones_like(ids)) for one in (model, Scripted(made[weights][0])))
 
     assert np.abs(expected - found).max() < 1e-4
 
@@ -83,10 +87,12 @@ def test_layers_of_unlike_size_are_traced(teacher, batch, tmp_path):
     """
     As any model's.
     """
-    config = door.read_model(teacher.path).config
-    sizes = uneven.Sizes(head_size=8, heads=(2, 1), ffn=(32, 12))
-    model = uneven.build(type(door.read_model(teacher.path)), uneven.described(config, 16, sizes)).eval()
-    expected = door.forward(model)(*batch)
+    config = checkpoint.read_model(teacher.path).config
+    sizes = uneven_layers.Sizes(head_size=8, heads=(2, 1), ffn=(32, 12))
+    model = uneven_layers.build(
+        type(checkpoint.read_model(teacher.path)), uneven_layers.described(config, 16, sizes)
+    ).eval()
+    expected = checkpoint.forward(model)(*batch)
     ids, mask = (torch.from_numpy(values) for values in batch)
 
     assert np.abs(export_torchscript.trace(model)(ids, mask).detach().numpy() - expected).max() < 1e-4
@@ -101,8 +107,8 @@ def test_int8_is_smaller_and_its_difference_is_recorded(made):
     assert small["bytes"] == (made["int8"][0] / "model.pt").stat().st_size < plain["bytes"]
     assert (plain["weight_bits"], small["weight_bits"]) == (32, 8)
     assert small["max_logit_difference"] > 1e-4 > plain["max_logit_difference"]
-    assert door.read_config(made["int8"][0])["edgeafri_quantized"] == "dynamic-int8"
-    assert "edgeafri_quantized" not in door.read_config(made["float32"][0])
+    assert checkpoint.read_config(made["int8"][0])["edgeafri_quantized"] == "dynamic-int8"
+    assert "edgeafri_quantized" not in checkpoint.read_config(made["float32"][0])
 
 
 def test_all_weights_are_in_the_graph_once(masked, tmp_path):
@@ -110,8 +116,8 @@ def test_all_weights_are_in_the_graph_once(masked, tmp_path):
     Frozen: no module is left to hold them, and a table that two layers share is one constant.
     """
     export_torchscript.run(masked, ExportTorchscript(), tmp_path, silent)
-    model = door.read_model(masked.path)
-    learnt, table = door.weight_bytes(model), 4 * model.config.vocab_size * model.config.hidden_size
+    model = checkpoint.read_model(masked.path)
+    learnt, table = checkpoint.weight_bytes(model), 4 * model.config.vocab_size * model.config.hidden_size
     with zipfile.ZipFile(tmp_path / "model.pt") as file:
         constants = sum(entry.file_size for entry in file.infolist() if "/constants/" in entry.filename)
 
@@ -160,8 +166,8 @@ def test_an_artifact_is_read_bit_for_bit(sealed, made, batch, weights):
     """
     model = read_scripted(sealed(weights))
 
-    assert np.array_equal(door.forward(model)(*batch), door.forward(Scripted(made[weights][0]))(*batch))
-    assert len(door.labels_of(model.config.to_dict())) == 9
+    assert np.array_equal(checkpoint.forward(model)(*batch), checkpoint.forward(Scripted(made[weights][0]))(*batch))
+    assert len(checkpoint.labels_of(model.config.to_dict())) == 9
 
 
 def test_a_folder_that_is_no_artifact_is_not_opened(made):
@@ -220,7 +226,7 @@ def test_a_trace_that_computes_otherwise_is_refused(teacher, tmp_path, monkeypat
     """
     A model with a choice in its code is traced as it chose for one input.
     """
-    monkeypatch.setattr(door, "largest_difference", lambda model, other: difference)
+    monkeypatch.setattr(checkpoint, "largest_difference", lambda model, other: difference)
 
     with pytest.raises(ModelError) as caught:
         export_torchscript.run(teacher, ExportTorchscript(), tmp_path, silent)

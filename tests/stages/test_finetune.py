@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
-from edgeafri.dataset import read_split
+from edgeafri.data.dataset import read_split
 from edgeafri.errors import DataError, ModelError, UsageError
-from edgeafri.evaluate import evaluate
-from edgeafri.predict import Predictor
-from edgeafri.progress import silent
+from edgeafri.inference.evaluate import evaluate
+from edgeafri.inference.predict import Predictor
+from edgeafri.menu.settings import Finetune
 from edgeafri.stages import finetune
-from edgeafri.stages import model as door
 from edgeafri.stages.finetune import class_weights
-from edgeafri.stages.menu import Finetune
-from edgeafri.stages.rows import IGNORED, Row
+from edgeafri.stages.models import checkpoint
+from edgeafri.stages.training.examples import IGNORED, Row
+from edgeafri.util.progress import silent
 
 LANGUAGES = ("swa", "hau")
 
@@ -88,9 +88,9 @@ def test_the_model_carries_the_datas_labels(encoder, data, tmp_path):
     """
     ticks = []
     facts = finetune.run(encoder, settings(data, epochs=1, dropout=0.05), tmp_path, lambda *tick: ticks.append(tick))
-    config = door.read_config(tmp_path)
+    config = checkpoint.read_config(tmp_path)
 
-    assert door.labels_of(config) == ("O", "B-DATE", "I-DATE", "B-LOC", "I-LOC", "B-PER", "I-PER")
+    assert checkpoint.labels_of(config) == ("O", "B-DATE", "I-DATE", "B-LOC", "I-LOC", "B-PER", "I-PER")
     assert (config["hidden_dropout_prob"], config["attention_probs_dropout_prob"]) == (0.05, 0.05)
     assert not (tmp_path / "checkpoints").exists()
     assert facts["train_sentences"] == 24
@@ -187,12 +187,12 @@ def test_tones_are_learnt_by_heart(masked, tmp_path):
     out.mkdir()
     chosen = settings(tmp_path / "texts", task="sentiment", epochs=20, learning_rate=3e-3, dropout=0.0)
     facts = finetune.run(masked, chosen, out, silent)
-    labels = door.labels_of(door.read_config(out))
-    reader = door.encoder(door.read_tokenizer(out), 64, "text")
+    labels = checkpoint.labels_of(checkpoint.read_config(out))
+    reader = checkpoint.encoder(checkpoint.read_tokenizer(out), 64, "text")
     dev = [read_split(tmp_path / "texts", language, "dev", "text") for language in LANGUAGES]
-    quality = evaluate(Predictor(reader, labels, door.forward(door.read_model(out))), dev)
+    quality = evaluate(Predictor(reader, labels, checkpoint.forward(checkpoint.read_model(out))), dev)
 
-    assert door.own_architecture(out) == "XLMRobertaForSequenceClassification"
+    assert checkpoint.own_architecture(out) == "XLMRobertaForSequenceClassification"
     assert labels == ("negative", "positive")
     assert facts["dev_f1"] == {"swa": 100.0, "hau": 100.0}
     assert [entry["accuracy"] for entry in quality.values()] == [100.0, 100.0]
@@ -285,7 +285,7 @@ def test_a_head_that_knows_all_labels_is_kept(teacher_folder, encoder_folder):
     """
     The data's labels in another order, and fewer of them: what the head has learnt is not thrown away.
     """
-    own = door.labels_of(door.read_config(teacher_folder))
+    own = checkpoint.labels_of(checkpoint.read_config(teacher_folder))
     head = "ForTokenClassification"
 
     assert finetune.own_labels(teacher_folder, head, ("O", "B-PER", "I-PER")) == own

@@ -5,16 +5,17 @@ from dataclasses import fields
 import pytest
 
 from edgeafri.artifact import Manifest, seal
-from edgeafri.dataset import read_split
-from edgeafri.evaluate import evaluate
-from edgeafri.files import Digests
-from edgeafri.measurement import Measurement
-from edgeafri.predict import Predictor
-from edgeafri.progress import silent
+from edgeafri.benchmark.measurement import Measurement
+from edgeafri.data.dataset import read_split
+from edgeafri.inference.evaluate import evaluate
+from edgeafri.inference.predict import Predictor
+from edgeafri.menu.settings import ExportTorchscript, QuantizeTorch
 from edgeafri.stages import __main__ as worker
 from edgeafri.stages import export_torchscript, quantize_torch
-from edgeafri.stages import model as door
-from edgeafri.stages.menu import ExportTorchscript, QuantizeTorch
+from edgeafri.stages.models import checkpoint
+from edgeafri.stages.quantization.torch_dynamic import read_quantized
+from edgeafri.util.files import Digests
+from edgeafri.util.progress import silent
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning"),
@@ -36,9 +37,11 @@ def request_for(folder, data):
 
 def expected(model, folder, data, batch):
     splits = [read_split(data, code, "test", "word") for code in ("swa", "hau")]
-    labels = door.labels_of(door.read_config(folder))
-    encoder = door.encoder(door.read_tokenizer(folder), door.max_tokens(door.read_config(folder)))
-    return plain(evaluate(Predictor(encoder, labels, door.forward(model), batch), splits, silent))
+    labels = checkpoint.labels_of(checkpoint.read_config(folder))
+    encoder = checkpoint.encoder(
+        checkpoint.read_tokenizer(folder), checkpoint.max_tokens(checkpoint.read_config(folder))
+    )
+    return plain(evaluate(Predictor(encoder, labels, checkpoint.forward(model), batch), splits, silent))
 
 
 def plain(quality):
@@ -52,7 +55,7 @@ def test_a_float_model_is_evaluated(teacher_folder, data):
     """
     found = plain(worker.measure_quality(request_for(teacher_folder, data), silent)["quality"])
 
-    assert found == expected(door.read_model(teacher_folder), teacher_folder, data, 32)
+    assert found == expected(checkpoint.read_model(teacher_folder), teacher_folder, data, 32)
 
 
 def test_an_int8_model_is_evaluated_a_sentence_at_a_time(int8_folder, data):
@@ -60,7 +63,7 @@ def test_an_int8_model_is_evaluated_a_sentence_at_a_time(int8_folder, data):
     Inputs of one batch share the scale of their activations, so in a batch the loss would be another.
     """
     found = plain(worker.measure_quality(request_for(int8_folder, data), silent)["quality"])
-    model = quantize_torch.read_quantized(int8_folder)
+    model = read_quantized(int8_folder)
 
     assert found == expected(model, int8_folder, data, 1)
     assert found["swa"]["loss"] != expected(model, int8_folder, data, 32)["swa"]["loss"]
@@ -126,8 +129,8 @@ def test_a_form_is_made_as_the_model_is_read(teacher_folder, data):
     quality = plain(worker.measure_quality({**request_for(teacher_folder, data), "form": "bf16"}, silent)["quality"])
 
     assert (found["conditions"]["precision"], found["where"]) == ("bf16", "CPU")
-    assert found["weight_bytes"] == 2 * door.parameters(door.read_model(teacher_folder))
-    assert quality == expected(door.read_model(teacher_folder).bfloat16(), teacher_folder, data, 32)
+    assert found["weight_bytes"] == 2 * checkpoint.parameters(checkpoint.read_model(teacher_folder))
+    assert quality == expected(checkpoint.read_model(teacher_folder).bfloat16(), teacher_folder, data, 32)
 
 
 def test_a_model_and_the_machine_are_described(teacher_folder):

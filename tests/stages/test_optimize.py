@@ -9,14 +9,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgeafri.errors import ConfigError, ModelError
-from edgeafri.predict import padded
-from edgeafri.progress import silent
-from edgeafri.session import forward, open_session
+from edgeafri.inference.predict import padded
+from edgeafri.inference.session import forward, open_session
+from edgeafri.menu.settings import ExportOnnx, Optimize, Quantize
 from edgeafri.settings import read
 from edgeafri.stages import export_onnx, optimize, quantize
-from edgeafri.stages import model as door
-from edgeafri.stages.menu import ExportOnnx, Optimize, Quantize
+from edgeafri.stages.models import checkpoint
 from edgeafri.stages.optimize import drop_unused, tie_tables
+from edgeafri.util.progress import silent
 
 # Float32 sums in another order: relative to the logits, whose classifier is scaled up 200-fold.
 TOLERANCE = 1e-5
@@ -140,7 +140,7 @@ def test_a_shared_embedding_stays_in_the_file_once(masked, tmp_path_factory, tmp
     exported = as_artifact(folder, "onnx")
     optimize.run(exported, Optimize(), tmp_path, silent)
     graph = onnx.load(tmp_path / "model.onnx").graph
-    rows = int(door.read_config(masked.path)["vocab_size"])
+    rows = int(checkpoint.read_config(masked.path)["vocab_size"])
     largest = [weight for weight in graph.initializer if rows in weight.dims and len(weight.dims) == 2]
 
     assert [list(weight.dims) for weight in largest] == [[rows, 16]]

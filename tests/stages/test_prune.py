@@ -5,11 +5,12 @@ import re
 import pytest
 
 from edgeafri.errors import ConfigError, DataError, ModelError
-from edgeafri.progress import silent
+from edgeafri.menu.settings import Finetune, Prune
 from edgeafri.settings import read
-from edgeafri.stages import finetune, prune, sparsity
-from edgeafri.stages import model as door
-from edgeafri.stages.menu import Finetune, Prune
+from edgeafri.stages import finetune, prune
+from edgeafri.stages.models import checkpoint
+from edgeafri.stages.training import sparsity
+from edgeafri.util.progress import silent
 
 LANGUAGES = ("swa", "hau")
 
@@ -30,7 +31,7 @@ def pruned(encoder, as_artifact, tmp_path):
 
 
 def zeros_in(folder):
-    return sparsity.zeros(door.read_model(folder))
+    return sparsity.zeros(checkpoint.read_model(folder))
 
 
 def test_after_fine_tuning_nothing_else_changes(teacher, tmp_path):
@@ -38,7 +39,7 @@ def test_after_fine_tuning_nothing_else_changes(teacher, tmp_path):
     The weights that stay are the teacher's, bit for bit; no data is needed.
     """
     facts = prune.run(teacher, settings(sparsity=0.5), tmp_path, silent)
-    before, after = (sparsity.linear_weights(door.read_model(path)) for path in (teacher.path, tmp_path))
+    before, after = (sparsity.linear_weights(checkpoint.read_model(path)) for path in (teacher.path, tmp_path))
 
     assert facts["zeros"] == round(facts["prunable"] / 2)
     assert all(after[name].equal(weight * (after[name] != 0)) for name, weight in before.items())
@@ -147,7 +148,7 @@ def test_zeros_that_are_let_go_are_warned_of(pruned, data, tmp_path):
     finetune.run(pruned, asked, tuned, silent)
 
     assert re.search(r"; WARNING: the 5\d\.\d % zeros of its linear layers are not held, it will be dense again$", said)
-    assert sparsity.share_of_zeros(door.read_model(tuned)) < 0.05
+    assert sparsity.share_of_zeros(checkpoint.read_model(tuned)) < 0.05
 
 
 def test_a_dense_model_is_not_spoken_of(encoder, data):
@@ -247,9 +248,9 @@ def test_weights_that_are_not_numbers_are_refused(encoder, data, tmp_path, as_ar
     """
     Beside NaN, no weight is small or large.
     """
-    model = door.read_model(encoder.path)
+    model = checkpoint.read_model(encoder.path)
     model.encoder.layer[0].output.dense.weight.data[0, 0] = float("nan")
-    door.write_model(model, door.read_tokenizer(encoder.path), tmp_path / "broken")
+    checkpoint.write_model(model, checkpoint.read_tokenizer(encoder.path), tmp_path / "broken")
 
     with pytest.raises(ModelError, match=r"encoder\.layer\.0\.output\.dense\.weight holds NaN"):
         prune.run(as_artifact(tmp_path / "broken", "torch"), settings(data, when=when), tmp_path, silent)

@@ -5,15 +5,15 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from edgeafri.dataset import read_split
+from edgeafri.data.dataset import read_split
 from edgeafri.errors import ConfigError, DataError
-from edgeafri.predict import Predictor
-from edgeafri.progress import silent
-from edgeafri.session import forward, open_session
-from edgeafri.stages import model as door
+from edgeafri.inference.predict import Predictor
+from edgeafri.inference.session import forward, open_session
+from edgeafri.menu.settings import Quantize
 from edgeafri.stages import quantize
-from edgeafri.stages.menu import Quantize
-from edgeafri.stages.tables import quantize_rows
+from edgeafri.stages.models import checkpoint
+from edgeafri.stages.quantization.embedding_tables import quantize_rows
+from edgeafri.util.progress import silent
 
 TONES = ("negative", "neutral", "positive")
 
@@ -174,7 +174,7 @@ def test_a_classifier_says_the_same_in_int8(classifier_graphs, texts):
     """
     Text by text, as a device reads them: the label stays and its logit hardly moves.
     """
-    encoder = door.encoder(door.read_tokenizer(classifier_graphs["optimize"].path), 64, "text")
+    encoder = checkpoint.encoder(checkpoint.read_tokenizer(classifier_graphs["optimize"].path), 64, "text")
     words = [item.words for code in ("swa", "hau") for item in read_split(texts, code, "test", "text").sentences]
     before, after = (
         Predictor(encoder, TONES, forward(open_session(classifier_graphs[name].path / "model.onnx", 1))).read(words)

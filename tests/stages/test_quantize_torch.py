@@ -9,14 +9,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from edgeafri.artifact import MODEL_FILES
+from edgeafri.build.pipeline import plan
+from edgeafri.build.recipe import Step
 from edgeafri.cli.lines import fact_line
 from edgeafri.errors import ConfigError, MissingPackage, ModelError
-from edgeafri.pipeline import plan
-from edgeafri.progress import silent
-from edgeafri.recipe import Step
-from edgeafri.stages import export_onnx, finetune, quantize_torch, uneven
-from edgeafri.stages import model as door
-from edgeafri.stages.menu import ExportOnnx, Finetune, QuantizeTorch
+from edgeafri.menu.settings import ExportOnnx, Finetune, QuantizeTorch
+from edgeafri.stages import export_onnx, finetune, quantize_torch
+from edgeafri.stages.models import checkpoint, uneven_layers
+from edgeafri.stages.quantization import torch_dynamic
+from edgeafri.util.progress import silent
 
 # torch says once that quantized tensors will go one day.
 pytestmark = pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
@@ -43,7 +44,7 @@ def reweighted(folder, change):
     return folder
 
 
-def refusal(path, action=quantize_torch.read_quantized):
+def refusal(path, action=torch_dynamic.read_quantized):
     with pytest.raises(ModelError) as caught:
         action(path)
     return caught.value
@@ -93,7 +94,7 @@ def test_the_folder_is_smaller_and_holds_no_pickle(made, teacher):
     assert facts["engine"] in torch.backends.quantized.supported_engines
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= files
     assert files <= {file.name for pattern in MODEL_FILES for file in out.glob(pattern)}
-    assert door.read_config(out)["edgeafri_quantized"] == "dynamic-int8"
+    assert checkpoint.read_config(out)["edgeafri_quantized"] == "dynamic-int8"
 
 
 @pytest.mark.parametrize("name", ["teacher", "classifier", "masked"])
@@ -101,11 +102,11 @@ def test_what_is_saved_is_read_bit_for_bit(name, batch, tmp_path, request):
     """
     Logits of the folder are those of the model just quantized: words, whole texts, and a head tied to the embeddings.
     """
-    model = quantize_torch.quantize(door.read_model(request.getfixturevalue(name).path))
-    quantize_torch.write_quantized(model, door.read_tokenizer(request.getfixturevalue(name).path), tmp_path)
-    again = quantize_torch.read_quantized(tmp_path)
+    model = torch_dynamic.quantize(checkpoint.read_model(request.getfixturevalue(name).path))
+    torch_dynamic.write_quantized(model, checkpoint.read_tokenizer(request.getfixturevalue(name).path), tmp_path)
+    again = torch_dynamic.read_quantized(tmp_path)
 
-    assert np.array_equal(door.forward(again)(*batch), door.forward(model)(*batch))
+    assert np.array_equal(checkpoint.forward(again)(*batch), checkpoint.forward(model)(*batch))
     assert not again.training
 
 
@@ -113,21 +114,25 @@ def test_uneven_layers_are_read_bit_for_bit(teacher, batch, tmp_path):
     """
     Layers of unlike size are built before their weights are put in.
     """
-    config = door.read_model(teacher.path).config
-    sizes = uneven.Sizes(head_size=8, heads=(2, 1), ffn=(32, 12))
-    model = uneven.build(type(door.read_model(teacher.path)), uneven.described(config, 16, sizes)).eval()
-    small = quantize_torch.quantize(model)
-    quantize_torch.write_quantized(small, door.read_tokenizer(teacher.path), tmp_path)
+    config = checkpoint.read_model(teacher.path).config
+    sizes = uneven_layers.Sizes(head_size=8, heads=(2, 1), ffn=(32, 12))
+    model = uneven_layers.build(
+        type(checkpoint.read_model(teacher.path)), uneven_layers.described(config, 16, sizes)
+    ).eval()
+    small = torch_dynamic.quantize(model)
+    torch_dynamic.write_quantized(small, checkpoint.read_tokenizer(teacher.path), tmp_path)
 
-    assert np.array_equal(door.forward(quantize_torch.read_quantized(tmp_path))(*batch), door.forward(small)(*batch))
+    assert np.array_equal(
+        checkpoint.forward(torch_dynamic.read_quantized(tmp_path))(*batch), checkpoint.forward(small)(*batch)
+    )
 
 
 def test_logits_stay_close(made, teacher, batch):
     """
     A tenth of the logits' range catches a wrong scale; the fact is of the same order on inputs of its own.
     """
-    before = door.forward(door.read_model(teacher.path))(*batch)
-    after = door.forward(quantize_torch.read_quantized(made[0]))(*batch)
+    before = checkpoint.forward(checkpoint.read_model(teacher.path))(*batch)
+    after = checkpoint.forward(torch_dynamic.read_quantized(made[0]))(*batch)
 
     assert 0 < np.abs(after - before).max() < 0.1 * (before.max() - before.min())
     assert 0 < made[1]["max_logit_difference"] < 0.1 * (before.max() - before.min())
@@ -214,11 +219,11 @@ def test_a_torch_without_int8_says_so(teacher, monkeypatch):
     """
     Builds of torch for other processors have no engine at all.
     """
-    monkeypatch.setattr(quantize_torch, "_ENGINES", ())
-    model = door.read_model(teacher.path)
+    monkeypatch.setattr(torch_dynamic, "_ENGINES", ())
+    model = checkpoint.read_model(teacher.path)
 
     with pytest.raises(MissingPackage) as caught:
-        quantize_torch.quantize(model)
+        torch_dynamic.quantize(model)
     assert caught.value.message == "this build of torch computes no int8"
     assert "x86-64 and ARM" in caught.value.hint
 
@@ -228,7 +233,7 @@ def test_another_scheme_is_refused(folder, value):
     """
     What a later version writes is not read as something else.
     """
-    config = door.read_config(folder) | {"edgeafri_quantized": value}
+    config = checkpoint.read_config(folder) | {"edgeafri_quantized": value}
     (folder / "config.json").write_text(json.dumps(config), "utf-8")
     error = refusal(folder)
 

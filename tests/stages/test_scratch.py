@@ -6,10 +6,10 @@ import pytest
 from safetensors.torch import load_file
 
 from edgeafri.errors import ConfigError, DataError
-from edgeafri.progress import silent
-from edgeafri.stages import model as door
+from edgeafri.menu.settings import Scratch
 from edgeafri.stages import scratch
-from edgeafri.stages.menu import Scratch
+from edgeafri.stages.models import checkpoint
+from edgeafri.util.progress import silent
 
 SMALL = {"vocabulary": 200, "layers": 1, "hidden": 16, "heads": 2, "ffn": 32, "positions": 32}
 
@@ -24,11 +24,11 @@ def test_the_encoder_has_the_asked_shape(corpus, tmp_path):
     Layers, widths and positions are the settings'; the facts count what is there.
     """
     facts = scratch.run(corpus, Scratch(**SMALL), tmp_path, silent)
-    config = door.read_config(tmp_path)
+    config = checkpoint.read_config(tmp_path)
     weights = load_file(tmp_path / "model.safetensors")
 
     assert (config["num_hidden_layers"], config["hidden_size"], config["intermediate_size"]) == (1, 16, 32)
-    assert door.max_tokens(config) == 32
+    assert checkpoint.max_tokens(config) == 32
     assert facts["vocabulary"] == len(weights["embeddings.word_embeddings.weight"]) == config["vocab_size"]
     assert facts["parameters"] == sum(weight.numel() for weight in weights.values())
 
@@ -38,7 +38,7 @@ def test_the_vocabulary_covers_the_corpus(corpus, tmp_path):
     No letter of the training words is unknown, the hooked ones included.
     """
     scratch.run(corpus, Scratch(**SMALL), tmp_path, silent)
-    tokenizer = door.read_tokenizer(tmp_path)
+    tokenizer = checkpoint.read_tokenizer(tmp_path)
 
     assert tokenizer.unk_token_id not in tokenizer("Gwamna Bala Ɗanjuma Mombasa Jumatatu")["input_ids"]
 
@@ -48,7 +48,7 @@ def test_only_the_asked_languages_are_read(corpus, tmp_path):
     A letter that only the other language has is unknown.
     """
     scratch.run(corpus, Scratch(("swa",), **SMALL), tmp_path, silent)
-    tokenizer = door.read_tokenizer(tmp_path)
+    tokenizer = checkpoint.read_tokenizer(tmp_path)
 
     assert tokenizer.unk_token_id in tokenizer("Ɗanjuma")["input_ids"]
     assert tokenizer.unk_token_id not in tokenizer("Mombasa")["input_ids"]
@@ -77,7 +77,7 @@ def test_raw_text_will_do(text, as_artifact, tmp_path):
     with (root / "swa.txt").open("a", encoding="utf-8") as file:
         file.write("\n£ 12\n")
     scratch.run(as_artifact(root, "corpus"), Scratch(("swa",), **SMALL), out, silent)
-    tokenizer = door.read_tokenizer(out)
+    tokenizer = checkpoint.read_tokenizer(out)
 
     assert tokenizer.unk_token_id not in tokenizer("Watoto walicheza Mombasa")["input_ids"]
     assert tokenizer.unk_token_id in tokenizer("Ɗanjuma")["input_ids"]
@@ -102,7 +102,7 @@ def test_raw_text_is_read_as_far_as_asked(text, as_artifact, tmp_path):
     with (root / "hau.txt").open("a", encoding="utf-8") as file:
         file.write("\nŋ yara\n")
     scratch.run(as_artifact(root, "corpus"), Scratch(("hau",), lines=2, **SMALL), tmp_path, silent)
-    tokenizer = door.read_tokenizer(tmp_path)
+    tokenizer = checkpoint.read_tokenizer(tmp_path)
 
     assert tokenizer.unk_token_id in tokenizer("ŋ")["input_ids"]
     assert tokenizer.unk_token_id not in tokenizer("Gwamna")["input_ids"]
@@ -142,6 +142,6 @@ def test_long_lines_are_learnt_from(tmp_path, as_artifact):
     (tmp_path / "swa.txt").write_text("\n".join(lines), "utf-8")
     (tmp_path / "out").mkdir()
     scratch.run(as_artifact(tmp_path, "corpus"), Scratch(("swa",), **SMALL), tmp_path / "out", silent)
-    tokenizer = door.read_tokenizer(tmp_path / "out")
+    tokenizer = checkpoint.read_tokenizer(tmp_path / "out")
 
     assert tokenizer.unk_token_id not in tokenizer("ŋ")["input_ids"]

@@ -8,12 +8,12 @@ import torch
 from safetensors.torch import load_file
 
 from edgeafri.errors import ConfigError, DataError, ModelError, UsageError
-from edgeafri.progress import silent
-from edgeafri.stages import model as door
+from edgeafri.menu.settings import Shrink
 from edgeafri.stages import shrink
-from edgeafri.stages.menu import Shrink
-from edgeafri.stages.model import parameters
-from edgeafri.stages.uneven import KEY
+from edgeafri.stages.models import checkpoint
+from edgeafri.stages.models.checkpoint import parameters
+from edgeafri.stages.models.uneven_layers import KEY
+from edgeafri.util.progress import silent
 
 LANGUAGES = ("swa", "hau")
 
@@ -26,7 +26,7 @@ def made(source, folder, **changed):
     """The facts of a stage into a new folder, and the model."""
     folder.mkdir()
     facts = shrink.run(source, settings(**changed), folder, silent)
-    return facts, door.read_model(folder)
+    return facts, checkpoint.read_model(folder)
 
 
 def refused(error, source, folder, **changed):
@@ -42,10 +42,10 @@ def refused(error, source, folder, **changed):
 def wide(encoder, tmp_path, as_artifact):
     """The tiny encoder with a head of three labels; 64 units a layer, so that there are chunks to take out."""
     folder = tmp_path / "wide"
-    model = door.with_head(encoder.path, "ForTokenClassification", ("O", "B-PER", "I-PER"), seed=0)
+    model = checkpoint.with_head(encoder.path, "ForTokenClassification", ("O", "B-PER", "I-PER"), seed=0)
     model.config.intermediate_size = 64
     wide = type(model)._from_config(model.config, attn_implementation="eager")
-    door.write_model(wide, door.read_tokenizer(encoder.path), folder)
+    checkpoint.write_model(wide, checkpoint.read_tokenizer(encoder.path), folder)
     return as_artifact(folder, "torch")
 
 
@@ -57,7 +57,7 @@ def test_numbers_are_taken_at_their_word(teacher, data, tmp_path, importance):
     facts, model = made(
         teacher, tmp_path / "out", data=data, importance=importance, heads=(0.5,), ffn=(8.0, 20.0), hidden=12.0
     )
-    before = door.read_model(teacher.path)
+    before = checkpoint.read_model(teacher.path)
 
     assert (facts["heads"], facts["ffn"], facts["hidden"], facts["layers"]) == ([1, 1], [8, 20], 12, [0, 1])
     assert (facts["parameters_before"], facts["parameters"]) == (parameters(before), parameters(model))
@@ -75,7 +75,7 @@ def test_layers_keep_their_numbers(teacher, data, tmp_path):
     (kept,) = facts["layers"]
     own, name = load_file(teacher.path / "model.safetensors"), "roberta.encoder.layer.{}.output.dense.weight"
 
-    assert KEY not in door.read_config(tmp_path / "out")
+    assert KEY not in checkpoint.read_config(tmp_path / "out")
     assert model.state_dict()[name.format(0)].tolist() == own[name.format(kept)].tolist()
 
 
@@ -236,7 +236,7 @@ def test_recovery_brings_the_answers_back(teacher, data, tmp_path, changed):
     assert {name: facts[name] for name in lost} == lost
     assert parameters(model) == facts["parameters"]
     assert (len(history), facts["mode"], facts["task"]) == (8, "task", "ner")
-    assert door.read_config(tmp_path / "found").get(KEY) == door.read_config(tmp_path / "lost").get(KEY)
+    assert checkpoint.read_config(tmp_path / "found").get(KEY) == checkpoint.read_config(tmp_path / "lost").get(KEY)
     assert not (tmp_path / "found" / "small").exists()
 
 
@@ -272,7 +272,7 @@ def test_a_kill_before_the_recovery_begins_anew(teacher, data, tmp_path):
     (tmp_path / "small.partial" / "model.safetensors").write_bytes(b"cut off")
     shrink.run(teacher, settings(data=data, epochs=1, heads=(1.0,)), tmp_path, silent)
 
-    assert torch.isfinite(door.read_model(tmp_path).classifier.weight).all()
+    assert torch.isfinite(checkpoint.read_model(tmp_path).classifier.weight).all()
     assert not list(tmp_path.glob("small*"))
 
 
@@ -340,9 +340,9 @@ def test_weights_that_are_not_numbers_are_refused(teacher, text, tmp_path, as_ar
     """
     No part matters more than another then.
     """
-    model = door.read_model(teacher.path)
+    model = checkpoint.read_model(teacher.path)
     model.classifier.bias.data[0] = float("inf")
-    door.write_model(model, door.read_tokenizer(teacher.path), tmp_path / "broken")
+    checkpoint.write_model(model, checkpoint.read_tokenizer(teacher.path), tmp_path / "broken")
     broken = as_artifact(tmp_path / "broken", "torch")
 
     assert "classifier.bias holds NaN or infinity | Save the model again." in refused(

@@ -10,12 +10,13 @@ import torch
 import transformers
 
 from edgeafri.errors import DataError, ModelError
-from edgeafri.progress import silent
-from edgeafri.stages import model as door
-from edgeafri.stages import scratch, second_head, trim
-from edgeafri.stages.menu import Scratch, Trim
-from edgeafri.stages.proof import proof
+from edgeafri.menu.settings import Scratch, Trim
+from edgeafri.stages import scratch, trim
+from edgeafri.stages.models import checkpoint
+from edgeafri.stages.training import second_head
 from edgeafri.stages.trim import cut_embeddings, held_out
+from edgeafri.stages.vocab.equivalence import proof
+from edgeafri.util.progress import silent
 
 SWAHILI = ["Wavuvi wa Lamu walirudi jioni", "Mwalimu Zawadi anafundisha hisabati", "Bei ya mahindi imepanda tena"]
 OTHERS = ["Ɗalibai sun taru a ƙofar gidan sarki", "አበበ ወደ ጎንደር ሄደ ዛሬ ጠዋት", "Qoxy vujik blerth zumqa wexil"]
@@ -28,7 +29,7 @@ def write_bert(folder):
     tokenizer.save_model(str(folder))
     config = transformers.BertConfig(tokenizer.get_vocab_size(), 8, 1, 2, 16, num_labels=3)
     fast = transformers.BertTokenizerFast(str(folder / "vocab.txt"), do_lower_case=False, strip_accents=False)
-    door.write_model(transformers.BertForTokenClassification(config), fast, folder)
+    checkpoint.write_model(transformers.BertForTokenClassification(config), fast, folder)
 
 
 def write_roberta(folder):
@@ -39,7 +40,7 @@ def write_roberta(folder):
     config = transformers.RobertaConfig(tokenizer.get_vocab_size(), 8, 1, 2, 16, max_position_embeddings=66)
     files = (str(folder / "vocab.json"), str(folder / "merges.txt"))
     fast = transformers.RobertaTokenizerFast(*files, add_prefix_space=True)
-    door.write_model(transformers.RobertaForTokenClassification(config), fast, folder)
+    checkpoint.write_model(transformers.RobertaForTokenClassification(config), fast, folder)
 
 
 makers = {"bert": write_bert, "roberta": write_roberta}
@@ -60,8 +61,8 @@ def wide(tmp_path_factory, as_artifact):
     settings = Scratch(vocabulary=400, layers=1, hidden=16, heads=2, ffn=32, positions=64)
     scratch.run(as_artifact(root, "corpus"), settings, folder, silent)
     torch.manual_seed(0)
-    model = door.read_model(folder, "XLMRobertaForTokenClassification", new_head=True, num_labels=5)
-    door.write_model(model, door.read_tokenizer(folder), folder)
+    model = checkpoint.read_model(folder, "XLMRobertaForTokenClassification", new_head=True, num_labels=5)
+    checkpoint.write_model(model, checkpoint.read_tokenizer(folder), folder)
     return as_artifact(folder, "torch")
 
 
@@ -86,7 +87,7 @@ def trimmed(wide, labelled, tmp_path_factory):
 @pytest.fixture(scope="module")
 def both(wide, trimmed):
     """The tokenizer before and after."""
-    return door.read_tokenizer(wide.path), door.read_tokenizer(trimmed[0])
+    return checkpoint.read_tokenizer(wide.path), checkpoint.read_tokenizer(trimmed[0])
 
 
 def test_ids_map_one_to_one(both, trimmed):
@@ -104,9 +105,9 @@ def test_logits_of_kept_text_are_equal(wide, trimmed, both):
     """
     The same rows of the same numbers; 1e-6 would be a sum in another order.
     """
-    models = (door.read_model(wide.path), door.read_model(trimmed[0]))
+    models = (checkpoint.read_model(wide.path), checkpoint.read_model(trimmed[0]))
     inputs = [np.array([tokenizer(KEPT_TEXT)["input_ids"]]) for tokenizer in both]
-    logits = [door.forward(model)(ids, np.ones_like(ids)) for model, ids in zip(models, inputs, strict=True)]
+    logits = [checkpoint.forward(model)(ids, np.ones_like(ids)) for model, ids in zip(models, inputs, strict=True)]
 
     assert inputs[0].tolist() != inputs[1].tolist()
     assert np.abs(logits[0] - logits[1]).max() <= 1e-6
@@ -121,7 +122,7 @@ def test_facts_count_what_went(wide, trimmed):
 
     assert facts["parameters_before"] - facts["parameters"] == 16 * dropped > 0
     assert facts["languages"]["swa"]["words"] == sum(len(sentence.split()) for sentence in SWAHILI)
-    assert door.read_config(folder)["vocab_size"] == facts["vocabulary"]
+    assert checkpoint.read_config(folder)["vocab_size"] == facts["vocabulary"]
 
 
 def test_fast_and_slow_files_agree_id_by_id(trimmed):
@@ -163,9 +164,9 @@ def test_a_tied_head_is_cut_with_the_embedding():
     model = transformers.XLMRobertaForMaskedLM(config).eval()
     model.lm_head.bias.data = torch.arange(20.0)
     kept = [0, 1, 2, 3, 7, 11, 19]
-    before = door.forward(model)(np.array([[0, 7, 11, 19, 2]]), np.ones((1, 5), dtype=np.int64))
+    before = checkpoint.forward(model)(np.array([[0, 7, 11, 19, 2]]), np.ones((1, 5), dtype=np.int64))
     cut_embeddings(model, kept)
-    after = door.forward(model)(np.array([[0, 4, 5, 6, 2]]), np.ones((1, 5), dtype=np.int64))
+    after = checkpoint.forward(model)(np.array([[0, 4, 5, 6, 2]]), np.ones((1, 5), dtype=np.int64))
 
     assert after.shape == (1, 5, 7)
     assert np.abs(after - before[..., kept]).max() <= 1e-6
@@ -190,7 +191,7 @@ def test_raw_text_counts_and_test_does_not(wide, labelled, tmp_path):
     """
     (tmp_path / "swa.txt").write_text("ƙofar\n", "utf-8")
     trim.run(wide, Trim(("swa",), data=labelled, text=tmp_path), tmp_path, silent)
-    before, after = door.read_tokenizer(wide.path).get_vocab(), door.read_tokenizer(tmp_path).get_vocab()
+    before, after = checkpoint.read_tokenizer(wide.path).get_vocab(), checkpoint.read_tokenizer(tmp_path).get_vocab()
 
     assert {"ƙ", "Ɗ", "ጎ"} <= {letter for piece in before for letter in piece}
     assert {"ƙ", "Ɗ", "ጎ"} & {letter for piece in after for letter in piece} == {"ƙ"}
@@ -233,31 +234,31 @@ def test_other_kinds_of_vocabulary_are_cut_too(family, as_artifact, labelled, tm
     assert facts["vocabulary"] < facts["vocabulary_before"]
     assert facts["proof"]["languages"]["swa"]["inputs"] == 1
     assert fast(words, is_split_into_words=True)["input_ids"] == slow(words, is_split_into_words=True)["input_ids"]
-    assert len(fast) == door.read_model(out).get_input_embeddings().num_embeddings
+    assert len(fast) == checkpoint.read_model(out).get_input_embeddings().num_embeddings
 
 
 def test_tokens_that_a_user_added_stay(wide, labelled, as_artifact, tmp_path):
     """
     add_tokens() numbers them behind the last piece; they have a row in the embedding like any other.
     """
-    model, tokenizer = door.read_model(wide.path), door.read_tokenizer(wide.path)
+    model, tokenizer = checkpoint.read_model(wide.path), checkpoint.read_tokenizer(wide.path)
     tokenizer.add_tokens(["<hashtag>"])
     model.resize_token_embeddings(len(tokenizer))
-    door.write_model(model, tokenizer, tmp_path / "grown")
+    checkpoint.write_model(model, tokenizer, tmp_path / "grown")
     (tmp_path / "out").mkdir()
     settings = Trim(("swa",), data=labelled, keep="corpus")
     trim.run(as_artifact(tmp_path / "grown", "torch"), settings, tmp_path / "out", silent)
 
-    assert "<hashtag>" in door.read_tokenizer(tmp_path / "out").tokenize("Lamu <hashtag> jioni")
+    assert "<hashtag>" in checkpoint.read_tokenizer(tmp_path / "out").tokenize("Lamu <hashtag> jioni")
 
 
 def test_an_embedding_without_a_row_for_every_token_is_refused(wide, labelled, as_artifact, tmp_path):
     """
     add_tokens() without resize_token_embeddings(): such a model cannot read its own tokens.
     """
-    model, tokenizer = door.read_model(wide.path), door.read_tokenizer(wide.path)
+    model, tokenizer = checkpoint.read_model(wide.path), checkpoint.read_tokenizer(wide.path)
     tokenizer.add_tokens(["<hashtag>"])
-    door.write_model(model, tokenizer, tmp_path / "grown")
+    checkpoint.write_model(model, tokenizer, tmp_path / "grown")
 
     with pytest.raises(ModelError, match=r"the tokenizer has \d+ ids, the word embedding \d+ rows"):
         trim.run(as_artifact(tmp_path / "grown", "torch"), Trim(("swa",), data=labelled), tmp_path, silent)
@@ -267,13 +268,13 @@ def test_rows_behind_the_last_token_go(wide, labelled, as_artifact, tmp_path):
     """
     Published models pad their embedding to a round number: those rows count before and are gone after.
     """
-    model, tokenizer = door.read_model(wide.path), door.read_tokenizer(wide.path)
+    model, tokenizer = checkpoint.read_model(wide.path), checkpoint.read_tokenizer(wide.path)
     model.resize_token_embeddings(len(tokenizer) + 5)
-    door.write_model(model, tokenizer, tmp_path / "padded")
+    checkpoint.write_model(model, tokenizer, tmp_path / "padded")
     facts = trim.run(as_artifact(tmp_path / "padded", "torch"), Trim(("swa",), data=labelled), tmp_path, silent)
 
     assert facts["vocabulary_before"] == len(tokenizer) + 5
-    assert door.read_model(tmp_path).get_input_embeddings().num_embeddings == facts["vocabulary"]
+    assert checkpoint.read_model(tmp_path).get_input_embeddings().num_embeddings == facts["vocabulary"]
 
 
 def test_words_of_texts_are_those_between_spaces(wide, as_artifact, tmp_path):
@@ -315,9 +316,9 @@ def test_a_tokenizer_that_cuts_inputs_off_is_judged_on_whole_sentences(wide, lab
     """
     Published tokenizers carry a longest input. It stays in the file, and shortens nothing that is counted here.
     """
-    model, tokenizer = door.read_model(wide.path), door.read_tokenizer(wide.path)
+    model, tokenizer = checkpoint.read_model(wide.path), checkpoint.read_tokenizer(wide.path)
     tokenizer.backend_tokenizer.enable_truncation(3)
-    door.write_model(model, tokenizer, tmp_path / "source")
+    checkpoint.write_model(model, tokenizer, tmp_path / "source")
     (tmp_path / "out").mkdir()
     settings = Trim(("swa",), data=labelled, keep="scripts", prove=True)
     facts = trim.run(as_artifact(tmp_path / "source", "torch"), settings, tmp_path / "out", silent)
@@ -376,14 +377,14 @@ def test_a_second_head_is_cut_too(masked, text, as_artifact, tmp_path):
     """
     It shares the word embedding and has a bias of its own; a mini-model answers as before.
     """
-    model, tokenizer = door.read_model(masked.path), door.read_tokenizer(masked.path)
+    model, tokenizer = checkpoint.read_model(masked.path), checkpoint.read_tokenizer(masked.path)
     second_head.attach(model, 1, 0)
     model.second_head.bias.data += torch.arange(len(tokenizer))
-    door.write_model(model, tokenizer, tmp_path / "joint")
+    checkpoint.write_model(model, tokenizer, tmp_path / "joint")
     (tmp_path / "out").mkdir()
     source = as_artifact(tmp_path / "joint", "torch")
     trim.run(source, Trim(("swa",), text=text, keep="top", size=150), tmp_path / "out", silent)
-    small, pieces = door.read_model(tmp_path / "out"), door.read_tokenizer(tmp_path / "out").get_vocab()
+    small, pieces = checkpoint.read_model(tmp_path / "out"), checkpoint.read_tokenizer(tmp_path / "out").get_vocab()
     second_head.read_into(small, tmp_path / "out")
     places = [tokenizer.get_vocab()[piece] for piece in sorted(pieces, key=lambda piece: pieces[piece])]
 
@@ -396,7 +397,7 @@ def test_a_proof_that_fails_ends_the_stage(wide):
     """
     A row that changed on the way is found, and the message says where.
     """
-    whole, cut = door.read_model(wide.path), door.read_model(wide.path)
+    whole, cut = checkpoint.read_model(wide.path), checkpoint.read_model(wide.path)
     inputs = [[0, 5, 6, 7, 2]]
     cut.get_input_embeddings().weight.data *= 2
     kept = list(range(whole.config.vocab_size))
@@ -421,7 +422,7 @@ def test_the_embedding_is_factorised_on_request(wide, labelled, tmp_path):
     After the cut; the share of its squares that is left stands in the facts, and the folder is read like any other.
     """
     facts = trim.run(wide, Trim(("swa",), data=labelled, keep="corpus", factorise=6), tmp_path, silent)
-    table = door.read_model(tmp_path).get_input_embeddings()
+    table = checkpoint.read_model(tmp_path).get_input_embeddings()
 
     assert tuple(table.weight.shape) == (facts["vocabulary"], 6)
     assert facts["factorised"]["rank"] == 6

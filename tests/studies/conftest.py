@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edgeafri.metrics import scores
+from edgeafri.inference.metrics import scores
 
 ENTITIES = 10
 

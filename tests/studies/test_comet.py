@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeafri.metrics import class_counts, scores
+from edgeafri.inference.metrics import class_counts, scores
 from edgeafri.studies.comet import languages_of, quality_table, shape
 from edgeafri.studies.study import Order
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from edgeafri import menu
+from edgeafri.build.pipeline import Finished, Noted
 from edgeafri.errors import DataError, ModelError
-from edgeafri.files import Digests
-from edgeafri.pipeline import Finished, Noted
-from edgeafri.stages import menu
-from edgeafri.stages.menu import AdaptMaft, Finetune, Prune
+from edgeafri.menu.settings import AdaptMaft, Finetune, Prune
 from edgeafri.studies import compression, study
 from edgeafri.studies import pruning as pruning_study
 from edgeafri.studies.page import write
 from edgeafri.studies.study import Bench, Order, read_grid
+from edgeafri.util.files import Digests
 
 LABELS = ("O", "B-DATE", "I-DATE", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
 LINES = {"swa": "Rais Amina Juma alizuru Mombasa Jumatatu", "hau": "Gwamna Bala ya je Kano ranar Litinin"}

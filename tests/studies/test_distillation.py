@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeafri.files import Digests
-from edgeafri.metrics import scores
-from edgeafri.pipeline import Finished, Noted
+from edgeafri.build.pipeline import Finished, Noted
+from edgeafri.inference.metrics import scores
 from edgeafri.studies import distillation
 from edgeafri.studies.distillation import (
     AGNOSTIC,
@@ -20,6 +19,7 @@ from edgeafri.studies.distillation import (
     quality_table,
 )
 from edgeafri.studies.study import Order
+from edgeafri.util.files import Digests
 
 CODES = ("swa", "hau")
 

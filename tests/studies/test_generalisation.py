@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeafri.dataset import Sentence, read_split
+from edgeafri.data.dataset import Sentence, read_split
 from edgeafri.errors import DataError, UsageError
 from edgeafri.studies.generalisation import (
     check_few_shot,

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from edgeafri import menu
+from edgeafri.build.pipeline import Finished, Noted
 from edgeafri.errors import ModelError, UsageError
-from edgeafri.files import Digests
-from edgeafri.pipeline import Finished, Noted
-from edgeafri.stages import menu
-from edgeafri.stages.menu import AdaptMaft, Finetune, Scratch, Trim
+from edgeafri.menu.settings import AdaptMaft, Finetune, Scratch, Trim
 from edgeafri.studies import maft
 from edgeafri.studies.maft import (
     FULL,
@@ -27,6 +26,7 @@ from edgeafri.studies.maft import (
     said_of,
 )
 from edgeafri.studies.study import Bench, Order
+from edgeafri.util.files import Digests
 
 KNOWN = Known(("swa", "hau"), ("lug",), ("som",))
 GRID = {

@@ -9,7 +9,7 @@ from statistics import fmean
 
 import pytest
 
-from edgeafri.languages import language
+from edgeafri.data.languages import language
 from edgeafri.studies import papers
 from edgeafri.studies.papers import CometModel, PruneRow
 

@@ -7,8 +7,8 @@ import pytest
 
 from edgeafri.artifact import Artifact, Manifest, adopt
 from edgeafri.errors import DataError, ModelError, StorageError, UsageError
+from edgeafri.menu import stage
 from edgeafri.runners.local import RUNTIME, TORCH
-from edgeafri.stages.menu import stage
 from edgeafri.studies import distillation, study
 from edgeafri.studies.parts import NAMES
 from edgeafri.studies.study import FOLDER, Bench, Order, parameters, read_grid, weights_mb
@@ -100,7 +100,7 @@ def test_parameters_are_counted_from_the_file(teacher_folder, digests):
     """
     As many as torch counts.
     """
-    from edgeafri.stages.model import read_model
+    from edgeafri.stages.models.checkpoint import read_model
 
     expected = sum(weight.numel() for weight in read_model(teacher_folder).parameters())
 

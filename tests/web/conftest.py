@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgeafri.errors import MissingPackage
-from edgeafri.files import cache_folder
+from edgeafri.util.files import cache_folder
 
 ROOT = Path(__file__).parents[2]
 WEB = ROOT / "android-demo" / "web"
@@ -21,11 +21,11 @@ _KEPT = cache_folder()  # before a test gets a cache of its own: the libraries a
 @pytest.fixture
 def libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     """The page's libraries, kept where the user keeps them. Skips where they are not there and cannot be fetched."""
-    from edgeafri import vendored, webpage
+    from edgeafri.apps import npm, web
 
-    monkeypatch.setattr(vendored, "cache_folder", lambda: _KEPT)
+    monkeypatch.setattr(npm, "cache_folder", lambda: _KEPT)
     try:
-        vendored.libraries(webpage.lock_file())
+        npm.libraries(web.lock_file())
     except MissingPackage as error:
         pytest.skip(error.message)
 
@@ -61,10 +61,10 @@ def chromium() -> str:
 @pytest.fixture(scope="session")
 def lab_int8(lab: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The lab's teacher as a bundle in int8, by the recipe without training, for the ten languages of MasakhaNER."""
-    from edgeafri import pipeline
     from edgeafri.artifact import adopt
-    from edgeafri.files import Digests
-    from edgeafri.recipe import read_recipe
+    from edgeafri.build import pipeline
+    from edgeafri.build.recipe import read_recipe
+    from edgeafri.util.files import Digests
 
     work = tmp_path_factory.mktemp("lab-int8")
     languages = ("amh", "hau", "ibo", "kin", "lug", "luo", "pcm", "swa", "wol", "yor")
@@ -83,7 +83,7 @@ def serving() -> Callable[[dict[str, Path]], AbstractContextManager[str]]:
 
 @contextmanager
 def _serving(files: dict[str, Path]) -> Iterator[str]:
-    from edgeafri.server import open_server
+    from edgeafri.apps.server import open_server
 
     with open_server(files, "127.0.0.1", 0) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

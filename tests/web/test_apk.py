@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from edgeafri import vendored
-from edgeafri.apk import Apk, build_apk, toolchain
-from edgeafri.apk.build import app_folder
-from edgeafri.apk.keys import KEYSTORE
+from edgeafri.apps import npm
+from edgeafri.apps.apk import Apk, build_apk, toolchain
+from edgeafri.apps.apk.build import app_folder
+from edgeafri.apps.apk.keys import KEYSTORE
 from edgeafri.errors import MissingPackage
-from edgeafri.files import cache_folder
+from edgeafri.util.files import cache_folder
 
 pytestmark = pytest.mark.slow
 LARGEST_APP = 6_000_000
@@ -26,7 +26,7 @@ def apk(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Apk:
     """The app of a small bundle, its tools kept where the user keeps them. Skips with what is missing to make one."""
     folder = tmp_path_factory.mktemp("apk")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vendored, "cache_folder", lambda: _KEPT)
+        patch.setattr(npm, "cache_folder", lambda: _KEPT)
         patch.setattr(toolchain, "cache_folder", lambda: _KEPT)
         patch.setenv("XDG_DATA_HOME", str(folder / "data"))
         patch.delenv(KEYSTORE, raising=False)

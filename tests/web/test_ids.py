@@ -9,10 +9,10 @@ import pytest
 from tokenizers import Tokenizer
 
 from edgeafri.bundle import read_config
-from edgeafri.dataset import read_split
-from edgeafri.predict import Encoder
+from edgeafri.data.dataset import read_split
+from edgeafri.data.text import split_words, words_of
+from edgeafri.inference.predict import Encoder
 from edgeafri.tasks import unit_of
-from edgeafri.text import split_words, words_of
 
 LANGUAGES = ("amh", "hau", "ibo", "kin", "lug", "luo", "pcm", "swa", "wol", "yor")
 ODD = (

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from edgeafri.bundle import read_config, read_golden
-from edgeafri.dataset import read_split
-from edgeafri.metrics import scores, sentence_counts
+from edgeafri.data.dataset import read_split
+from edgeafri.data.text import words_of
+from edgeafri.inference.metrics import scores, sentence_counts
 from edgeafri.runtime.engine import classify, find_entities, open_engine
-from edgeafri.text import words_of
 
 FLIPS = 0.001  # of all words: int8 logits move by 0.1 to 0.5 under a disturbance of 3e-7
 POINTS = 0.2

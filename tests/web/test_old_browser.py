@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from edgeafri.files import cache_folder
-from edgeafri.webpage import make_page
+from edgeafri.apps.web import make_page
+from edgeafri.util.files import cache_folder
 
 PACKAGE = "chrome-aws-lambda@10.1.0"
 SHA512 = "NZQVf+J4kqG4sVhRm3WNmOfzY0OtTSm+S8rg77pwePa9RCYHzhnzRs8YvNI6L9tALIW6RpmefWiPURt3vURXcw=="  # as npm names it

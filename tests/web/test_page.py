@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from edgeafri.device import read_profile
+from edgeafri.apps.web import make_page
+from edgeafri.benchmark.measurement import Measurement
+from edgeafri.device.profile import read_profile
 from edgeafri.latency.calibrate import calibrate
-from edgeafri.measurement import Measurement
-from edgeafri.webpage import make_page
 
 # From a cold start to the first entity with the lab's model, the processor four times slower. The aim is 3 s; what else
 # runs on the machine of the tests may take as long again.

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from edgeafri.webpage import page_folder
+from edgeafri.apps.web import page_folder
 
 
 def test_the_small_functions_of_the_page():

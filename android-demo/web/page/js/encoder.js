@@ -1,4 +1,4 @@
-// From words to the inputs of the model, as `Encoder` of edgeafri/predict.py makes them.
+// From words to the inputs of the model, as `Encoder` of edgeafri/inference/predict.py makes them.
 
 import { windows } from "./text.js";
 

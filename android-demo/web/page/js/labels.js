@@ -1,4 +1,4 @@
-// From logits to labels, entities and classes, as edgeafri/predict.py, metrics.py and runtime/engine.py do.
+// From logits to labels, entities and classes, as edgeafri/inference/predict.py, metrics.py and runtime/engine.py do.
 
 /** The index of the best logit of one place and its probability. */
 export function best(logits) {

@@ -5,7 +5,7 @@ import { best, classOf, entitiesOf } from "./labels.js";
 import { splitWords, wordsOf } from "./text.js";
 import { readTokenizer } from "./tokenizer.js";
 
-// What edgeafri/session.py tells every session; its fused kernel for a sum and a layer norm is slower than the two.
+// What edgeafri/inference/session.py tells every session; its fused kernel for a sum and a layer norm is slower than the two.
 const OPTIONS = {
   executionProviders: ["wasm"],
   enableMemPattern: false,

@@ -1,4 +1,4 @@
-// Text as edgeafri/text.py sees it: NFC, the one word splitter with offsets in code points, and windows.
+// Text as edgeafri/data/text.py sees it: NFC, the one word splitter with offsets in code points, and windows.
 
 const APOSTROPHES = "'`´‘’‛′";
 const JOINERS = "\u200c\u200d";
@@ -50,7 +50,7 @@ function clean(letters) {
     .normalize("NFC");
 }
 
-/** One letter for the kind of a character, as `_Kinds` of edgeafri/text.py names them. */
+/** One letter for the kind of a character, as `_Kinds` of edgeafri/data/text.py names them. */
 function kindOf(letter) {
   let kind = kinds.get(letter);
   if (kind === undefined) {

@@ -1,4 +1,4 @@
-/* Engine: onnxruntime over a bundle's graph, told what edgeafri/session.py tells every session. */
+/* Engine: onnxruntime over a bundle's graph, told what edgeafri/inference/session.py tells every session. */
 package org.edgeafri.app
 
 import ai.onnxruntime.OnnxTensor

@@ -1,4 +1,4 @@
-/* From words to labels, as edgeafri/predict.py and runtime/engine.py go: windows, first sub-words, entities. */
+/* From words to labels, as edgeafri/inference/predict.py and runtime/engine.py go: windows, first sub-words, entities. */
 package org.edgeafri.core
 
 import java.math.BigDecimal

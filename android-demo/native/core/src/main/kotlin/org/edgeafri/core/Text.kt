@@ -1,4 +1,4 @@
-/* Text as edgeafri/text.py sees it: NFC, the one word splitter with offsets in code points, and windows. */
+/* Text as edgeafri/data/text.py sees it: NFC, the one word splitter with offsets in code points, and windows. */
 package org.edgeafri.core
 
 import java.text.Normalizer

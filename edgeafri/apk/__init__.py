@@ -1,5 +1,0 @@
-"""The phone app: from a bundle to a signed, aligned, verified APK, made with Debian's packages alone."""
-
-from edgeafri.apk.build import Apk, build_apk
-
-__all__ = ["Apk", "build_apk"]

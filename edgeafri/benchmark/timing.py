@@ -1,0 +1,110 @@
+"""Latency and memory of one model in this process, whichever runtime computes it. One fresh process a probe."""
+
+import random
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeafri.benchmark.measurement import SCHEMA, Measurement, device_name, machine_conditions, machine_state
+from edgeafri.data.text import words_of
+from edgeafri.errors import UsageError
+from edgeafri.inference.predict import Encoder, Forward, Ids, Predictor, labelled, padded
+
+_MEGA = 1_000_000
+
+
+def bench(
+    forward: Forward,
+    ids: Ids,
+    runs: int,
+    warmup: int,
+    load_ms: float,
+    named: dict[str, Any],
+    conditions: dict[str, Any],
+) -> Measurement:
+    """Time `forward` on one sentence, ids int64 of shape (1, length). Warm-up runs are not counted.
+
+    `named` gives bundle_id, runtime and threads, and whatever else of a Measurement the caller knows.
+    """
+    mask = np.ones_like(ids)
+    for _ in range(warmup):
+        forward(ids, mask)
+    before = machine_conditions()
+    cpu = time.process_time()
+    times = np.array([_timed(lambda: forward(ids, mask)) for _ in range(runs)])
+    cpu_ms = (time.process_time() - cpu) * 1000 / runs
+    p50, p95 = np.percentile(times, [50, 95])
+    return Measurement(
+        schema=SCHEMA,
+        device=device_name(),
+        seq_len=ids.shape[1],
+        runs=runs,
+        warmup=warmup,
+        load_ms=round(load_ms, 2),
+        p50_ms=round(float(p50), 3),
+        p95_ms=round(float(p95), 3),
+        mean_ms=round(float(times.mean()), 3),
+        cpu_ms=round(cpu_ms, 3),
+        tokens_per_s=round(ids.shape[1] / float(p50) * 1000, 1),
+        peak_rss_mb=round(peak_rss_bytes() / _MEGA, 1),
+        conditions={**before, **conditions},
+        after=machine_state(),
+        **named,
+    )
+
+
+def beside(predictor: Predictor, ids: Ids, runs: int) -> dict[str, float]:
+    """What goes on before and after the model, in milliseconds a sentence: medians of `runs`, after one that is not.
+
+    The text is what the sub-words `ids`, int64 of shape (1, length), spell; it may have a few more or less of them.
+    """
+    encoder = predictor.encoder
+    text = encoder.tokenizer.decode(ids[0].tolist())
+    words = [words_of(text, encoder.unit)]
+    rows = encoder.rows(words)
+    logits = {len(row.ids): predictor.forward(*padded([row.ids], encoder.frame.pad)) for row in rows}
+    known = replace(predictor, forward=lambda ids, _: logits[ids.shape[1]], batch=1)
+
+    def tokenize() -> None:
+        encoder.rows([words_of(text, encoder.unit)])
+
+    def decode() -> None:
+        for reading in known.readings(words, rows):
+            labelled(reading, known.labels)
+
+    times = [(_timed(tokenize), _timed(decode)) for _ in range(runs + 1)][1:]
+    before, after = np.median(times, axis=0)
+    return {"tokenize_ms": round(float(before), 3), "decode_ms": round(float(after), 3)}
+
+
+def sentence_of(length: int, encoder: Encoder, vocabulary: int) -> Ids:
+    """`length` sub-words drawn evenly from the vocabulary, so that few embedding rows are in the cache already."""
+    if not 2 < length <= encoder.limit:
+        raise UsageError(f"sequence length {length} does not fit the model", f"Use 3 to {encoder.limit}.")
+    # numpy's generators would add 3 MB to the peak that is measured.
+    draw = random.Random(0)  # noqa: S311  # no secrets here
+    inner = [draw.randrange(4, vocabulary) for _ in range(length - 2)]
+    kept = [encoder.frame.end if piece == encoder.frame.pad else piece for piece in inner]
+    return np.array([[encoder.frame.start, *kept, encoder.frame.end]], dtype=np.int64)
+
+
+def peak_rss_bytes() -> int:
+    """The most memory this process has held. getrusage would count the parent's too, inherited at the fork."""
+    try:
+        lines = Path("/proc/self/status").read_text("utf-8").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _timed(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return (time.perf_counter() - began) * 1000

@@ -1,0 +1,105 @@
+"""lineage: the artifacts that a bundle was made from, found again by the ids in their manifests."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeafri.artifact import MANIFEST, Artifact, adopt, is_artifact, load, load_bundle
+from edgeafri.errors import ArtifactError, EdgeAfriError
+from edgeafri.menu import MENU
+from edgeafri.util.files import Digests
+
+_SMALLER = ("distill", "prune", "shrink")
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """A chain from the model that a build began with to the bundle, and what could not be found of it, in words."""
+
+    chain: tuple[Artifact, ...]
+    notes: tuple[str, ...]
+
+
+def lineage(bundle: Path, work: Path, digests: Digests) -> Lineage:
+    """What a bundle was made from, among the artifacts in `work` and the teacher that its report there names.
+
+    ArtifactError for what is no bundle, and for a step between that is not there any more. A teacher that cannot be
+    found is a note: the chain begins behind it.
+    """
+    last = load_bundle(bundle, digests)
+    there, report = _folders_by_id(work), _report(work, last.id)
+    chain = [last]
+    while (parent := chain[0].manifest.parent) in there:
+        chain.insert(0, load(there[str(parent)], digests))
+    if parent is None:
+        return Lineage(tuple(chain), ())
+    _check_removed(chain[0], work, report)
+    teacher = _teacher(parent, chain[0], report, digests)
+    if teacher is not None:
+        return Lineage((teacher, *chain), ())
+    note = f"what {chain[0].manifest.stage} was made from is not in {work}: the comparison begins there"
+    return Lineage(tuple(chain), (note,))
+
+
+def reference_place(stages: Sequence[str], has_head: bool) -> int | None:
+    """The step whose model a bundle is compared with; None for the teacher itself, which has a head or not.
+
+    The last fine-tuning before anything is made smaller. A later one makes up for what was lost, and hides none of it.
+    """
+    smaller = next((place for place, name in enumerate(stages) if name in _SMALLER), len(stages))
+    tuned = [place for place, name in enumerate(stages) if name == "finetune"]
+    whole = [place for place in tuned if place < smaller]
+    if whole or has_head:
+        return whole[-1] if whole else None
+    return tuned[0]  # a teacher without a head cannot be measured before that
+
+
+def _folders_by_id(work: Path) -> dict[str, Path]:
+    folders = sorted(entry for entry in work.iterdir() if is_artifact(entry)) if work.is_dir() else []
+    return {found: folder for folder in folders if (found := _id(folder))}
+
+
+def _id(folder: Path) -> str:
+    """The id in a folder's manifest; empty where it cannot be read, which is said when the folder is needed."""
+    try:
+        return str(json.loads((folder / MANIFEST).read_text("utf-8"))["id"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
+
+
+def _report(work: Path, bundle_id: str) -> Mapping[str, Any]:
+    """The report of the build that made a bundle; empty where there is none."""
+    for file in sorted(work.glob(f"reports/*-{bundle_id}/report.json")):
+        try:
+            return dict(json.loads(file.read_text("utf-8")))
+        except (OSError, ValueError):
+            continue
+    return {}
+
+
+def _check_removed(first: Artifact, work: Path, report: Mapping[str, Any]) -> None:
+    """ArtifactError when a step of the build stood before `first`: only a teacher may stand elsewhere."""
+    parent, stage = first.manifest.parent, first.manifest.stage
+    known = {step["id"]: step["stage"] for step in report.get("steps", ())}
+    takes = next((line.takes for line in MENU if line.name == stage), "torch")
+    if parent in known or takes != "torch":
+        name = known.get(str(parent), f"the {takes} artifact")
+        message = f"{work}: {name} ({parent}), which {stage} was made from, is not there any more"
+        again = next(iter(report.get("commands", ())), "edgeafri build")
+        raise ArtifactError(message, f"Build again, only what is missing is made: {again}")
+
+
+def _teacher(parent: str, first: Artifact, report: Mapping[str, Any], digests: Digests) -> Artifact | None:
+    """The model that the report says the build began with, if it is still the one."""
+    folder = Path(str((report.get("teacher") or {}).get("folder", "")))
+    if not report.get("teacher") or not folder.is_dir():
+        return None
+    if is_artifact(folder) and _id(folder) == parent:
+        return load(folder, digests)
+    try:
+        found = adopt(folder, "torch", report["task"], report["teacher"]["languages"], digests)
+    except EdgeAfriError:
+        return None
+    return found if found.id == parent else None

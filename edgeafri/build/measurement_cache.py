@@ -1,0 +1,241 @@
+"""The ledger of a build: what was measured of which artifact, on which data, on which machine, kept and reused."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeafri import tasks
+from edgeafri.artifact import Artifact
+from edgeafri.benchmark.measurement import machine_id
+from edgeafri.build.pipeline import Noted, Started, Tell, Ticked, versions
+from edgeafri.menu import MENU
+from edgeafri.runners.local import RUNTIME, TORCH, ask
+from edgeafri.tasks import unit_of
+from edgeafri.util import import_closure as closure
+from edgeafri.util.files import Digests, json_text, write_whole
+from edgeafri.util.progress import Tick
+
+if TYPE_CHECKING:  # data is read where it is needed, so that a typo is told before anything is loaded
+    from edgeafri.data.dataset import Unit
+
+SPLIT = "test"
+SPLITS = ("train", "dev", SPLIT)
+COMPARED, BISECTED = 64, 32  # sentences a language on which artifacts, and then single layers, are compared
+FEW = 10  # below so many entities or texts in a language's test split, a bootstrap interval says nothing
+# What computes a measurement: a worker process, or this module.
+_COMPUTING = (f"{RUNTIME}.__main__", f"{TORCH}.__main__", __name__)
+_READING = "edgeafri.data.dataset"
+_PATHS = ("data", "text", "model", "bundle", "folders", "before", "after")  # they count by what they hold
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is odd about labelled data: in words, and how many test sentences of a language stand in train too."""
+
+    notes: tuple[str, ...]
+    leaked: Mapping[str, int]
+
+
+class Ledger:
+    """Measurements below `work`, each made once for its artifact, data, code and machine; `fresh` makes them again."""
+
+    def __init__(self, work: Path, digests: Digests, tell: Tell, fresh: bool) -> None:
+        self._folder, self._digests, self._tell, self._fresh = work / "measurements", digests, tell, fresh
+        self.log = work / "build.log"
+
+    def measured(
+        self, what: str, artifact: Artifact, request: Mapping[str, Any], measure: Callable[[Tick], Any]
+    ) -> Any:
+        """The result of `measure`, or what is on file for the same artifact and request."""
+        file = self._folder / f"{what.split()[0]}-{self._key(artifact, request)}.json"
+        known = None if self._fresh else _on_file(file)
+        if known is not None:
+            self._tell(Noted(what, "", reused=True))
+            return known
+        self._tell(Started(what))
+        began = time.monotonic()
+        result = measure(lambda done, total: self._tell(Ticked(what, done, total)))
+        self._folder.mkdir(parents=True, exist_ok=True)
+        write_whole(file, json_text(result))
+        self._tell(Noted(what, "", seconds=time.monotonic() - began))
+        return result
+
+    def quality(
+        self, reference: Artifact, bundle: Artifact, data: Path | None, languages: Sequence[str], task: str
+    ) -> dict[str, Any] | None:
+        """The task's metric per language of teacher and bundle on the test split, and the drop with its interval."""
+        if data is None:
+            return None
+        before = self.evaluated(reference, data, languages, task)
+        after = self.evaluated(bundle, data, languages, task)
+        pair = {**_evaluation(data, languages, task), "reference": reference.id}
+        return dict(self.measured("compare", bundle, pair, lambda _: _compared(before, after, task)))
+
+    def evaluated(self, model: Artifact, data: Path, languages: Sequence[str], task: str, **more: Any) -> Any:
+        """Quality per language on the test split: of a bundle through the runtime, of a torch model through torch.
+
+        `more` goes into the request: the form that the worker makes of a torch model, and what that hangs on.
+        """
+        request = {**_evaluation(data, languages, task), **more}
+        if model.kind == "bundle":
+            return self._asked("evaluate bundle", model, RUNTIME, {**request, "bundle": str(model.path)})
+        what = f"evaluate {more.get('form') or 'teacher'}" if model.kind == "torch" else f"evaluate {model.kind}"
+        return self._asked(what, model, TORCH, {**request, "model": str(model.path)})
+
+    def parity(
+        self, chain: Sequence[Artifact], task: str, languages: Sequence[str], data: Path | None, text: Path | None
+    ) -> dict[str, Any] | None:
+        """How far every artifact of a chain is from the one before it and from the first, on the same sentences.
+
+        They are dev of the labelled data, else raw text; None where there is neither.
+        """
+        if data is None and text is None:
+            return None
+        request = {**_questions("parity", task, languages, data, text), "sentences": COMPARED}
+        request |= {"folders": [str(item.path) for item in chain], "steps": [_step_of(item) for item in chain]}
+        return dict(self.measured("parity", chain[-1], request, lambda tick: ask(TORCH, request, tick, self.log)))
+
+    def layers(
+        self, before: Artifact, after: Artifact, languages: Sequence[str], data: Path | None, text: Path | None
+    ) -> list[dict[str, Any]]:
+        """What every layer costs by itself that the graph `after` computes otherwise than `before`, worst first."""
+        request = {**_questions("layers", after.manifest.task, languages, data, text), "sentences": BISECTED}
+        request |= {"before": str(before.path), "after": str(after.path), "source": before.id}
+        answer = self.measured("layers", after, request, lambda tick: ask(TORCH, request, tick, self.log))
+        return list(answer["layers"])
+
+    def findings(self, data: Path, languages: Sequence[str], task: str, labels: Sequence[str] | None) -> Findings:
+        """Read all splits once and say what is odd. The answer is kept for the same files and labels.
+
+        DataError, before any work, when test has labels that the model will not know: it knows `labels`, or where it
+        is still to be trained, those of train and dev.
+        """
+        from edgeafri.data.dataset import files_of
+
+        unit = unit_of(task)
+        files = files_of(data, languages, SPLITS, unit)
+        parts = [list(languages), unit, list(labels or ())]
+        digests = [self._digests.of(file) for file in (*files, *closure.files_of(_READING))]
+        key = hashlib.sha256(json.dumps([*digests, *parts]).encode()).hexdigest()[:16]
+        file = self._folder / f"data-{key}.json"
+        known = _on_file(file)
+        if known is None:
+            known = _oddities(data, languages, labels, unit)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(file, json_text(known))
+        return Findings(tuple(known["notes"]), known["leaked"])
+
+    def _asked(self, what: str, artifact: Artifact, module: str, request: Mapping[str, Any]) -> Any:
+        return self.measured(what, artifact, request, lambda tick: ask(module, request, tick, self.log))["quality"]
+
+    def _key(self, artifact: Artifact, request: Mapping[str, Any]) -> str:
+        plain = {name: value for name, value in request.items() if name not in _PATHS}
+        code = [self._digests.of(file) for file in closure.files_of(*_COMPUTING)]
+        parts = [artifact.id, plain, self._data(request), code, machine_id(), versions()]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _data(self, request: Mapping[str, Any]) -> list[str]:
+        from edgeafri.data.dataset import files_of, text_files
+
+        if "text" in request:
+            return [self._digests.of(file) for file in text_files(Path(request["text"]), request["languages"]).values()]
+        if "data" not in request:
+            return []
+        files = files_of(Path(request["data"]), request["languages"], (request["split"],), unit_of(request["task"]))
+        return [self._digests.of(file) for file in files]
+
+
+def few_notes(quality: Mapping[str, Any] | None) -> list[str]:
+    """A note for every language whose test split is too small to judge by."""
+    found = quality or {"counted": "", "units": {}}
+    few = {code: count for code, count in found["units"].items() if count < FEW}
+    return [f"{code}: {found['counted']} in test: {count}, too few to judge by" for code, count in few.items()]
+
+
+def _evaluation(data: Path, languages: Sequence[str], task: str) -> dict[str, Any]:
+    return {"do": "evaluate", "task": task, "data": str(data), "languages": list(languages), "split": SPLIT}
+
+
+def _questions(what: str, task: str, languages: Sequence[str], data: Path | None, text: Path | None) -> dict[str, Any]:
+    """Labelled data goes first, as it says what is right too."""
+    asked = {"do": what, "task": task, "languages": list(languages), "split": "dev"}
+    return {**asked, "text": str(text)} if data is None else {**asked, "data": str(data)}
+
+
+def _step_of(artifact: Artifact) -> dict[str, Any]:
+    """An artifact as a row of the table; `another_model` when the step was not meant to leave the answers alone."""
+    manifest = artifact.manifest
+    stage = next((line for line in MENU if line.name == manifest.stage), None)
+    other = (stage is not None and stage.resumable) or manifest.settings.get("factorise") is not None
+    name = "teacher" if manifest.stage == "adopt" else manifest.stage
+    return {"stage": name, "id": artifact.id, "kind": artifact.kind, "another_model": other}
+
+
+def _oddities(data: Path, languages: Sequence[str], labels: Sequence[str] | None, unit: "Unit") -> dict[str, Any]:
+    from edgeafri.data.dataset import check_labels, contradicting, labels_of, leaked, read_split
+
+    read = {code: {name: read_split(data, code, name, unit) for name in SPLITS} for code in languages}
+    if labels is None:
+        labels = labels_of(read[code][name] for code in languages for name in ("train", "dev"))
+    notes, leaks = [], {}
+    for code, splits in read.items():
+        check_labels(splits[SPLIT], labels)
+        for name, split in splits.items():
+            notes += [f"{code} {name}: {count} {what.replace('_', ' ')}" for what, count in split.notes.items()]
+        leaks[code] = leaked(splits["train"], splits[SPLIT])
+        notes += _leak_notes(code, leaks[code], contradicting(splits["train"], splits[SPLIT]), unit)
+    return {"notes": notes, "leaked": leaks}
+
+
+def _leak_notes(code: str, leaks: int, contradictions: int, unit: "Unit") -> list[str]:
+    items = "sentences" if unit == "word" else "texts"
+    also = [f"{code}: {leaks} test {items} also stand in train"] if leaks else []
+    otherwise = [f"{code}: {contradictions} test {items} stand in train labelled otherwise"] if contradictions else []
+    return also + otherwise
+
+
+def _on_file(file: Path) -> Any:
+    """What was written there; None where nothing readable is, so that it is made again."""
+    try:
+        return json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _compared(before: Mapping[str, Any], after: Mapping[str, Any], task: str) -> dict[str, Any]:
+    import numpy as np
+
+    from edgeafri.inference.metrics import average_drop, drop
+
+    codes = list(before)
+    teacher = {code: np.array(before[code]["counts"]) for code in codes}
+    bundle = {code: np.array(after[code]["counts"]) for code in codes}
+    units = {code: int(counts[:, 2::3].sum()) for code, counts in teacher.items()}
+    few = [code for code in codes if units[code] < FEW]
+    drops = {code: _widened(asdict(drop(teacher[code], bundle[code])), 100.0 * (code in few)) for code in codes}
+    everywhere = _widened(asdict(average_drop(teacher, bundle)), 100.0 * len(few) / len(codes))
+    worst = max(codes, key=lambda code: drops[code]["value"])
+    return {
+        "metric": tasks.task(task).metric,
+        "split": SPLIT,
+        "teacher": _with_average({code: before[code]["f1"] for code in codes}),
+        "bundle": _with_average({code: after[code]["f1"] for code in codes}),
+        "drop": {**drops, "avg": everywhere},
+        "counted": "entities" if unit_of(task) == "word" else "texts",
+        "units": units,
+        "worst": {"lang": worst, "drop": drops[worst]["value"]},
+    }
+
+
+def _widened(drop: dict[str, float], points: float) -> dict[str, float]:
+    """A drop whose interval admits that little was measured: a language nobody could judge may have lost anything."""
+    return {**drop, "low": max(drop["low"] - points, -100.0), "high": min(drop["high"] + points, 100.0)}
+
+
+def _with_average(values: Mapping[str, float]) -> dict[str, float]:
+    rounded = {code: round(value, 2) for code, value in values.items()}
+    return {**rounded, "avg": round(sum(values.values()) / len(values), 2)}

@@ -1,0 +1,221 @@
+"""Labelled and raw text from disk, by language, checked, with every repair counted.
+
+Words with labels: ROOT/<ISO 639-3 code>/{train,dev,test}.txt, CoNLL. Texts with labels: the same with .tsv.
+Raw text: ROOT/<ISO 639-3 code>.txt, a sentence a line.
+"""
+
+import difflib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from edgeafri.data import conll, tsv
+from edgeafri.data.text import clean
+from edgeafri.data.textfile import decoded
+from edgeafri.errors import DataError
+
+Unit = Literal["word", "text"]
+"""What a label stands for: every word of a sentence, or the whole text."""
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """Words and their labels.
+
+    Of a sentence: IOB2 tags, one a word; a word of nothing but zero-width characters is "" and stays. Of a text: what
+    stands between its spaces, and a single label.
+    """
+
+    words: tuple[str, ...]
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Split:
+    """One file.
+
+    `notes` counts repairs: words of repaired_tags, zero_width and not_nfc, lines of crlf, one bom, and empty texts,
+    which are left out.
+    """
+
+    language: str
+    name: str
+    sentences: tuple[Sentence, ...]
+    notes: Mapping[str, int]
+    unit: Unit = "word"
+
+
+@dataclass(frozen=True)
+class _Format:
+    """How the data of one unit is written, and what messages call it."""
+
+    suffix: str
+    read: Callable[[Path, Counter[str]], Iterator[tuple[tuple[str, ...], tuple[str, ...]]]]
+    item: str
+    labelled: str
+    label: str
+    tasks: str
+    example: str
+
+
+_FORMATS: Mapping[Unit, _Format] = {
+    "word": _Format(
+        suffix=".txt",
+        read=conll.sentences,
+        item="sentence",
+        labelled="words",
+        label="tag",
+        tasks="--task ner",
+        example='Write a line "token TAG" a word, a blank line between sentences.',
+    ),
+    "text": _Format(
+        suffix=".tsv",
+        read=tsv.texts,
+        item="text",
+        labelled="texts",
+        label="label",
+        tasks="--task sentiment or topic",
+        example='Write a line that names the columns, "tweet<TAB>label", then a line a text.',
+    ),
+}
+_LAYOUT = (
+    "Data with labelled words is laid out as ROOT/swa/train.txt, dev.txt and test.txt, with labelled texts as "
+    "ROOT/swa/train.tsv, dev.tsv and test.tsv, with ISO 639-3 codes as folder names."
+)
+
+
+def read_split(root: Path, language: str, split: str, unit: Unit = "word") -> Split:
+    """ROOT/<language>/<split>.txt, or .tsv where texts are labelled.
+
+    DataError names the line of what cannot be read; conll.py and tsv.py say what can.
+    """
+    form = _FORMATS[unit]
+    path = _labelled_file(root, language, split, unit)
+    notes: Counter[str] = Counter()
+    sentences = tuple(Sentence(words, tags) for words, tags in form.read(path, notes))
+    if not sentences:
+        raise DataError(f"{path}: no {form.item} in it", form.example)
+    return Split(language, split, sentences, dict(+notes), unit)
+
+
+def languages_in(root: Path, unit: Unit = "word") -> tuple[str, ...]:
+    """The languages with labelled data below `root`, sorted. DataError when there is none."""
+    _check_folder(root)
+    form, other = _FORMATS[unit], _other(unit)
+    found = _folders(root, form)
+    if not found:
+        message = f"{root}: no folder with a train{form.suffix} or test{form.suffix} there"
+        raise DataError(message, _hint_for(other) if _folders(root, other) else _LAYOUT)
+    return tuple(sorted(found))
+
+
+def files_of(root: Path, languages: Iterable[str], splits: Iterable[str], unit: Unit = "word") -> list[Path]:
+    """The files that these languages and splits are read from. DataError for the first that is missing."""
+    names = tuple(splits)
+    return [_labelled_file(root, language, name, unit) for language in languages for name in names]
+
+
+def labels_of(splits: Iterable[Split]) -> tuple[str, ...]:
+    """The labels a model of this data needs, the same whatever the order of the data.
+
+    Of words: O, then B- and I- of every entity type, types in alphabetical order. Of texts: those found, sorted.
+    """
+    chosen = tuple(splits)
+    tags = {tag for split in chosen for sentence in split.sentences for tag in sentence.tags}
+    if any(split.unit == "text" for split in chosen):
+        return tuple(sorted(tags))
+    types = sorted({tag[2:] for tag in tags if tag != "O"})
+    return ("O", *(f"{prefix}-{kind}" for kind in types for prefix in "BI"))
+
+
+def check_labels(split: Split, labels: Sequence[str]) -> None:
+    """DataError when the data has a label that is not among the model's."""
+    counts = Counter(tag for sentence in split.sentences for tag in sentence.tags)
+    unknown = sorted(counts.keys() - set(labels))
+    if not unknown:
+        return
+    tag, form = unknown[0], _FORMATS[split.unit]
+    message = (
+        f"{split.language}/{split.name}{form.suffix}: the model does not know the {form.label} {tag} "
+        f"({counts[tag]} {form.labelled}); its labels are {', '.join(labels)}"
+    )
+    raise DataError(message, _label_hint(labels, form))
+
+
+def leaked(train: Split, test: Split) -> int:
+    """How many test sentences have a word sequence that also stands in train."""
+    known = {sentence.words for sentence in train.sentences}
+    return sum(sentence.words in known for sentence in test.sentences)
+
+
+def contradicting(train: Split, test: Split) -> int:
+    """How many test sentences also stand in train with other tags."""
+    known: defaultdict[tuple[str, ...], set[tuple[str, ...]]] = defaultdict(set)
+    for sentence in train.sentences:
+        known[sentence.words].add(sentence.tags)
+    return sum(not known[sentence.words] <= {sentence.tags} for sentence in test.sentences)
+
+
+def text_files(root: Path, languages: Iterable[str]) -> dict[str, Path]:
+    """ROOT/<language>.txt for every language. DataError for the first that is missing."""
+    _check_folder(root)
+    there = sorted(file.stem for file in root.glob("*.txt"))
+    files = {language: root / f"{language}.txt" for language in languages}
+    for language, path in files.items():
+        if language not in there:
+            raise DataError(f"{path}: no such file", f"{_near(language, there)} Raw text is one file a language.")
+    return files
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """The lines of a raw text file that are not empty: NFC, single spaces, nothing invisible."""
+    for _, line in decoded(path):
+        visible = " ".join(clean(" ".join(line.split())).split())
+        if visible:
+            yield visible
+
+
+def _folders(root: Path, form: _Format) -> set[str]:
+    return {file.parent.name for name in ("train", "test") for file in root.glob(f"[!.]*/{name}{form.suffix}")}
+
+
+def _labelled_file(root: Path, language: str, split: str, unit: Unit) -> Path:
+    _check_folder(root)
+    folder = root / language
+    if not folder.is_dir():
+        there = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
+        raise DataError(f"{folder}: no such language folder", f"{_near(language, there)} {_LAYOUT}")
+    path, other = folder / f"{split}{_FORMATS[unit].suffix}", _other(unit)
+    if not path.is_file():
+        there = sorted(entry.stem for entry in folder.glob(f"*{path.suffix}"))
+        meant = path.with_suffix(other.suffix).is_file()
+        raise DataError(f"{path}: no such file", _hint_for(other) if meant else f"{_near(split, there)} {_LAYOUT}")
+    return path
+
+
+def _other(unit: Unit) -> _Format:
+    return _FORMATS["text" if unit == "word" else "word"]
+
+
+def _hint_for(form: _Format) -> str:
+    """What to say where the data is for another task than the one that was asked for."""
+    return f"There are {form.suffix} files: data whose {form.labelled} are labelled, for {form.tasks}. {_LAYOUT}"
+
+
+def _check_folder(root: Path) -> None:
+    if not root.is_dir():
+        raise DataError(f"{root}: no such data folder", "Check the path that you gave as --data or --text.")
+
+
+def _near(name: str, there: Sequence[str]) -> str:
+    listed = f"There: {', '.join(there) or 'nothing'}."
+    near = difflib.get_close_matches(name, there, n=1, cutoff=0.5)
+    return f"Did you mean '{near[0]}'? {listed}" if near else listed
+
+
+def _label_hint(labels: Sequence[str], form: _Format) -> str:
+    if all(label.startswith("LABEL_") for label in labels):
+        return "The model does not name its labels: write their names into id2label and label2id of its config.json."
+    return f"Give data with the model's {form.label}s, or fine-tune the model on this data first: edgeafri finetune."

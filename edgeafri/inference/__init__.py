@@ -1,0 +1,1 @@
+"""From words to labels and their quality: one path that teacher, bundle, workstation and board share."""

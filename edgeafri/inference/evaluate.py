@@ -1,0 +1,80 @@
+"""Quality per language: labelled data through a predictor, counted entity by entity or text by text."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from edgeafri.data.dataset import Split
+from edgeafri.inference.metrics import Counts, accuracy, class_counts, scores, sentence_counts
+from edgeafri.inference.predict import Predictor, Reading, labelled
+from edgeafri.util.progress import Tick, silent
+
+Quality = dict[str, dict[str, Any]]
+"""Per language: precision, recall, F1 (and accuracy of texts) in points, loss, seconds, sentences, words, counts."""
+
+
+def evaluate(predictor: Predictor, splits: Sequence[Split], tick: Tick = silent) -> Quality:
+    """Every split's quality, keyed by its language: entity F1 of words, macro F1 and accuracy of texts.
+
+    `loss` is the mean cross-entropy over what was read, `seconds` the wall time of this machine, and `counts` what
+    metrics.py draws intervals from.
+    """
+    total = sum(len(split.sentences) for split in splits)
+    quality: Quality = {}
+    before = 0
+    for split in splits:
+        quality[split.language] = _one(predictor, split, before, total, tick)
+        before += len(split.sentences)
+    return quality
+
+
+def average(quality: Quality) -> float:
+    """The mean of the languages' F1, every language counting the same."""
+    return sum(float(entry["f1"]) for entry in quality.values()) / len(quality)
+
+
+def _one(predictor: Predictor, split: Split, before: int, total: int, tick: Tick) -> dict[str, Any]:
+    size = len(split.sentences)
+
+    def tick_here(done: int, rows: int) -> None:
+        tick(before + size * done // max(rows, 1), total)
+
+    began = time.perf_counter()
+    readings = predictor.read([sentence.words for sentence in split.sentences], tick_here)
+    seconds = time.perf_counter() - began
+    found = counts(split, readings, predictor.labels)
+    result = scores(found)
+    texts = {"accuracy": accuracy(found)} if split.unit == "text" else {}
+    return {
+        "precision": result.precision,
+        "recall": result.recall,
+        "f1": result.f1,
+        **texts,
+        "loss": _loss(split, readings, predictor.labels),
+        "seconds": seconds,
+        "sentences": size,
+        "words": sum(len(sentence.words) for sentence in split.sentences),
+        "counts": found.tolist(),
+    }
+
+
+def counts(split: Split, readings: Sequence[Reading], labels: tuple[str, ...]) -> Counts:
+    """What metrics.py makes F1 and intervals of: how often each sentence has an entity, or its class, correct."""
+    gold = [sentence.tags for sentence in split.sentences]
+    predicted = [labelled(reading, labels).labels for reading in readings]
+    if split.unit == "text":
+        return class_counts([tags[0] for tags in gold], [tags[0] for tags in predicted], labels)
+    return sentence_counts(gold, predicted)
+
+
+def _loss(split: Split, readings: Sequence[Reading], labels: tuple[str, ...]) -> float:
+    """Mean cross-entropy over the places that were read; 0 when there are none."""
+    index = {label: number for number, label in enumerate(labels)}
+    gold = np.array([index[tag] for sentence in split.sentences for tag in sentence.tags], dtype=np.int64)
+    logits = np.concatenate([reading.logits for reading in readings]).astype(np.float64)
+    read = np.concatenate([reading.read for reading in readings])
+    top = logits.max(axis=1)
+    losses = top + np.log(np.exp(logits - top[:, None]).sum(axis=1)) - logits[np.arange(len(gold)), gold]
+    return float(losses[read].mean()) if read.any() else 0.0

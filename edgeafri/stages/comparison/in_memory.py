@@ -1,0 +1,53 @@
+"""in_memory: forms of a float model that no folder holds; a worker makes them as it reads it. To compare with."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from edgeafri.errors import MissingPackage
+from edgeafri.stages.comparison import llm_int8
+from edgeafri.stages.models import checkpoint
+
+_LLM = ("llm-int8", "llm-int8-embeddings")
+
+
+def read(path: Path, form: str) -> Any:
+    """The float model in a folder, in one of FORMS. MissingPackage for what this machine cannot compute."""
+    return FORMS[form](checkpoint.read_model(path))
+
+
+def shares_scales(form: str) -> bool:
+    """Whether what a sentence is told depends on the others in its batch: by the columns that hold their outliers."""
+    return form in _LLM
+
+
+def place_of(model: Any) -> str:
+    """CPU, or the name of the GPU that a model is on."""
+    return str(torch.cuda.get_device_name(model.device)) if model.device.type == "cuda" else "CPU"
+
+
+def facts(model: Any, form: str) -> dict[str, Any]:
+    """Where a model is computed, what its weights take in a file, and the most memory that was taken on a GPU."""
+    stored = llm_int8.stored_bytes(model) if form in _LLM else checkpoint.weight_bytes(model)
+    found = {"where": place_of(model), "weight_bytes": stored}
+    if model.device.type == "cuda":
+        found["peak_gpu_mb"] = round(torch.cuda.max_memory_allocated(model.device) / 1e6, 1)
+    return found
+
+
+def _on_gpu(model: Any) -> Any:
+    if not torch.cuda.is_available():
+        hint = "Use a machine with an NVIDIA GPU and a CUDA build of torch, or leave the method out."
+        raise MissingPackage("torch finds no GPU here", hint)
+    return model.to("cuda")
+
+
+FORMS: Mapping[str, Callable[[Any], Any]] = {
+    "bf16": lambda model: model.bfloat16(),
+    "fp32-gpu": _on_gpu,
+    "fp16-gpu": lambda model: _on_gpu(model).half(),
+    "llm-int8": llm_int8.convert,
+    "llm-int8-embeddings": lambda model: llm_int8.convert(model, embeddings=True),
+}

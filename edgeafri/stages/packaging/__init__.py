@@ -1,0 +1,1 @@
+"""What `bundle` is made of."""

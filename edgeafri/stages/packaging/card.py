@@ -1,0 +1,37 @@
+"""The model card of a bundle, as Markdown."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from edgeafri import __version__
+from edgeafri.artifact import Artifact
+from edgeafri.bundle import BundleConfig
+from edgeafri.data.languages import language
+from edgeafri.tasks import unit_of
+
+
+def render_card(config: BundleConfig, source: Artifact, facts: Mapping[str, Any], licence: str) -> str:
+    """What the model is, serves and was made from; figures of quality are added by a build's report."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701  # Markdown, not HTML
+    )
+    environment.filters["cell"] = lambda text: " ".join(text.split()).replace("|", "\\|")
+    named = [language(code) for code in config.languages]
+    card: str = environment.get_template("card.md.j2").render(
+        config=config,
+        languages=named,
+        unit=unit_of(config.task),
+        facts=facts,
+        licence=licence,
+        parent=source.id,
+        version=__version__,
+    )
+    return card

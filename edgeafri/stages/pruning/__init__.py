@@ -1,0 +1,1 @@
+"""What `shrink` is made of: importance, how many parts each layer keeps, and taking them out."""

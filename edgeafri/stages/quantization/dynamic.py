@@ -1,0 +1,27 @@
+"""dynamic: int8 linear layers through onnxruntime's dynamic quantization.
+
+The input of a layer is quantized as it comes, to u8 with a scale of its own, and multiplied with weights that have one
+scale an output channel.
+"""
+
+from pathlib import Path
+
+import onnx
+from onnx import TensorProto
+from onnxruntime.quantization import QuantType, quantize_dynamic
+
+from edgeafri.stages.graphs.linear_layers import FLOAT_KINDS
+
+
+def quantize_as_it_comes(graph: onnx.ModelProto, scratch: Path) -> onnx.ModelProto:
+    """The graph with signed int8 weights; `scratch` is a file that it may write."""
+    quantize_dynamic(
+        graph,
+        str(scratch),
+        op_types_to_quantize=list(FLOAT_KINDS),
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+        # Fused graphs name tensors whose type shape inference does not find.
+        extra_options={"DefaultTensorType": TensorProto.FLOAT},
+    )
+    return onnx.load(scratch)

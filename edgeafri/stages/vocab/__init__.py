@@ -1,0 +1,1 @@
+"""What `trim` and `adapt-mini` are made of: vocabularies, what stays of them, and new embeddings."""

@@ -1,0 +1,79 @@
+"""import_closure: the files of this project that run when a module runs, found by following its imports.
+
+What a result depends on is derived and not listed: a list that is kept by hand goes wrong in silence, and then an old
+result is reported as a new one. The same walk says which files a device needs and which layers a module ties.
+"""
+
+import re
+from collections.abc import Collection, Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT.name
+# `from edgeafri.a import b, c`, in brackets too, and `import edgeafri.a`, at any depth. A regular expression and not
+# ast: every start of a build walks about a hundred files, and parsing them takes half a second.
+_IMPORT = re.compile(
+    rf"^[ \t]*(?:from[ \t]+({PACKAGE}[\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^\n#]+)|import[ \t]+({PACKAGE}\.[\w.]+))",
+    re.M,
+)
+_COMMENT = re.compile(r"#[^\n]*")
+
+
+def files_of(*modules: str, without: Collection[str] = ()) -> tuple[Path, ...]:
+    """The Python files of `modules` and of all that they import from this project at any depth, sorted.
+
+    `modules` are full names such as 'edgeafri.stages.trim'. A module or package named in `without` is not followed.
+    """
+    found: set[Path] = set()
+    left, seen = set(modules), set(without)
+    while left:
+        name = left.pop()
+        if name in seen or any(name.startswith(f"{parent}.") for parent in without):
+            continue
+        seen.add(name)
+        files = set(_files(name))
+        found |= files
+        left |= {imported for file in files for imported in imports_of(file)} - seen
+    return tuple(sorted(found))
+
+
+def with_data(files: Collection[Path]) -> tuple[Path, ...]:
+    """Python files, and beside them every other file of the packages they stand in: templates, tables, sentences."""
+    folders = {file.parent for file in files}
+    return tuple(sorted({*files, *(item for folder in folders for item in _data(folder))}))
+
+
+@cache
+def imports_of(file: Path) -> frozenset[str]:
+    """The full names that a file imports from this project."""
+    return imports_in(file.read_text("utf-8"))
+
+
+def imports_in(text: str) -> frozenset[str]:
+    """The full names that a piece of Python imports from this project; of `from a import b` both 'a' and 'a.b'."""
+    found: set[str] = set()
+    for module, names, plain in _IMPORT.findall(text):
+        found.add(module or plain)
+        listed = _COMMENT.sub("", names).strip("() \t\n").split(",")
+        found |= {f"{module}.{name.split()[0]}" for name in listed if name.strip()}
+    return frozenset(found)
+
+
+def _files(module: str) -> Iterator[Path]:
+    """The file of a module and those of the packages around it; only these for a name inside a module."""
+    parts = module.split(".")[1:]
+    for depth in range(len(parts) + 1):
+        place = ROOT.joinpath(*parts[:depth])
+        for file in (place.with_suffix(".py"), place / "__init__.py"):
+            if file.is_file():
+                yield file
+
+
+def _data(folder: Path) -> Iterator[Path]:
+    """The files of a package that are no Python, in its folders that are no packages too."""
+    for item in folder.iterdir():
+        if item.is_dir() and not any(item.glob("*.py")) and item.name != "__pycache__":
+            yield from _data(item)
+        elif item.is_file() and item.suffix not in (".py", ".pyc"):
+            yield item

@@ -1,0 +1,353 @@
+"""The ledger: a measurement is made once for its artifact, data, code and machine, and again when asked."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeafri.artifact import Artifact, Kind, Manifest
+from edgeafri.build import measurement_cache
+from edgeafri.build.measurement_cache import FEW, Ledger, few_notes
+from edgeafri.build.pipeline import Event, Noted, Started, Ticked
+from edgeafri.errors import DataError
+from edgeafri.runners.local import RUNTIME, TORCH
+from edgeafri.util.files import Digests
+
+BENCH = {"do": "bench", "threads": 2}
+
+
+class Counter:
+    """A measurement that says how often it was made."""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    def __call__(self, tick: Any) -> dict[str, int]:
+        self.made += 1
+        tick(1, 2)
+        return {"made": self.made}
+
+
+@pytest.fixture
+def digests(tmp_path: Path) -> Digests:
+    return Digests(tmp_path / "digests.json")
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """
+    One language; a sentence that stands in train and test, and a tag to repair in dev.
+    """
+    folder = tmp_path / "corpus" / "swa"
+    folder.mkdir(parents=True)
+    (folder / "train.txt").write_text("Rais O\nJuma B-PER\n", "utf-8")
+    (folder / "dev.txt").write_text("Juma I-PER\n", "utf-8")
+    (folder / "test.txt").write_text("Rais O\nJuma B-PER\n\nKisumu B-LOC\n", "utf-8")
+    return folder.parent
+
+
+def artifact(name: str = "one", kind: Kind = "bundle") -> Artifact:
+    return Artifact(Path("/nowhere") / name, Manifest(kind, "ner", ("swa",), name, {}, None, {}, {}))
+
+
+def opened(tmp_path: Path, digests: Digests, events: list[Event] | None = None, fresh: bool = False) -> Ledger:
+    return Ledger(tmp_path / "work", digests, ([] if events is None else events).append, fresh)
+
+
+def test_a_measurement_is_made_once(tmp_path: Path, digests: Digests):
+    """
+    A second build reads it from its file and says so; the first tells start, progress and end.
+    """
+    count, events = Counter(), []
+    results = [opened(tmp_path, digests, events).measured("bench bundle", artifact(), BENCH, count) for _ in range(2)]
+
+    assert results == [{"made": 1}, {"made": 1}]
+    assert events[:2] == [Started("bench bundle"), Ticked("bench bundle", 1, 2)]
+    assert [(event.stage, event.reused) for event in events[2:] if isinstance(event, Noted)] == [
+        ("bench bundle", False),
+        ("bench bundle", True),
+    ]
+
+
+def test_fresh_measures_again_and_keeps_the_new_result(tmp_path: Path, digests: Digests):
+    """
+    After `--fresh`, the next build without it reads the newer number.
+    """
+    count = Counter()
+    made = [
+        opened(tmp_path, digests, fresh=fresh).measured("bench", artifact(), BENCH, count)["made"]
+        for fresh in (False, True, False)
+    ]
+
+    assert made == [1, 2, 2]
+
+
+def test_a_measurement_belongs_to_its_artifact_request_machine_and_code(
+    tmp_path: Path, digests: Digests, monkeypatch: pytest.MonkeyPatch
+):
+    """
+    Another model, other threads, another machine or other code measuring: each measures again.
+    """
+    count, book = Counter(), opened(tmp_path, digests)
+    book.measured("bench", artifact(), BENCH, count)
+    book.measured("bench", artifact("two"), BENCH, count)
+    book.measured("bench", artifact(), {**BENCH, "threads": 4}, count)
+    monkeypatch.setattr(measurement_cache, "machine_id", lambda: "another machine")
+    book.measured("bench", artifact(), BENCH, count)
+    monkeypatch.setattr(measurement_cache, "_CODE_FILES", ("text.py",))
+    book.measured("bench", artifact(), BENCH, count)
+
+    assert count.made == 5
+
+
+def test_where_model_and_data_lie_does_not_matter(tmp_path: Path, digests: Digests, corpus: Path):
+    """
+    Paths are not part of the key: a moved folder holds what it held.
+    """
+    count, book = Counter(), opened(tmp_path, digests)
+    request = {"do": "evaluate", "task": "ner", "languages": ["swa"], "split": "test"}
+    book.measured("evaluate", artifact(), {**request, "data": str(corpus), "bundle": "/a"}, count)
+    moved = corpus.rename(tmp_path / "moved")
+    book.measured("evaluate", artifact(), {**request, "data": str(moved), "bundle": "/b"}, count)
+
+    assert count.made == 1
+
+
+@pytest.mark.parametrize(("split", "made"), [("test", 2), ("train", 1)])
+def test_data_counts_by_the_content_of_the_split(split: str, made: int, tmp_path: Path, digests: Digests, corpus: Path):
+    """
+    A corrected test sentence is evaluated again; a corrected training sentence changes no result on test.
+    """
+    count, book = Counter(), opened(tmp_path, digests)
+    request = {"do": "evaluate", "task": "ner", "languages": ["swa"], "split": "test", "data": str(corpus)}
+    book.measured("evaluate", artifact(), request, count)
+    with (corpus / "swa" / f"{split}.txt").open("a", encoding="utf-8") as file:
+        file.write("\nMombasa B-LOC\n")
+    book.measured("evaluate", artifact(), request, count)
+
+    assert count.made == made
+
+
+def test_a_measurement_that_fails_is_not_kept(tmp_path: Path, digests: Digests):
+    """
+    What broke off is measured again by the next build.
+    """
+
+    def fail(tick: Any) -> None:
+        raise DataError("no", "no")
+
+    with pytest.raises(DataError):
+        opened(tmp_path, digests).measured("bench", artifact(), BENCH, fail)
+
+    assert opened(tmp_path, digests).measured("bench", artifact(), BENCH, Counter()) == {"made": 1}
+
+
+def test_quality_compares_teacher_and_bundle_language_by_language(
+    tmp_path: Path, digests: Digests, corpus: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """
+    Both are asked for the same split, the worst language is named, the average counts languages alike.
+    """
+    right, wrong = [[1, 1, 1]] * 4, [[0, 1, 1]] * 4
+    lost = {RUNTIME: {"swa": (100.0, right), "hau": (0.0, wrong)}}
+
+    def ask(module: str, request: Mapping[str, Any], *_: Any) -> dict[str, Any]:
+        found = lost.get(module, dict.fromkeys(("swa", "hau"), (100.0, right)))
+        return {"quality": {code: dict(zip(("f1", "counts"), found[code], strict=True)) for code in found}}
+
+    (corpus / "swa").rename(corpus / "hau")
+    (corpus / "swa").mkdir()
+    (corpus / "swa" / "test.txt").write_bytes((corpus / "hau" / "test.txt").read_bytes())
+    monkeypatch.setattr(measurement_cache, "ask", ask)
+    found = opened(tmp_path, digests).quality(artifact("teacher", "torch"), artifact(), corpus, ("swa", "hau"), "ner")
+
+    assert found is not None
+    assert (found["metric"], found["split"]) == ("entity F1", "test")
+    assert found["teacher"] == {"swa": 100.0, "hau": 100.0, "avg": 100.0}
+    assert found["bundle"] == {"swa": 100.0, "hau": 0.0, "avg": 50.0}
+    assert {code: lost["value"] for code, lost in found["drop"].items()} == {"swa": 0, "hau": 100, "avg": 50}
+    assert found["worst"] == {"lang": "hau", "drop": 100}
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked", "said"),
+    [
+        ("bundle", RUNTIME, "evaluate bundle"),
+        ("torch", TORCH, "evaluate teacher"),
+        ("torch-int8", TORCH, "evaluate torch-int8"),
+        ("torchscript", TORCH, "evaluate torchscript"),
+    ],
+)
+def test_a_model_is_asked_where_it_runs(kind, asked, said, tmp_path, digests, corpus, monkeypatch):
+    """
+    A bundle in the runtime, as on a device; torch's own int8 in torch, for nothing else reads it.
+    """
+    modules, events = [], []
+    monkeypatch.setattr(measurement_cache, "ask", lambda module, *_: modules.append(module) or {"quality": {}})
+    opened(tmp_path, digests, events).evaluated(artifact(kind=kind), corpus, ("swa",), "ner")
+
+    assert modules == [asked]
+    assert events[-1].stage == said
+
+
+def test_without_data_there_is_no_quality(tmp_path: Path, digests: Digests):
+    """
+    Nothing is guessed.
+    """
+    assert opened(tmp_path, digests).quality(artifact("teacher"), artifact(), None, ("swa",), "ner") is None
+
+
+def test_what_is_odd_about_the_data_is_counted(tmp_path: Path, digests: Digests, corpus: Path):
+    """
+    Repairs and leaked sentences are said, never silent; a second look reads them from the file.
+    """
+    labels = ("O", "B-PER", "I-PER", "B-LOC")
+    book = opened(tmp_path, digests)
+    found = book.findings(corpus, ("swa",), "ner", labels)
+    (kept,) = (tmp_path / "work" / "measurements").iterdir()
+
+    assert found.notes == ("swa dev: 1 repaired tags", "swa: 1 test sentences also stand in train")
+    assert found.leaked == {"swa": 1}
+    assert book.findings(corpus, ("swa",), "ner", labels) == found
+    kept.write_text('{"notes": ["from the file"], "leaked": {}}', "utf-8")
+    assert book.findings(corpus, ("swa",), "ner", labels).notes == ("from the file",)
+    kept.write_text("{", "utf-8")
+    assert book.findings(corpus, ("swa",), "ner", labels) == found
+
+
+def test_a_test_split_with_a_tag_that_training_never_saw_is_an_error_before_any_work(
+    tmp_path: Path, digests: Digests, corpus: Path
+):
+    """
+    A model that is still to be trained will know the tags of train and dev, and no others.
+    """
+    file = corpus / "swa" / "test.txt"
+    file.write_text(file.read_text("utf-8") + "\nKitu B-FOO\n", "utf-8")
+
+    with pytest.raises(DataError, match="B-FOO"):
+        opened(tmp_path, digests).findings(corpus, ("swa",), "ner", None)
+
+
+def test_a_language_with_few_entities_is_not_judged(tmp_path: Path):
+    """
+    One sentence gives a bootstrap interval of no width; the interval given admits that nothing is known.
+    """
+    few, many = [[1, 1, 1]], [[1, 1, 1]] * FEW
+    before = {"swa": {"f1": 100.0, "counts": few}, "hau": {"f1": 100.0, "counts": many}}
+    quality = measurement_cache._compared(before, before, "ner")
+
+    assert (quality["drop"]["swa"]["low"], quality["drop"]["swa"]["high"]) == (-100, 100)
+    assert (quality["drop"]["hau"]["low"], quality["drop"]["hau"]["high"]) == (0, 0)
+    assert (quality["drop"]["avg"]["low"], quality["drop"]["avg"]["high"]) == (-50, 50)
+    assert few_notes(quality) == ["swa: entities in test: 1, too few to judge by"]
+
+
+def test_a_language_with_few_texts_is_not_judged():
+    """
+    Where whole texts are labelled, it is texts that are few, whatever their labels.
+    """
+    few, many = [[1, 1, 1, 0, 0, 0]], [[0, 0, 0, 1, 1, 1]] * FEW
+    before = {"swa": {"f1": 100.0, "counts": few}, "hau": {"f1": 100.0, "counts": many}}
+    quality = measurement_cache._compared(before, before, "topic")
+
+    assert (quality["metric"], quality["counted"], quality["units"]) == ("macro F1", "texts", {"swa": 1, "hau": FEW})
+    assert (quality["drop"]["swa"]["low"], quality["drop"]["swa"]["high"]) == (-100, 100)
+    assert few_notes(quality) == ["swa: texts in test: 1, too few to judge by"]
+
+
+def test_texts_that_contradict_train_are_counted(tmp_path: Path, digests: Digests):
+    """
+    AfriSenti has test texts that stand in train with another label: no model can be right about both.
+    """
+    folder = tmp_path / "corpus" / "kin"
+    folder.mkdir(parents=True)
+    for split, label in {"train": "positive", "dev": "positive", "test": "negative"}.items():
+        (folder / f"{split}.tsv").write_text(f"tweet\tlabel\nUmwanya mwiza !\t{label}\n", "utf-8")
+    labels = ("negative", "positive")
+    found = opened(tmp_path, digests).findings(folder.parent, ("kin",), "sentiment", labels)
+
+    assert found.notes == (
+        "kin: 1 test texts also stand in train",
+        "kin: 1 test texts stand in train labelled otherwise",
+    )
+
+
+def test_labels_that_the_teacher_lacks_are_an_error_before_any_work(tmp_path: Path, digests: Digests, corpus: Path):
+    """
+    A teacher without LOC would be scored as if it had missed every place. Nothing is kept of the failed look.
+    """
+    with pytest.raises(DataError, match="the model does not know the tag B-LOC"):
+        opened(tmp_path, digests).findings(corpus, ("swa",), "ner", ("O", "B-PER", "I-PER"))
+
+    assert not (tmp_path / "work").exists()
+
+
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, Any]]:
+    """The requests that workers get from now on, each answered by how many there were."""
+    requests: list[Mapping[str, Any]] = []
+
+    def answer(module: str, request: Mapping[str, Any], *_: Any) -> dict[str, Any]:
+        requests.append({"module": module, **request})
+        return {"layers": [{"made": len(requests)}]}
+
+    monkeypatch.setattr(measurement_cache, "ask", answer)
+    return requests
+
+
+def learnt(stage: str, **settings: Any) -> Artifact:
+    manifest = Manifest("torch", "ner", ("swa",), stage, settings, None, {}, {})
+    return Artifact(Path("/nowhere") / stage, manifest)
+
+
+def test_a_chain_is_compared_once_on_labelled_data_before_raw_text(
+    tmp_path: Path, digests: Digests, corpus: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """
+    Every step with what is expected of it: what learns is another model, and so is a factorised table.
+    """
+    requests = asked(monkeypatch)
+    chain = [learnt("adopt"), learnt("distill"), learnt("trim", factorise=64), learnt("trim", factorise=None)]
+    for _ in range(2):
+        opened(tmp_path, digests).parity(chain, "ner", ("swa",), corpus, tmp_path)
+    (request,) = requests
+
+    assert (request["do"], request["data"], request["split"]) == ("parity", str(corpus), "dev")
+    assert request["folders"] == [str(item.path) for item in chain]
+    assert [(step["stage"], step["another_model"]) for step in request["steps"]] == [
+        ("teacher", False),
+        ("distill", True),
+        ("trim", True),
+        ("trim", False),
+    ]
+
+
+def test_a_chain_is_compared_again_when_its_raw_text_has_changed(
+    tmp_path: Path, digests: Digests, monkeypatch: pytest.MonkeyPatch
+):
+    """
+    The file counts by what it holds; without any text nothing is compared.
+    """
+    requests, texts = asked(monkeypatch), tmp_path / "texts"
+    texts.mkdir()
+    for line in ("Rais", "Rais", "Juma"):
+        (texts / "swa.txt").write_text(line, "utf-8")
+        opened(tmp_path, digests).parity([artifact()], "ner", ("swa",), None, texts)
+
+    assert [request["text"] for request in requests] == [str(texts)] * 2
+    assert opened(tmp_path, digests).parity([artifact()], "ner", ("swa",), None, None) is None
+
+
+def test_layers_are_measured_once_for_both_graphs(
+    tmp_path: Path, digests: Digests, corpus: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """
+    Another graph before it is another measurement.
+    """
+    requests = asked(monkeypatch)
+    after = artifact("after", "onnx")
+    for name in ("one", "one", "two"):
+        found = opened(tmp_path, digests).layers(artifact(name, "onnx"), after, ("swa",), corpus, None)
+
+    assert [request["before"] for request in requests] == ["/nowhere/one", "/nowhere/two"]
+    assert found == [{"made": 2}]
