@@ -10,7 +10,7 @@ import json
 import statistics
 from pathlib import Path
 
-from edgeafri.runners.local import RUNTIME, ask
+from edgeafri.runners.local import RUNTIME, call_worker
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     taken = {bundle: [] for bundle in options.bundles}
     for _ in range(options.rounds):
         for bundle in options.bundles:
-            taken[bundle].append(ask(RUNTIME, {**request, "bundle": str(bundle)}))
+            taken[bundle].append(call_worker(RUNTIME, {**request, "bundle": str(bundle)}))
     first = taken[options.bundles[0]]
     print(json.dumps({str(bundle): summary(rounds, first) for bundle, rounds in taken.items()}, indent=1))
 

@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 from main_job import BENCH, LENGTHS, macs, medians
 
-from edgeafri.runners.local import RUNTIME, TORCH, ask
+from edgeafri.runners.local import RUNTIME, TORCH, call_worker
 from edgeafri.studies.page import Page, Plot, write
 from edgeafri.studies.table import Column, Table
 
@@ -74,9 +74,9 @@ def timed(options: argparse.Namespace, bundles: dict[str, str]) -> dict[str, dic
         rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in found}
         for _ in range(options.rounds):
             request = {**BENCH, "seq_len": length}
-            rounds[TEACHER].append(ask(TORCH, {**request, "model": options.teacher, "id": "teacher"}))
+            rounds[TEACHER].append(call_worker(TORCH, {**request, "model": options.teacher, "id": "teacher"}))
             for name, bundle in bundles.items():
-                rounds[name].append(ask(RUNTIME, {**request, "bundle": bundle}))
+                rounds[name].append(call_worker(RUNTIME, {**request, "bundle": bundle}))
         for name, own in rounds.items():
             found[name][str(length)] = {**medians(own), **ratios(rounds[TEACHER], own)}
     return found

@@ -19,7 +19,7 @@ from typing import Any
 
 from edgeafri.benchmark.measurement import device_name, machine_conditions
 from edgeafri.errors import MissingPackage
-from edgeafri.runners.local import TORCH, ask
+from edgeafri.runners.local import TORCH, call_worker
 from edgeafri.util.files import json_text
 
 FORMS = ("fp32", "bf16", "fp32-gpu", "fp16-gpu", "llm-int8", "llm-int8-embeddings")
@@ -98,7 +98,7 @@ def conditions(options: argparse.Namespace) -> dict[str, Any]:
         "command": " ".join(["python", *sys.argv]),
         "processor": device_name(),
         **machine_conditions(),
-        **ask(TORCH, {"do": "describe", "model": str(options.model)}),
+        **call_worker(TORCH, {"do": "describe", "model": str(options.model)}),
         "threads": 1,
         "rounds": options.rounds,
     }
@@ -124,7 +124,7 @@ def _form(form: str) -> str:
 
 def _tried(request: dict[str, Any]) -> dict[str, Any]:
     try:
-        return dict(ask(TORCH, request))
+        return dict(call_worker(TORCH, request))
     except MissingPackage as error:
         return {"not run": error.message}
 

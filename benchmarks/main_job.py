@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from edgeafri.runners.local import RUNTIME, TORCH, ask
+from edgeafri.runners.local import RUNTIME, TORCH, call_worker
 
 LENGTHS = (32, 128)
 BENCH = {"do": "bench", "threads": 1, "runs": 30, "warmup": 5}
@@ -66,8 +66,8 @@ def timed(options: argparse.Namespace, document: dict[str, Any], length: int) ->
     """Teacher and bundle in turns, a fresh process each."""
     teacher, bundle = [], []
     for _ in range(options.rounds):
-        teacher.append(ask(TORCH, {**BENCH, "model": options.teacher, "id": "teacher", "seq_len": length}))
-        bundle.append(ask(RUNTIME, {**BENCH, "bundle": document["bundle"], "seq_len": length}))
+        teacher.append(call_worker(TORCH, {**BENCH, "model": options.teacher, "id": "teacher", "seq_len": length}))
+        bundle.append(call_worker(RUNTIME, {**BENCH, "bundle": document["bundle"], "seq_len": length}))
     ratios = [before["p50_ms"] / after["p50_ms"] for before, after in zip(teacher, bundle, strict=True)]
     return {
         "seq_len": length,

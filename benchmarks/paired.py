@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgeafri.inference.metrics import Drop, average_drop
-from edgeafri.runners.local import RUNTIME, ask
+from edgeafri.runners.local import RUNTIME, call_worker
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     options = parser.parse_args()
     languages = options.lang.split(",")
     request = {"do": "evaluate", "data": options.data, "languages": languages, "split": "test", "task": options.task}
-    first, second = (ask(RUNTIME, {**request, "bundle": bundle})["quality"] for bundle in options.bundles)
+    first, second = (call_worker(RUNTIME, {**request, "bundle": bundle})["quality"] for bundle in options.bundles)
     rows = [
         {"lang": code, "first": round(first[code]["f1"], 2), "second": round(second[code]["f1"], 2)}
         | gain(first, second, [code])

@@ -82,10 +82,10 @@ def compared(bundle: Path, runs: int) -> dict[str, Any]:
 
 def natively(bundle: Path, runs: int, isa: str | None) -> dict[str, Any]:
     """The measurement of `edgeafri bench`; with isa avx2, int8 is computed as a processor without VNNI has to."""
-    from edgeafri.runners.local import RUNTIME, ask
+    from edgeafri.runners.local import RUNTIME, call_worker
 
     asked_for = {"threads": 1, "seq_len": SEQ_LEN, "runs": runs, "warmup": 5, "isa": isa}
-    return dict(ask(RUNTIME, {"do": "bench", "bundle": str(bundle), **asked_for}))
+    return dict(call_worker(RUNTIME, {"do": "bench", "bundle": str(bundle), **asked_for}))
 
 
 def in_browser(bundle: Path, runs: int) -> dict[str, Any]:

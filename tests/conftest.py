@@ -51,12 +51,14 @@ class Method:
             raise self.hopeless
         return f"about 2 h from {source.id}"
 
-    def run(self, source: Artifact, settings: Any, out: Path, tick: Callable[[int, int], None]) -> Mapping[str, Any]:
+    def run(
+        self, source: Artifact, settings: Any, out: Path, progress: Callable[[int, int], None]
+    ) -> Mapping[str, Any]:
         self.runs += 1
         (out / "model.safetensors").write_text(f"{source.id} {settings}", "utf-8")
         if self.broken is not None:
             raise self.broken
-        tick(1, 1)
+        progress(1, 1)
         return {"runs": self.runs}
 
 

@@ -23,6 +23,7 @@ LAYERS = (
     ("tasks", "errors settings"),
     ("artifact", "errors util"),
     ("bundle", "errors settings util"),
+    ("documents", "errors"),
     ("data", "errors settings util"),
     ("inference", "bundle data errors util"),
     ("benchmark", "data errors inference util"),
@@ -74,6 +75,8 @@ LAYERS = (
     ),
 )
 MAY_IMPORT = {layer: set(below.split()) for layer, below in LAYERS}
+for _, _below in list(MAY_IMPORT.items())[[layer for layer, _ in LAYERS].index("documents") + 1 :]:
+    _below.add("documents")
 # Modules that are named by a string, not imported: the menu's methods and the command line's commands.
 LATE = {"menu", "cli"}
 HEAVY = "torch transformers optimum accelerate onnx sentencepiece safetensors matplotlib jinja2 huggingface_hub"

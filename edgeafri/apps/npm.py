@@ -14,7 +14,7 @@ from typing import IO
 
 from edgeafri.errors import ArtifactError, MissingPackage
 from edgeafri.util.files import cache_folder, storage
-from edgeafri.util.progress import Step, quiet
+from edgeafri.util.progress import StartProgress, quiet
 
 _REGISTRY = "https://registry.npmjs.org/"
 _VARIABLE = "npm_config_registry"  # npm's own name for it
@@ -52,7 +52,7 @@ class Package:
         return cache_folder() / "page" / f"{self.name.split('/')[-1]}-{self.version}-{self.digest.hex()[:16]}"
 
 
-def libraries(lock: Path, step: Step = quiet) -> dict[str, Path]:
+def libraries(lock: Path, start: StartProgress = quiet) -> dict[str, Path]:
     """The libraries' files by the name they have beside the page; what is missing is fetched first.
 
     MissingPackage when a package cannot be fetched, ArtifactError when it is not the one that the lock file names.
@@ -61,7 +61,7 @@ def libraries(lock: Path, step: Step = quiet) -> dict[str, Path]:
     for package in packages(lock):
         names = _TAKEN[package.name]
         if not all((package.folder / name).is_file() for name in names.values()):
-            _bring(package, step)
+            _bring(package, start)
         found |= {name: package.folder / name for name in sorted(names.values())}
     return found
 
@@ -73,8 +73,8 @@ def packages(lock: Path) -> list[Package]:
     return [Package(name, entry["version"], entry["resolved"], entry["integrity"]) for name, entry in chosen.items()]
 
 
-def _bring(package: Package, step: Step) -> None:
-    tarball = b"".join(_fetched(package, step))
+def _bring(package: Package, start: StartProgress) -> None:
+    tarball = b"".join(_fetched(package, start))
     if hashlib.sha512(tarball).digest() != package.digest:
         hint = f"Try again. If it stays so, a mirror gives out another file: set {_VARIABLE} to a registry you trust."
         raise ArtifactError(f"{package.name} {package.version}: its sha512 is not the one in package-lock.json", hint)
@@ -85,11 +85,11 @@ def _bring(package: Package, step: Step) -> None:
             _write(found, package.folder / name)
 
 
-def _fetched(package: Package, step: Step) -> Iterator[bytes]:
+def _fetched(package: Package, start: StartProgress) -> Iterator[bytes]:
     """The tarball in pieces, from the registry that npm is set to."""
     registry = os.environ.get(_VARIABLE, _REGISTRY).rstrip("/") + "/"
     url = registry + package.url.removeprefix(_REGISTRY)
-    tick, done = step(f"fetch {package.name} {package.version}"), 0
+    progress, done = start(f"fetch {package.name} {package.version}"), 0
     try:
         if not url.startswith(("https://", "http://")):
             raise ValueError(f"no address of a registry: {registry}")
@@ -97,7 +97,7 @@ def _fetched(package: Package, step: Step) -> Iterator[bytes]:
             total = int(answer.headers.get("Content-Length") or 0)
             while piece := answer.read(_CHUNK):
                 done += len(piece)
-                tick(done, max(total, done))
+                progress(done, max(total, done))
                 yield piece
     except (OSError, ValueError) as error:
         hint = (

@@ -10,7 +10,7 @@ from edgeafri.artifact import MANIFEST, Artifact, load_bundle
 from edgeafri.bundle import CARD, CONFIG, GOLDEN, GRAPH, TOKENIZER, WEIGHTS, read_config
 from edgeafri.errors import ArtifactError, UsageError
 from edgeafri.util.files import Digests, make_room, partial_folder, storage
-from edgeafri.util.progress import Step, quiet
+from edgeafri.util.progress import StartProgress, quiet
 
 # What of a bundle the page reads; whatever else lies in the folder stays there.
 BUNDLE_FILES = (MANIFEST, CONFIG, TOKENIZER, GRAPH, WEIGHTS, GOLDEN, CARD)
@@ -36,19 +36,19 @@ class Page:
         return sum(path.stat().st_size for path in self.files.values())
 
 
-def make_page(bundle: Path, step: Step = quiet) -> Page:
+def make_page(bundle: Path, start: StartProgress = quiet) -> Page:
     """The page of a bundle whose files are hashed again; libraries that are missing here are fetched.
 
     ArtifactError when the bundle is damaged or holds what the page cannot run, MissingPackage without a network where
     it is needed.
     """
-    step("hash the bundle")
+    start("hash the bundle")
     with Digests() as digests:
         artifact = load_bundle(bundle, digests, fresh=True)
     _check(artifact)
     own = page_folder()
     files = {path.relative_to(own).as_posix(): path for path in sorted(own.rglob("*")) if path.is_file()}
-    files |= {f"vendor/{name}": path for name, path in libraries(lock_file(), step).items()}
+    files |= {f"vendor/{name}": path for name, path in libraries(lock_file(), start).items()}
     files |= {f"bundle/{name}": bundle / name for name in BUNDLE_FILES if (bundle / name).is_file()}
     return Page(artifact, files, _warnings(artifact))
 

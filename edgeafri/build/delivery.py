@@ -12,7 +12,7 @@ from edgeafri.artifact import Artifact, is_artifact
 from edgeafri.build import pipeline
 from edgeafri.build.lineage import reference_place
 from edgeafri.build.measurement_cache import SPLITS, Findings, Ledger, few_notes
-from edgeafri.build.pipeline import Finished, Job, Tell
+from edgeafri.build.pipeline import Finished, Job, OnEvent
 from edgeafri.build.recipe import Recipe, Step, override, read_recipe
 from edgeafri.build.teacher import SAMPLE, SAMPLE_TASK, check_head, find_teacher, head_of, labels_of, sample_corpus
 from edgeafri.bundle import CARD, GRAPH, WEIGHTS
@@ -20,7 +20,7 @@ from edgeafri.data.languages import language
 from edgeafri.device.profile import DeviceProfile, read_profile
 from edgeafri.errors import ConfigError, UsageError
 from edgeafri.latency.estimate import estimate
-from edgeafri.runners.local import RUNTIME, ask
+from edgeafri.runners.local import RUNTIME, call_worker
 from edgeafri.tasks import TASKS, task, unit_of
 from edgeafri.util.files import Digests, json_text, storage, write_whole
 
@@ -72,7 +72,7 @@ class Checked:
         return SAMPLE in (self.order.teacher, self.order.data)
 
 
-def check(order: Order, digests: Digests, tell: Tell) -> Checked:
+def check(order: Order, digests: Digests, on_event: OnEvent) -> Checked:
     """Check everything that can be known before work starts. The sample's teacher is made here if it is not yet."""
     _check_gates(order)
     _check_task(order)
@@ -83,7 +83,7 @@ def check(order: Order, digests: Digests, tell: Tell) -> Checked:
     _check_ends(pipeline.plan(override(learning, order.assignments), "torch", {}))
     check_head(order.teacher, order.task)
     data, languages = _data_and_languages(order)
-    source = find_teacher(order.teacher, order.task, languages, order.work, order.offline, digests, tell)
+    source = find_teacher(order.teacher, order.task, languages, order.work, order.offline, digests, on_event)
     headless = not head_of(source, order.task)
     steps = override(learning if headless else recipe.steps, order.assignments)
     given: dict[str, Any] = {"task": order.task, "languages": languages, "data": data, "text": order.text}
@@ -125,13 +125,13 @@ def dry_run(checked: Checked, digests: Digests) -> list[dict[str, Any]]:
     ]
 
 
-def deliver(checked: Checked, digests: Digests, tell: Tell) -> Document:
+def deliver(checked: Checked, digests: Digests, on_event: OnEvent) -> Document:
     """Build, measure, judge and write the report; returns the document that `build --json` prints."""
     order, profile = checked.order, checked.profile
     with storage(order.work):
-        ledger = Ledger(order.work, digests, tell, order.fresh)
+        ledger = Ledger(order.work, digests, on_event, order.fresh)
         found = _found_in(checked, ledger)
-        done = pipeline.build(checked.jobs, checked.teacher, order.work, digests, tell)
+        done = pipeline.build(checked.jobs, checked.teacher, order.work, digests, on_event)
         with pipeline.workplace(order.work):  # two measurements at once would disturb each other
             document = _measured(checked, done, found, ledger)
         checks = report.judge(profile.budget, document, order.max_drop, order.max_worst_drop)
@@ -266,7 +266,9 @@ def _host(ledger: Ledger, bundle: Artifact, profile: DeviceProfile, runs: int) -
     seq_len = min(profile.budget.seq_len, longest)
     request = {"do": "bench", "bundle": str(bundle.path), "threads": threads, "seq_len": seq_len}
     request |= {"runs": runs, "warmup": 5}
-    return ledger.measured("bench bundle", bundle, request, lambda tick: ask(RUNTIME, request, tick, ledger.log))
+    return ledger.measured(
+        "bench bundle", bundle, request, lambda progress: call_worker(RUNTIME, request, progress, ledger.log)
+    )
 
 
 def _device(bundle: Artifact, profile: DeviceProfile) -> dict[str, Any]:

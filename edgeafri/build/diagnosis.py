@@ -8,7 +8,7 @@ from typing import Any
 from edgeafri.artifact import Artifact
 from edgeafri.build.lineage import Lineage, lineage, reference_place
 from edgeafri.build.measurement_cache import Ledger
-from edgeafri.build.pipeline import Tell, workplace
+from edgeafri.build.pipeline import OnEvent, workplace
 from edgeafri.build.teacher import head_of
 from edgeafri.data.languages import language
 from edgeafri.errors import UsageError
@@ -32,7 +32,7 @@ class Case:
     languages: tuple[str, ...] = ()
 
 
-def explain(case: Case, digests: Digests, tell: Tell) -> dict[str, Any]:
+def explain(case: Case, digests: Digests, on_event: OnEvent) -> dict[str, Any]:
     """The document that `edgeafri why --json` prints: the ledger, the step that cost most, and what its layers cost.
 
     `costliest` is None when no step changed anything. `layers` are those of the step of `bisected`: of the quantizing
@@ -44,7 +44,7 @@ def explain(case: Case, digests: Digests, tell: Tell) -> dict[str, Any]:
     _check_text(case, languages, bundle.manifest.task)
     chain = _compared(found)
     with storage(case.work), workplace(case.work):
-        ledger = Ledger(case.work, digests, tell, fresh=False)
+        ledger = Ledger(case.work, digests, on_event, fresh=False)
         parity = ledger.parity(chain, bundle.manifest.task, languages, case.data, case.text)
         rows = parity["rows"] if parity else []
         place = _costliest(rows, [row["stage"] for row in rows if row["stage"] in _GRAPH_STEPS])

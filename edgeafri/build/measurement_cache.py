@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from edgeafri import tasks
 from edgeafri.artifact import Artifact
 from edgeafri.benchmark.measurement import machine_id
-from edgeafri.build.pipeline import Noted, Started, Tell, Ticked, versions
+from edgeafri.build.pipeline import Noted, OnEvent, Started, Ticked, versions
 from edgeafri.menu import MENU
-from edgeafri.runners.local import RUNTIME, TORCH, ask
+from edgeafri.runners.local import RUNTIME, TORCH, call_worker
 from edgeafri.tasks import unit_of
 from edgeafri.util import import_closure as closure
 from edgeafri.util.files import Digests, json_text, write_whole
-from edgeafri.util.progress import Tick
+from edgeafri.util.progress import Progress
 
 if TYPE_CHECKING:  # data is read where it is needed, so that a typo is told before anything is loaded
     from edgeafri.data.dataset import Unit
@@ -43,25 +43,25 @@ class Findings:
 class Ledger:
     """Measurements below `work`, each made once for its artifact, data, code and machine; `fresh` makes them again."""
 
-    def __init__(self, work: Path, digests: Digests, tell: Tell, fresh: bool) -> None:
-        self._folder, self._digests, self._tell, self._fresh = work / "measurements", digests, tell, fresh
+    def __init__(self, work: Path, digests: Digests, on_event: OnEvent, fresh: bool) -> None:
+        self._folder, self._digests, self._on_event, self._fresh = work / "measurements", digests, on_event, fresh
         self.log = work / "build.log"
 
     def measured(
-        self, what: str, artifact: Artifact, request: Mapping[str, Any], measure: Callable[[Tick], Any]
+        self, what: str, artifact: Artifact, request: Mapping[str, Any], measure: Callable[[Progress], Any]
     ) -> Any:
         """The result of `measure`, or what is on file for the same artifact and request."""
         file = self._folder / f"{what.split()[0]}-{self._key(artifact, request)}.json"
         known = None if self._fresh else _on_file(file)
         if known is not None:
-            self._tell(Noted(what, "", reused=True))
+            self._on_event(Noted(what, "", reused=True))
             return known
-        self._tell(Started(what))
+        self._on_event(Started(what))
         began = time.monotonic()
-        result = measure(lambda done, total: self._tell(Ticked(what, done, total)))
+        result = measure(lambda done, total: self._on_event(Ticked(what, done, total)))
         self._folder.mkdir(parents=True, exist_ok=True)
         write_whole(file, json_text(result))
-        self._tell(Noted(what, "", seconds=time.monotonic() - began))
+        self._on_event(Noted(what, "", seconds=time.monotonic() - began))
         return result
 
     def quality(
@@ -97,7 +97,11 @@ class Ledger:
             return None
         request = {**_questions("parity", task, languages, data, text), "sentences": COMPARED}
         request |= {"folders": [str(item.path) for item in chain], "steps": [_step_of(item) for item in chain]}
-        return dict(self.measured("parity", chain[-1], request, lambda tick: ask(TORCH, request, tick, self.log)))
+        return dict(
+            self.measured(
+                "parity", chain[-1], request, lambda progress: call_worker(TORCH, request, progress, self.log)
+            )
+        )
 
     def layers(
         self, before: Artifact, after: Artifact, languages: Sequence[str], data: Path | None, text: Path | None
@@ -105,7 +109,9 @@ class Ledger:
         """What every layer costs by itself that the graph `after` computes otherwise than `before`, worst first."""
         request = {**_questions("layers", after.manifest.task, languages, data, text), "sentences": BISECTED}
         request |= {"before": str(before.path), "after": str(after.path), "source": before.id}
-        answer = self.measured("layers", after, request, lambda tick: ask(TORCH, request, tick, self.log))
+        answer = self.measured(
+            "layers", after, request, lambda progress: call_worker(TORCH, request, progress, self.log)
+        )
         return list(answer["layers"])
 
     def findings(self, data: Path, languages: Sequence[str], task: str, labels: Sequence[str] | None) -> Findings:
@@ -130,7 +136,9 @@ class Ledger:
         return Findings(tuple(known["notes"]), known["leaked"])
 
     def _asked(self, what: str, artifact: Artifact, module: str, request: Mapping[str, Any]) -> Any:
-        return self.measured(what, artifact, request, lambda tick: ask(module, request, tick, self.log))["quality"]
+        return self.measured(
+            what, artifact, request, lambda progress: call_worker(module, request, progress, self.log)
+        )["quality"]
 
     def _key(self, artifact: Artifact, request: Mapping[str, Any]) -> str:
         plain = {name: value for name, value in request.items() if name not in _PATHS}

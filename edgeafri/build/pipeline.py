@@ -81,7 +81,7 @@ class Noted:
 
 
 Event = Started | Ticked | Finished | Noted
-Tell = Callable[[Event], None]
+OnEvent = Callable[[Event], None]
 
 
 def plan(steps: Sequence[Step], kind: Kind, given: Mapping[str, Any]) -> tuple[Job, ...]:
@@ -115,7 +115,9 @@ def folders(jobs: Sequence[Job], source: Artifact, digests: Digests) -> tuple[st
     return tuple(names)
 
 
-def build(jobs: Sequence[Job], source: Artifact, work: Path, digests: Digests, tell: Tell) -> tuple[Finished, ...]:
+def build(
+    jobs: Sequence[Job], source: Artifact, work: Path, digests: Digests, on_event: OnEvent
+) -> tuple[Finished, ...]:
     """Run the jobs in order below `work`; every step is reused when its folder is there."""
     done: list[Finished] = []
     log = work / "build.log"
@@ -124,18 +126,18 @@ def build(jobs: Sequence[Job], source: Artifact, work: Path, digests: Digests, t
         to_learn = [job for job, folder in named if job.learns and not is_artifact(work / folder)]
         # What takes longest is said before anything starts, as far as it can be known from the source.
         if to_learn and source.kind == to_learn[0].stage.takes:
-            announce(to_learn.pop(0), source, log, tell)
+            announce(to_learn.pop(0), source, log, on_event)
         for job, folder in named:
             if job in to_learn:
-                announce(job, source, log, tell)
-            tell(Started(job.stage.name))
-            done.append(run(job, source, work / folder, log, digests, tell))
-            tell(done[-1])
+                announce(job, source, log, on_event)
+            on_event(Started(job.stage.name))
+            done.append(run(job, source, work / folder, log, digests, on_event))
+            on_event(done[-1])
             source = done[-1].artifact
     return tuple(done)
 
 
-def run(job: Job, source: Artifact, target: Path, log: Path, digests: Digests, tell: Tell) -> Finished:
+def run(job: Job, source: Artifact, target: Path, log: Path, digests: Digests, on_event: OnEvent) -> Finished:
     """Make or reuse one artifact at `target`; what libraries print goes to `log`."""
     if is_artifact(target):
         return Finished(job.stage.name, _reused(target, digests), reused=True, seconds=0.0)
@@ -147,7 +149,9 @@ def run(job: Job, source: Artifact, target: Path, log: Path, digests: Digests, t
             undone.callback(shutil.rmtree, partial, ignore_errors=True)
         with chatter_to(log), WatchedDisk(partial), needed_by(job.stage.name):
             method = menu.load(job.stage.name)
-            facts = method.run(source, job.settings, partial, lambda *tick: tell(Ticked(job.stage.name, *tick)))
+            facts = method.run(
+                source, job.settings, partial, lambda *progress: on_event(Ticked(job.stage.name, *progress))
+            )
         (partial / _KEY).unlink(missing_ok=True)
         seal(partial, _manifest(job, source, facts, digests), digests)
         partial.rename(target)
@@ -155,7 +159,7 @@ def run(job: Job, source: Artifact, target: Path, log: Path, digests: Digests, t
     return Finished(job.stage.name, load(target, digests), reused=False, seconds=time.monotonic() - began)
 
 
-def make(job: Job, source: Artifact, out: Path, digests: Digests, tell: Tell) -> Finished:
+def make(job: Job, source: Artifact, out: Path, digests: Digests, on_event: OnEvent) -> Finished:
     """Run one stage into a folder of the user's choice, which must not exist yet."""
     if out.exists():
         raise StorageError(f"{out}: already there", "Choose another --out, or remove it first.")
@@ -166,10 +170,10 @@ def make(job: Job, source: Artifact, out: Path, digests: Digests, tell: Tell) ->
         place = hashlib.sha256(str(out.absolute()).encode()).hexdigest()[:16]
         with _alone(out, cache_folder() / f"{place}.lock", "--out"):
             if job.learns:
-                announce(job, source, log, tell)
-            tell(Started(job.stage.name))
-            finished = run(job, source, out.absolute(), log, digests, tell)
-    tell(finished)
+                announce(job, source, log, on_event)
+            on_event(Started(job.stage.name))
+            finished = run(job, source, out.absolute(), log, digests, on_event)
+    on_event(finished)
     return finished
 
 
@@ -238,12 +242,12 @@ def _manifest(job: Job, source: Artifact, facts: Mapping[str, Any], digests: Dig
     )
 
 
-def announce(job: Job, source: Artifact, log: Path, tell: Tell) -> None:
+def announce(job: Job, source: Artifact, log: Path, on_event: OnEvent) -> None:
     """Say how long a stage that learns will take, before it starts."""
-    tell(Started(job.stage.name))
+    on_event(Started(job.stage.name))
     with chatter_to(log), needed_by(job.stage.name):
         text = cast("menu.Learner", menu.load(job.stage.name)).forecast(source, job.settings)
-    tell(Noted(job.stage.name, text))
+    on_event(Noted(job.stage.name, text))
 
 
 def _partial_folder(target: Path, key: str | None) -> Path:

@@ -10,10 +10,10 @@ from typing import Any
 
 from edgeafri.artifact import Artifact, adopt
 from edgeafri.build import pipeline
-from edgeafri.build.pipeline import Tell
+from edgeafri.build.pipeline import OnEvent
 from edgeafri.build.recipe import Step
 from edgeafri.errors import ModelError, UsageError
-from edgeafri.runners.local import TORCH, ask
+from edgeafri.runners.local import TORCH, call_worker
 from edgeafri.tasks import tasks_of
 from edgeafri.util.files import Digests, cache_folder, storage
 
@@ -26,17 +26,17 @@ _SAMPLE_STEPS = (
 
 
 def find_teacher(
-    name: str, task: str, languages: Sequence[str], work: Path, offline: bool, digests: Digests, tell: Tell
+    name: str, task: str, languages: Sequence[str], work: Path, offline: bool, digests: Digests, on_event: OnEvent
 ) -> Artifact:
     """The teacher of that name. Local folders are described where they are; nothing is written into them."""
     if name == SAMPLE:
-        return sample_teacher(digests, tell)
+        return sample_teacher(digests, on_event)
     folder = _local(name)
     if folder.is_dir():
         return adopt(folder, "torch", task, languages, digests)
     if not _HUB_ID.fullmatch(name):
         raise ModelError(f"{name}: no such model folder", "Give a folder, a hub id such as org/name, or 'sample'.")
-    return adopt(_downloaded(name, work, offline, tell), "torch", task, languages, digests)
+    return adopt(_downloaded(name, work, offline, on_event), "torch", task, languages, digests)
 
 
 def sample_corpus() -> Path:
@@ -53,7 +53,7 @@ def sample_corpus() -> Path:
     return folder
 
 
-def sample_teacher(digests: Digests, tell: Tell) -> Artifact:
+def sample_teacher(digests: Digests, on_event: OnEvent) -> Artifact:
     """The sample's teacher, trained on first use in about a minute and kept in the user's cache."""
     from edgeafri.data.dataset import languages_in
 
@@ -62,7 +62,7 @@ def sample_teacher(digests: Digests, tell: Tell) -> Artifact:
     source = adopt(corpus, "corpus", SAMPLE_TASK, languages, digests)
     given = {"task": SAMPLE_TASK, "languages": languages, "data": corpus}
     jobs = pipeline.plan(_SAMPLE_STEPS, "corpus", given)
-    return pipeline.build(jobs, source, cache_folder() / "sample-teacher", digests, tell)[-1].artifact
+    return pipeline.build(jobs, source, cache_folder() / "sample-teacher", digests, on_event)[-1].artifact
 
 
 def check_head(name: str, task: str) -> None:
@@ -111,21 +111,25 @@ def _config_in(folder: Path) -> dict[str, Any]:
         raise ModelError(f"{folder}/config.json: cannot be read ({error})", "Copy the model again.") from None
 
 
-def _downloaded(name: str, work: Path, offline: bool, tell: Tell) -> Path:
+def _downloaded(name: str, work: Path, offline: bool, on_event: OnEvent) -> Path:
     """A hub model on disk, in safetensors. Its download, and a conversion if it is published as a pickle, are said."""
     with storage(work):
         work.mkdir(parents=True, exist_ok=True)
-    tell(pipeline.Started(f"download {name}"))
+    on_event(pipeline.Started(f"download {name}"))
     offline = offline or os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0")
     request = {"do": "download", "name": name, "offline": offline}
-    answer = ask(TORCH, request, log=work / "build.log", environment={"HF_HUB_OFFLINE": "1" if offline else "0"})
+    answer = call_worker(
+        TORCH, request, log=work / "build.log", environment={"HF_HUB_OFFLINE": "1" if offline else "0"}
+    )
     folder = Path(answer["folder"])
-    tell(pipeline.Noted(f"download {name}", f"revision {answer['revision']}"))
+    on_event(pipeline.Noted(f"download {name}", f"revision {answer['revision']}"))
     if not answer["pickled"]:
         return folder
     converted = work / f"converted-{name.replace('/', '--')}-{answer['revision'][:12]}"
     if not converted.is_dir():
-        tell(pipeline.Started("convert"))
-        found = ask(TORCH, {"do": "convert", "source": str(folder), "out": str(converted)}, log=work / "build.log")
-        tell(pipeline.Noted("convert", f"pickled weights to safetensors, {found['parameters']:,} parameters"))
+        on_event(pipeline.Started("convert"))
+        found = call_worker(
+            TORCH, {"do": "convert", "source": str(folder), "out": str(converted)}, log=work / "build.log"
+        )
+        on_event(pipeline.Noted("convert", f"pickled weights to safetensors, {found['parameters']:,} parameters"))
     return converted

@@ -70,16 +70,16 @@ def build_command(arguments: list[str], /, as_json: bool, dry_run: bool, **optio
     Exit code 5 says that a check failed: the bundle is kept, and the report says which.
     """
     from edgeafri.build import delivery
-    from edgeafri.cli.console import telling
+    from edgeafri.cli.console import showing_events
     from edgeafri.util.files import Digests
 
     order = _order(options, arguments)
-    with Digests() as digests, telling(lambda event: _say(event, as_json)) as tell:
-        checked = delivery.check(order, digests, tell)
+    with Digests() as digests, showing_events(lambda event: _say(event, as_json)) as on_event:
+        checked = delivery.check(order, digests, on_event)
         if dry_run:
             _print_plan(delivery.dry_run(checked, digests), checked.notes, as_json)
             return OK
-        document = delivery.deliver(checked, digests, tell)
+        document = delivery.deliver(checked, digests, on_event)
     print_json(document) if as_json else _print_verdict(document)
     return OK if document["passed"] else GATE_FAILED
 

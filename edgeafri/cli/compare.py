@@ -36,7 +36,7 @@ def compare_command(arguments: list[str], /, model: str, methods: str | None, as
     ort-fp32, ort-int8, ort-static, ort-int4: EdgeAfri's bundles, vocabulary untrimmed. What this machine cannot run
     stands in the tables with the reason. The compression study's figures (arXiv 2404.04759) stand beside ours.
     """
-    from edgeafri.cli.console import telling
+    from edgeafri.cli.console import showing_events
     from edgeafri.cli.lines import event_line
     from edgeafri.studies import comparison
     from edgeafri.studies.methods import NAMES
@@ -47,8 +47,8 @@ def compare_command(arguments: list[str], /, model: str, methods: str | None, as
     out = options["out"]
     order = _order(model, shlex.join(["edgeafri", *arguments]), options)
     names = NAMES if methods is None else _listed("--methods", methods, "fp32,llm-int8,ort-int8")
-    with Digests() as digests, telling(lambda event: click.echo(event_line(event), err=as_json)) as tell:
-        page = comparison.run(order, names, digests, tell)
+    with Digests() as digests, showing_events(lambda event: click.echo(event_line(event), err=as_json)) as on_event:
+        page = comparison.run(order, names, digests, on_event)
     if out is not None:
         write(page, out, f"Weights in fewer bits: {model}", [order.command])
     if as_json:

@@ -6,42 +6,42 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from edgeafri.build.pipeline import Event, Finished, Noted, Started, Tell, Ticked
-from edgeafri.util.progress import Step, Tick, silent
+from edgeafri.build.pipeline import Event, Finished, Noted, OnEvent, Started, Ticked
+from edgeafri.util.progress import Progress, StartProgress, silent
 
 
 @contextmanager
-def telling(say: Callable[[Finished | Noted], None]) -> Iterator[Tell]:
-    """A `tell` that draws bars for what runs and hands what ended to `say`."""
+def showing_events(say: Callable[[Finished | Noted], None]) -> Iterator[OnEvent]:
+    """An `on_event` that draws bars for what runs and hands what ended to `say`."""
     bars = _Bars() if sys.stderr.isatty() else None
 
-    def tell(event: Event) -> None:
+    def on_event(event: Event) -> None:
         if bars is not None:
-            bars.tell(event)
+            bars.on_event(event)
         if isinstance(event, (Finished, Noted)):
             say(event)
 
     try:
-        yield tell
+        yield on_event
     finally:
         if bars is not None:
             bars.close()
 
 
 @contextmanager
-def stepping() -> Iterator[Step]:
+def stepping() -> Iterator[StartProgress]:
     """A step that draws a bar for what it is told begins, until the next one."""
-    with telling(lambda event: None) as tell:
+    with showing_events(lambda event: None) as on_event:
 
-        def step(what: str) -> Tick:
-            tell(Started(what))
-            return lambda done, total: tell(Ticked(what, done, total))
+        def start(what: str) -> Progress:
+            on_event(Started(what))
+            return lambda done, total: on_event(Ticked(what, done, total))
 
-        yield step
+        yield start
 
 
 @contextmanager
-def side_by_side(names: Sequence[str]) -> Iterator[Callable[[str], Step]]:
+def side_by_side(names: Sequence[str]) -> Iterator[Callable[[str], StartProgress]]:
     """A step for each of what goes on at the same time: a bar each on a terminal, elsewhere a line for what begins."""
     if not sys.stderr.isatty():
         yield lambda name: lambda what: _said(f"{name}: {what}")
@@ -49,24 +49,24 @@ def side_by_side(names: Sequence[str]) -> Iterator[Callable[[str], Step]]:
     with os.fdopen(os.dup(2), "w", encoding="utf-8") as file, _bars(file) as bars:
         tasks = {name: bars.add_task(name, total=None) for name in names}
 
-        def begun(name: str, what: str) -> Tick:
+        def begun(name: str, what: str) -> Progress:
             bars.reset(tasks[name], description=f"{name:<14} {what}", total=None)
             return lambda done, total: bars.update(tasks[name], completed=done, total=total)
 
         yield lambda name: lambda what: begun(name, what)
 
 
-def _said(line: str) -> Tick:
+def _said(line: str) -> Progress:
     sys.stderr.write(f"{line}\n")
     return silent
 
 
 def asked(what: str, module: str, request: Mapping[str, Any]) -> Any:
     """The answer of a worker process, with a bar while it works."""
-    from edgeafri.runners.local import ask
+    from edgeafri.runners.local import call_worker
 
-    with stepping() as step:
-        return ask(module, request, step(what))
+    with stepping() as start:
+        return call_worker(module, request, start(what))
 
 
 class _Bars:
@@ -77,7 +77,7 @@ class _Bars:
         self._progress: Any = None
         self._task: Any = None
 
-    def tell(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         if isinstance(event, Started):
             self._start(event.stage)
         elif isinstance(event, Ticked) and self._progress is not None:
@@ -102,8 +102,9 @@ class _Bars:
 
 
 def _bars(file: TextIO) -> Any:
+    import rich.progress
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(file=file, force_terminal=True), transient=True)
+    return rich.progress.Progress(*columns, console=Console(file=file, force_terminal=True), transient=True)

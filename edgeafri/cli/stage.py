@@ -88,14 +88,17 @@ def _callback(line: Stage) -> Any:
     def run(source: Path, out: Path, as_json: bool, **options: Any) -> None:
         from edgeafri.build.pipeline import make, opened, plan
         from edgeafri.build.recipe import Step
-        from edgeafri.cli.console import telling
+        from edgeafri.cli.console import showing_events
         from edgeafri.cli.lines import detail_table, event_line
         from edgeafri.util.files import Digests
 
         given = {name: _value(value) for name, value in options.items() if value not in (None, ())}
-        with Digests() as digests, telling(lambda event: None if as_json else click.echo(event_line(event))) as tell:
+        with (
+            Digests() as digests,
+            showing_events(lambda event: None if as_json else click.echo(event_line(event))) as on_event,
+        ):
             (job,) = plan([Step(line.name, given)], line.takes, {})
-            finished = make(job, opened(source, stage(line.name), digests), out, digests, tell)
+            finished = make(job, opened(source, stage(line.name), digests), out, digests, on_event)
         facts = dict(finished.artifact.manifest.facts)
         if as_json:
             print_json({"out": str(out), "id": finished.artifact.id, "stage": line.name, "facts": facts})

@@ -68,7 +68,7 @@ def study_command(arguments: list[str], /, name: str, as_json: bool, **options: 
 
     What is finished is kept in --work: an interrupted study goes on where it stopped.
     """
-    from edgeafri.cli.console import telling
+    from edgeafri.cli.console import showing_events
     from edgeafri.cli.lines import event_line
     from edgeafri.studies import comet, compression, distillation, maft, mini_model
     from edgeafri.studies.page import write
@@ -78,8 +78,8 @@ def study_command(arguments: list[str], /, name: str, as_json: bool, **options: 
     study = {**studies, "mini-model": mini_model}[name]
     _check(name, options)
     order = _order(options, arguments, study)
-    with Digests() as digests, telling(lambda event: click.echo(event_line(event), err=as_json)) as tell:
-        page = study.run(order, digests, tell)
+    with Digests() as digests, showing_events(lambda event: click.echo(event_line(event), err=as_json)) as on_event:
+        page = study.run(order, digests, on_event)
     file = write(page, order.out, f"Study: {name}", [order.command])
     click.echo(_as_json(page.tables) if as_json else f"\n{file.read_text('utf-8')}\n{file}")
 

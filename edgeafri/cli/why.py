@@ -33,12 +33,12 @@ def why_command(
     each of its layers is put alone into the graph before it.
     """
     from edgeafri.build.diagnosis import Case, explain
-    from edgeafri.cli.console import telling
+    from edgeafri.cli.console import showing_events
     from edgeafri.util.files import Digests
 
     case = Case(bundle, work or bundle.absolute().parent, data, text, codes(lang))
-    with Digests() as digests, telling(lambda event: None) as tell:
-        document = explain(case, digests, tell)
+    with Digests() as digests, showing_events(lambda event: None) as on_event:
+        document = explain(case, digests, on_event)
     print_json(document) if as_json else _print(document)
 
 

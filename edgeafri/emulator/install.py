@@ -17,7 +17,7 @@ from edgeafri.errors import ConfigError, EdgeAfriError, MissingPackage, UsageErr
 from edgeafri.settings import read
 from edgeafri.util import wheels
 from edgeafri.util.files import cache_folder, json_text, storage, write_whole
-from edgeafri.util.progress import Step, quiet
+from edgeafri.util.progress import StartProgress, quiet
 
 MACHINE = "aarch64"
 _AGAIN = "Install it: edgeafri emulator install"
@@ -52,7 +52,7 @@ def emulator_folder() -> Path:
     return cache_folder() / "emulator"
 
 
-def install(python: str | None = None, step: Step = quiet) -> Emulator:
+def install(python: str | None = None, start: StartProgress = quiet) -> Emulator:
     """Bring and make what is missing; `python` is "3.11", or the distribution's own.
 
     What an interrupted installation has finished is kept. UsageError for a Python that cannot be one, MissingPackage
@@ -65,13 +65,13 @@ def install(python: str | None = None, step: Step = quiet) -> Emulator:
     with storage(folder):
         version, header = python or _python_before(), folder / f"header-{qemu.version}"
         if version is None or not (folder / f"userland-{version}").is_dir() or not header.is_dir():
-            step("read what apt has for arm64")
+            start("read what apt has for arm64")
             apt.update()
         version = version or apt.python()
-        root = _userland(apt, folder / f"userland-{version}", version, step)
-        site = _site(folder, version, step)
-        _header(apt, header, step)
-        step("compile the counting plugin")
+        root = _userland(apt, folder / f"userland-{version}", version, start)
+        site = _site(folder, version, start)
+        _header(apt, header, start)
+        start("compile the counting plugin")
         library = _plugin(folder, header)
         found = Installed(version, qemu.version, wheels.version_here("onnxruntime"), root.name, site.name, library.name)
         _try(qemu, folder, found)
@@ -118,30 +118,30 @@ def _check_python(python: str | None) -> None:
         raise UsageError(f"'{python}' is no version of Python", "Give it as 3.11, or leave it to the distribution.")
 
 
-def _userland(apt: userland.Apt, target: Path, python: str, step: Step) -> Path:
+def _userland(apt: userland.Apt, target: Path, python: str, start: StartProgress) -> Path:
     if not target.is_dir():
-        step(f"fetch Python {python} for arm64")
+        start(f"fetch Python {python} for arm64")
         packages = apt.fetch(python)
-        tick = step("unpack it")
+        progress = start("unpack it")
         with userland.whole(target) as partial:
             for index, package in enumerate(packages):
                 userland.unpack(package, partial)
-                tick(index + 1, len(packages))
+                progress(index + 1, len(packages))
     return target
 
 
-def _site(folder: Path, python: str, step: Step) -> Path:
-    found = wheels.fetch(python, MACHINE, step("fetch the wheels of onnxruntime and its like"))
+def _site(folder: Path, python: str, start: StartProgress) -> Path:
+    found = wheels.fetch(python, MACHINE, start("fetch the wheels of onnxruntime and its like"))
     target = folder / f"site-{_digest(wheel.name.encode() for wheel in found)}"
     if not target.is_dir():
-        step("unpack the wheels")
+        start("unpack the wheels")
         wheels.unpack(found, target)
     return target
 
 
-def _header(apt: userland.Apt, target: Path, step: Step) -> None:
+def _header(apt: userland.Apt, target: Path, start: StartProgress) -> None:
     if not target.is_dir():
-        step("fetch QEMU's header for plugins")
+        start("fetch QEMU's header for plugins")
         with userland.whole(target) as partial, tempfile.TemporaryDirectory(dir=target.parent) as scratch:
             userland.write_header(apt.source_of_qemu(Path(scratch)), partial / plugin.HEADER)
 

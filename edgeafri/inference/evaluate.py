@@ -9,13 +9,13 @@ import numpy as np
 from edgeafri.data.dataset import Split
 from edgeafri.inference.metrics import Counts, accuracy, class_counts, scores, sentence_counts
 from edgeafri.inference.predict import Predictor, Reading, labelled
-from edgeafri.util.progress import Tick, silent
+from edgeafri.util.progress import Progress, silent
 
 Quality = dict[str, dict[str, Any]]
 """Per language: precision, recall, F1 (and accuracy of texts) in points, loss, seconds, sentences, words, counts."""
 
 
-def evaluate(predictor: Predictor, splits: Sequence[Split], tick: Tick = silent) -> Quality:
+def evaluate(predictor: Predictor, splits: Sequence[Split], progress: Progress = silent) -> Quality:
     """Every split's quality, keyed by its language: entity F1 of words, macro F1 and accuracy of texts.
 
     `loss` is the mean cross-entropy over what was read, `seconds` the wall time of this machine, and `counts` what
@@ -25,7 +25,7 @@ def evaluate(predictor: Predictor, splits: Sequence[Split], tick: Tick = silent)
     quality: Quality = {}
     before = 0
     for split in splits:
-        quality[split.language] = _one(predictor, split, before, total, tick)
+        quality[split.language] = _one(predictor, split, before, total, progress)
         before += len(split.sentences)
     return quality
 
@@ -35,11 +35,11 @@ def average(quality: Quality) -> float:
     return sum(float(entry["f1"]) for entry in quality.values()) / len(quality)
 
 
-def _one(predictor: Predictor, split: Split, before: int, total: int, tick: Tick) -> dict[str, Any]:
+def _one(predictor: Predictor, split: Split, before: int, total: int, progress: Progress) -> dict[str, Any]:
     size = len(split.sentences)
 
     def tick_here(done: int, rows: int) -> None:
-        tick(before + size * done // max(rows, 1), total)
+        progress(before + size * done // max(rows, 1), total)
 
     began = time.perf_counter()
     readings = predictor.read([sentence.words for sentence in split.sentences], tick_here)

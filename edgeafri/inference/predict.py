@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgeafri.bundle import Frame
 from edgeafri.data.text import Window, windows
-from edgeafri.util.progress import Tick, silent
+from edgeafri.util.progress import Progress, silent
 
 Ids = NDArray[np.int64]
 Logits = NDArray[np.float32]
@@ -118,15 +118,17 @@ class Predictor:
     batch: int = 1
     tokens: int | None = None
 
-    def label(self, sentences: Sequence[Sequence[str]], tick: Tick = silent) -> list[Labelled]:
+    def label(self, sentences: Sequence[Sequence[str]], progress: Progress = silent) -> list[Labelled]:
         """A label for every word of every sentence, or for every text. A word that is not read is no entity."""
-        return [labelled(reading, self.labels) for reading in self.read(sentences, tick)]
+        return [labelled(reading, self.labels) for reading in self.read(sentences, progress)]
 
-    def read(self, sentences: Sequence[Sequence[str]], tick: Tick = silent) -> list[Reading]:
+    def read(self, sentences: Sequence[Sequence[str]], progress: Progress = silent) -> list[Reading]:
         """The logits of every sentence, zeros where a word is not read."""
-        return self.readings(sentences, self.encoder.rows(sentences), tick)
+        return self.readings(sentences, self.encoder.rows(sentences), progress)
 
-    def readings(self, sentences: Sequence[Sequence[str]], rows: Sequence[Row], tick: Tick = silent) -> list[Reading]:
+    def readings(
+        self, sentences: Sequence[Sequence[str]], rows: Sequence[Row], progress: Progress = silent
+    ) -> list[Reading]:
         """The same from `rows`, the inputs that the encoder makes of the sentences."""
         places = [self.encoder.places(len(words)) for words in sentences]
         logits = [np.zeros((count, len(self.labels)), dtype=np.float32) for count in places]
@@ -137,7 +139,7 @@ class Predictor:
                 logits[row.sentence][list(row.words)] = values[list(row.firsts)]
                 read[row.sentence][list(row.words)] = True
             done += len(chosen)
-            tick(done, len(rows))
+            progress(done, len(rows))
         return [Reading(values, seen) for values, seen in zip(logits, read, strict=True)]
 
     def logits(self, rows: Sequence[Row]) -> Logits:

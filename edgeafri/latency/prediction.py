@@ -12,7 +12,7 @@ from edgeafri.errors import DataError, UsageError
 from edgeafri.latency.fit import COLUMNS, LAYERS, MACS, MEGABYTES, Fit, Numbers, fit
 from edgeafri.latency.formula import evaluate
 from edgeafri.settings import did_you_mean
-from edgeafri.util.progress import Tick, silent
+from edgeafri.util.progress import Progress, silent
 
 _MEGA = 1e6
 Table = Mapping[str, Sequence[str]]
@@ -38,7 +38,7 @@ class Draws:
     seed: int = 0
 
 
-def predict_rest(source: Source, draws: Draws, tick: Tick = silent) -> dict[str, Any]:
+def predict_rest(source: Source, draws: Draws, progress: Progress = silent) -> dict[str, Any]:
     """Fit on rows drawn at random and predict all others: errors, and how many fall into the interval that is printed.
 
     `median_error` and `p90_error` are relative errors on the rest, each as its median and 90th percentile over the
@@ -52,9 +52,9 @@ def predict_rest(source: Source, draws: Draws, tick: Tick = silent) -> dict[str,
     random = np.random.default_rng(draws.seed)
     found = []
     for done in range(draws.draws):
-        tick(done, draws.draws)
+        progress(done, draws.draws)
         found.append(_draw(columns, times, random.choice(len(times), draws.points, replace=False)))
-    tick(draws.draws, draws.draws)
+    progress(draws.draws, draws.draws)
     shares = np.array([drawn for drawn, _ in found])
     levels, factors = zip(*(interval for _, interval in found), strict=True)
     return {

@@ -28,13 +28,13 @@ from edgeafri.settings import did_you_mean
 
 if TYPE_CHECKING:  # the command line lists stages without reading a model
     from edgeafri.artifact import Artifact, Kind
-    from edgeafri.util.progress import Tick
+    from edgeafri.util.progress import Progress
 
 
 class Method(Protocol):
     """What a stage's module offers: do the work in the empty folder `out`, and say what can be counted."""
 
-    def run(self, source: "Artifact", settings: Any, out: Path, tick: "Tick") -> Mapping[str, Any]: ...
+    def run(self, source: "Artifact", settings: Any, out: Path, progress: "Progress") -> Mapping[str, Any]: ...
 
 
 class Learner(Method, Protocol):

@@ -18,10 +18,10 @@ from edgeafri.inference.predict import Reading
 from edgeafri.inference.session import int8_arithmetic
 from edgeafri.profiling.device_parity import LARGEST, allowed_flips, difference, f1_of, judge, readings_of
 from edgeafri.runners.emulated import Emulated
-from edgeafri.runners.local import RUNTIME, ask
+from edgeafri.runners.local import RUNTIME, call_worker
 from edgeafri.tasks import unit_of
 from edgeafri.util.files import Digests
-from edgeafri.util.progress import Step, quiet
+from edgeafri.util.progress import StartProgress, quiet
 
 # Sentences of labelled data a language, as an emulated processor is slow: some 30 ns for one float32 instruction of a
 # vector. Float32 needs few, as it is judged by its logits.
@@ -55,7 +55,7 @@ def emulated(
     threads: int,
     data: Path | None = None,
     languages: Sequence[str] = (),
-    step: Step = quiet,
+    start: StartProgress = quiet,
 ) -> dict[str, Any]:
     """The emulated tier of one bundle on one device.
 
@@ -70,11 +70,11 @@ def emulated(
     verify = subject.request("verify", threads=at_once)
     marks = subject.request("marks", threads=1, seq_len=seq_len, runs=_RUNS, warmup=1)
     bench = subject.request("bench", threads=threads, seq_len=seq_len, runs=2, warmup=1)
-    there = readings_of(runner.ask(logits, step(f"label {len(subject.sentences)} sentences on a {core.model}")))
-    verified = runner.ask(verify, step(f"replay the golden sentences on a {core.model}"))
-    counted = runner.counts(marks, step(f"count the instructions of a {core.model}"))
+    there = readings_of(runner.call(logits, start(f"label {len(subject.sentences)} sentences on a {core.model}")))
+    verified = runner.call(verify, start(f"replay the golden sentences on a {core.model}"))
+    counted = runner.counts(marks, start(f"count the instructions of a {core.model}"))
     # Last: what the guest's Python compiles lies on disk by now, and is not in the peak.
-    peak = runner.peak_bytes(bench, step(f"watch the memory of a {core.model}"))
+    peak = runner.peak_bytes(bench, start(f"watch the memory of a {core.model}"))
     return {
         "cpu": core.model,
         "qemu": emulator.qemu.version,
@@ -126,9 +126,9 @@ def per_inference(counted: Sequence[Mapping[str, int]]) -> dict[str, int]:
 def parity(subject: Subject, there: Sequence[Reading]) -> dict[str, Any]:
     """How far another machine's readings are from this one's, beside how far noise alone moves this one's."""
     request = subject.request("logits", sentences=subject.sentences)
-    here = readings_of(ask(RUNTIME, request))
+    here = readings_of(call_worker(RUNTIME, request))
     found = difference(here, there)
-    answers = [] if subject.float32 else [ask(RUNTIME, {**request, "noise": seed}) for seed in _NOISES]
+    answers = [] if subject.float32 else [call_worker(RUNTIME, {**request, "noise": seed}) for seed in _NOISES]
     shaken = [readings_of(answer) for answer in answers if answer["logits"] is not None]
     noises = [difference(here, readings) for readings in shaken]
     noise_flips = max((noise.flips for noise in noises), default=None)

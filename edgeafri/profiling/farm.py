@@ -13,7 +13,7 @@ from edgeafri.device.profile import read_profile
 from edgeafri.errors import ConfigError, EdgeAfriError
 from edgeafri.profiling.tiers import Document, Inquiry, checked, profile
 from edgeafri.runners.board import Visit, transport_of
-from edgeafri.util.progress import Step, Tick
+from edgeafri.util.progress import Progress, StartProgress
 
 SCHEMA = 1
 _EXAMPLE = "Write 'devices:' and below it, for each, name, target and on; for example on: ssh:pi@raspberrypi.local"
@@ -80,7 +80,7 @@ def inquiries(
 
 
 def run(
-    devices: Sequence[Device], asked: Sequence[Inquiry], bundles: Sequence[Path], steps: Callable[[str], Step]
+    devices: Sequence[Device], asked: Sequence[Inquiry], bundles: Sequence[Path], steps: Callable[[str], StartProgress]
 ) -> list[Outcome]:
     """Profile every bundle on every device, devices side by side and bundles one after another; all outcomes in order.
 
@@ -90,9 +90,9 @@ def run(
     stopped = Event()
 
     def visited(device: Device, inquiry: Inquiry) -> list[Outcome]:
-        step = _stoppable(steps(device.name), stopped)
-        found = [_outcome(device, *job, step) for job in _jobs(inquiry, bundles)]
-        step("failed" if any(outcome.error for outcome in found) else "done")(1, 1)
+        start = _stoppable(steps(device.name), stopped)
+        found = [_outcome(device, *job, start) for job in _jobs(inquiry, bundles)]
+        start("failed" if any(outcome.error for outcome in found) else "done")(1, 1)
         return found
 
     with ThreadPoolExecutor(max_workers=len(devices)) as threads:
@@ -130,23 +130,23 @@ def _jobs(inquiry: Inquiry, bundles: Sequence[Path]) -> list[tuple[Inquiry, Path
     return [(inquiry if bundle is bundles[-1] else keeping, bundle) for bundle in bundles]
 
 
-def _outcome(device: Device, inquiry: Inquiry, bundle: Path, step: Step) -> Outcome:
+def _outcome(device: Device, inquiry: Inquiry, bundle: Path, start: StartProgress) -> Outcome:
     try:
-        return Outcome(device, bundle, {**profile(bundle, inquiry, step), "name": device.name}, None)
+        return Outcome(device, bundle, {**profile(bundle, inquiry, start), "name": device.name}, None)
     except EdgeAfriError as error:
         return Outcome(device, bundle, None, error)
 
 
-def _stoppable(step: Step, stopped: Event) -> Step:
+def _stoppable(start: StartProgress, stopped: Event) -> StartProgress:
     """A step that ends the work at its next progress, once the farm was interrupted."""
 
-    def begin(what: str) -> Tick:
+    def begin(what: str) -> Progress:
         _check_running(stopped)
-        tick = step(what)
+        progress = start(what)
 
         def go_on(done: int, total: int) -> None:
             _check_running(stopped)
-            tick(done, total)
+            progress(done, total)
 
         return go_on
 

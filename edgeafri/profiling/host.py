@@ -9,22 +9,24 @@ from typing import Any
 from edgeafri.device.profile import DeviceProfile, Isa
 from edgeafri.errors import WorkerError
 from edgeafri.profiling.memory_limit import Ceiling, ceiling
-from edgeafri.runners.local import RUNTIME, ask
-from edgeafri.util.progress import Tick, silent
+from edgeafri.runners.local import RUNTIME, call_worker
+from edgeafri.util.progress import Progress, silent
 
 _CEILING_RUNS = 3
 _X86 = ("x86_64", "AMD64")
 _OF_X86 = ("avx2", "vnni")
 
 
-def on_host(bundle: Path, profile: DeviceProfile, request: Mapping[str, Any], tick: Tick = silent) -> dict[str, Any]:
+def on_host(
+    bundle: Path, profile: DeviceProfile, request: Mapping[str, Any], progress: Progress = silent
+) -> dict[str, Any]:
     """The bundle's measurement here by `request` (threads, seq_len, runs, warmup, isa), and whether memory suffices.
 
     Wall time here says how two bundles compare, not how fast the device is.
     """
     threads, isa = min(request["threads"], os.cpu_count() or 1), request.get("isa") or profile.isa
     asked = {**request, "do": "bench", "bundle": str(bundle), "threads": threads, "isa": isa}
-    measurement = ask(RUNTIME, asked, tick)
+    measurement = call_worker(RUNTIME, asked, progress)
     free = profile.memory.free
     under = None if free is None else under_ceiling(asked, free.value, measurement["peak_rss_mb"])
     return {
@@ -56,7 +58,7 @@ def isa_words(isa: Isa, measurement: Mapping[str, Any]) -> dict[str, str]:
 
 def _lives(request: Mapping[str, Any], group: Ceiling) -> bool:
     try:
-        ask(RUNTIME, {**request, "runs": _CEILING_RUNS, "warmup": 1}, before=group.before)
+        call_worker(RUNTIME, {**request, "runs": _CEILING_RUNS, "warmup": 1}, before=group.before)
     except WorkerError:
         if not group.killed:
             raise

@@ -14,7 +14,7 @@ from edgeafri.latency.estimate import estimate
 from edgeafri.profiling.host import on_host
 from edgeafri.runners.board import Visit, on_device
 from edgeafri.util.files import Digests
-from edgeafri.util.progress import Step, quiet
+from edgeafri.util.progress import StartProgress, quiet
 
 SCHEMA = 1
 Tier = Literal["estimate", "host", "emulated", "device"]
@@ -46,7 +46,7 @@ class Inquiry:
     command: str = ""
 
 
-def profile(bundle: Path, inquiry: Inquiry, step: Step = quiet) -> Document:
+def profile(bundle: Path, inquiry: Inquiry, start: StartProgress = quiet) -> Document:
     """One document of one bundle on one device: its tiers, None where one was not asked for, and the checks.
 
     UsageError for tiers that cannot be asked so, ArtifactError for a folder that is no bundle, and what a tier raises.
@@ -73,7 +73,7 @@ def profile(bundle: Path, inquiry: Inquiry, step: Step = quiet) -> Document:
         "groups": facts.get("group_bytes"),
         "bundle_bytes": artifact.bytes,
     }
-    found = {tier: _tier(tier, artifact, document, inquiry, step) for tier in _ORDER}
+    found = {tier: _tier(tier, artifact, document, inquiry, start) for tier in _ORDER}
     document["tiers"] = {tier: found[tier] for tier in TIERS}
     document["checks"] = [asdict(item) for item in _checks(device, document)]
     document["notes"] = _notes(device, document["tiers"])
@@ -103,7 +103,7 @@ def checked(bundle: Path) -> Artifact:
         return load_bundle(bundle, digests)
 
 
-def _tier(tier: Tier, bundle: Artifact, document: Document, inquiry: Inquiry, step: Step) -> Document | None:
+def _tier(tier: Tier, bundle: Artifact, document: Document, inquiry: Inquiry, start: StartProgress) -> Document | None:
     if tier not in inquiry.tiers:
         return None
     asked = {"seq_len": document["seq_len"], "threads": document["threads"]}
@@ -111,15 +111,15 @@ def _tier(tier: Tier, bundle: Artifact, document: Document, inquiry: Inquiry, st
         return asdict(estimate(bundle.manifest.facts, inquiry.profile, **asked))
     if tier == "host":
         request = {**asked, "runs": inquiry.runs, "warmup": 5, "isa": inquiry.isa}
-        return on_host(bundle.path, inquiry.profile, request, step("time it on this machine"))
+        return on_host(bundle.path, inquiry.profile, request, start("time it on this machine"))
     if tier == "emulated":
         from edgeafri.profiling.emulated import emulated
 
         return emulated(
-            bundle.path, inquiry.profile, **asked, data=inquiry.data, languages=inquiry.languages, step=step
+            bundle.path, inquiry.profile, **asked, data=inquiry.data, languages=inquiry.languages, start=start
         )
     visit = replace(inquiry.visit, **asked, data=inquiry.data, languages=inquiry.languages)
-    return on_device(str(inquiry.on), bundle.path, visit, step)
+    return on_device(str(inquiry.on), bundle.path, visit, start)
 
 
 def _checks(device: DeviceProfile, document: Document) -> tuple[report.Check, ...]:

@@ -18,7 +18,7 @@ Scale = Callable[[float], float]
 
 
 @dataclass(frozen=True)
-class Tick:
+class Progress:
     """A number on an axis and where it stands."""
 
     place: float
@@ -41,12 +41,12 @@ class MemoryFigure:
 
     where: str
     points: str
-    phases: tuple[Tick, ...]
+    phases: tuple[Progress, ...]
     limit: float | None
     limit_text: str
     peak_text: str
-    x: tuple[Tick, ...]
-    y: tuple[Tick, ...]
+    x: tuple[Progress, ...]
+    y: tuple[Progress, ...]
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ class ParetoFigure:
     x_name: str
     marks: tuple[Mark, ...]
     front: str
-    x: tuple[Tick, ...]
-    y: tuple[Tick, ...]
+    x: tuple[Progress, ...]
+    y: tuple[Progress, ...]
 
 
 def bar(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def memory_figure(curve: Curve) -> MemoryFigure:
     x, x_ticks = _axis(0.0, last or 1.0, _across)
     y, y_ticks = _axis(0.0, max(peak, curve.limit or 0.0) * 1.05 or 1.0, _up)
     line = " ".join(f"{x(second)},{y(held)}" for second, held in sorted(samples))
-    phases = tuple(Tick(x(samples[0][0]), name) for name, samples in curve.phases.items())
+    phases = tuple(Progress(x(samples[0][0]), name) for name, samples in curve.phases.items())
     limit_text = "" if curve.limit is None else f"limit {number(curve.limit)} MB"
     height = None if curve.limit is None else y(curve.limit)
     return MemoryFigure(curve.where, line, phases, height, limit_text, f"{number(peak)} MB", x_ticks, y_ticks)
@@ -230,7 +230,7 @@ def _up(share: float) -> float:
     return round(HEIGHT - _BOTTOM - share * (HEIGHT - _TOP - _BOTTOM), 1)
 
 
-def _axis(low: float, high: float, direction: Scale) -> tuple[Scale, tuple[Tick, ...]]:
+def _axis(low: float, high: float, direction: Scale) -> tuple[Scale, tuple[Progress, ...]]:
     """A scale from numbers to places, and round numbers along it."""
     step = _round_step((high - low) / 4)
     bottom, top = math.floor(low / step) * step, high
@@ -240,7 +240,7 @@ def _axis(low: float, high: float, direction: Scale) -> tuple[Scale, tuple[Tick,
 
     count = math.floor((top - bottom) / step + 1e-9)
     values = [bottom + index * step for index in range(count + 1)]
-    return place, tuple(Tick(place(value), f"{value:.6g}") for value in values)
+    return place, tuple(Progress(place(value), f"{value:.6g}") for value in values)
 
 
 def _round_step(rough: float) -> float:

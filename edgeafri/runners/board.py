@@ -17,7 +17,7 @@ from edgeafri.runners.transport import Transport, opened
 from edgeafri.settings import did_you_mean
 from edgeafri.tasks import unit_of
 from edgeafri.util.files import Digests
-from edgeafri.util.progress import Step, Tick, quiet
+from edgeafri.util.progress import Progress, StartProgress, quiet
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Visit:
     rounds: Rounds = Rounds()  # noqa: RUF009  # it is frozen
 
 
-def on_device(where: str, bundle: Path, visit: Visit, step: Step = quiet) -> dict[str, Any]:
+def on_device(where: str, bundle: Path, visit: Visit, start: StartProgress = quiet) -> dict[str, Any]:
     """Verify, time and score a bundle at `where`, `ssh:user@host:port` or `adb:serial`.
 
     The answer is the `device` tier of a profile: measurement, p50_interval_ms, settled, repeats, before, after,
@@ -49,10 +49,10 @@ def on_device(where: str, bundle: Path, visit: Visit, step: Step = quiet) -> dic
         artifact = load_bundle(bundle, digests)
     data = _test_files(bundle, visit)
     with opened(transport_of(where, visit)) as transport:
-        step(f"look at {where}")
+        start(f"look at {where}")
         remote = Remote(transport, visit.python)
         try:
-            found = _visited(remote, artifact, visit, data, step)
+            found = _visited(remote, artifact, visit, data, start)
         except EdgeAfriError as error:
             if not isinstance(error, ConnectionLost):  # else the next run goes on with what is there
                 _tidied(remote, visit.keep)
@@ -80,15 +80,17 @@ def _tidied(remote: Remote, keep: bool) -> list[str]:
     return []
 
 
-def _visited(remote: Remote, artifact: Artifact, visit: Visit, data: list[Copied], step: Step) -> dict[str, Any]:
-    remote.install(step("bring the runner"))
-    remote.copy(_bundle_files(artifact), step("bring the bundle"))
+def _visited(
+    remote: Remote, artifact: Artifact, visit: Visit, data: list[Copied], start: StartProgress
+) -> dict[str, Any]:
+    remote.install(start("bring the runner"))
+    remote.copy(_bundle_files(artifact), start("bring the bundle"))
     question = {"bundle": f"bundle-{artifact.id}", "threads": visit.threads}
     before = remote.conditions()
-    verify = remote.ask({"do": "verify", **question}, step("verify"))
-    taken = _rounds(remote, {"do": "bench", **question, "seq_len": visit.seq_len}, visit.rounds, step("bench"))
+    verify = remote.call({"do": "verify", **question}, start("verify"))
+    taken = _rounds(remote, {"do": "bench", **question, "seq_len": visit.seq_len}, visit.rounds, start("bench"))
     after = remote.conditions()
-    quality = _quality(remote, question, visit, data, step) if data else None
+    quality = _quality(remote, question, visit, data, start) if data else None
     found = pooled(taken)
     device = found["measurement"]["device"]
     return {"device": device, "system": _system(remote), **found, "before": before, "after": after} | {
@@ -97,25 +99,27 @@ def _visited(remote: Remote, artifact: Artifact, visit: Visit, data: list[Copied
     }
 
 
-def _rounds(remote: Remote, request: dict[str, Any], limit: Rounds, tick: Tick) -> list[Round]:
+def _rounds(remote: Remote, request: dict[str, Any], limit: Rounds, progress: Progress) -> list[Round]:
     taken: list[Round] = []
     began = time.monotonic()
     asked = {**request, "runs": limit.runs, "warmup": limit.warmup}
     while len(taken) < limit.most:
-        tick(len(taken), limit.most)
-        taken.append(remote.ask(asked))
+        progress(len(taken), limit.most)
+        taken.append(remote.call(asked))
         enough = settled(taken) or time.monotonic() - began > limit.seconds
         if len(taken) >= limit.least and enough:
             break
-    tick(limit.most, limit.most)
+    progress(limit.most, limit.most)
     return taken
 
 
-def _quality(remote: Remote, question: dict[str, Any], visit: Visit, data: list[Copied], step: Step) -> dict[str, Any]:
-    remote.copy(data, step("bring the data"))
+def _quality(
+    remote: Remote, question: dict[str, Any], visit: Visit, data: list[Copied], start: StartProgress
+) -> dict[str, Any]:
+    remote.copy(data, start("bring the data"))
     languages = [Path(file.place).parent.name for file in data]
     asked = {"do": "evaluate", **question, "data": "data", "split": "test", "languages": languages}
-    answer: dict[str, Any] = remote.ask(asked, step("evaluate"))
+    answer: dict[str, Any] = remote.call(asked, start("evaluate"))
     for entry in answer["quality"].values():
         del entry["counts"]
     return answer

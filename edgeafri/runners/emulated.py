@@ -19,7 +19,7 @@ from edgeafri.emulator.plugin import between, option, parse_marks
 from edgeafri.errors import WorkerError
 from edgeafri.runners.local import RUNTIME, answer_of, ended, listen
 from edgeafri.util.files import cache_folder
-from edgeafri.util.progress import Tick, silent
+from edgeafri.util.progress import Progress, silent
 
 # The guest's memory lies in this part of QEMU's own, where nothing of QEMU is, so that the two can be told apart.
 _GUEST_BASE, _GUEST_SIZE = 0x2000_0000_0000, 0x0100_0000_0000
@@ -35,27 +35,27 @@ class Emulated:
     emulator: Emulator
     profile: DeviceProfile
 
-    def ask(self, request: Mapping[str, Any], tick: Tick = silent) -> Any:
+    def call(self, request: Mapping[str, Any], progress: Progress = silent) -> Any:
         """Send one request to the runtime and return its answer.
 
         Errors that the runtime reports are raised as what they are. WorkerError for a runtime that dies, by an
         instruction that the processor does not have too.
         """
-        return self._ask(request, tick)[0]
+        return self._ask(request, progress)[0]
 
-    def peak_bytes(self, request: Mapping[str, Any], tick: Tick = silent) -> int:
+    def peak_bytes(self, request: Mapping[str, Any], progress: Progress = silent) -> int:
         """The most memory that the guest held while it answered, without QEMU's own; seen every 50 ms."""
-        return self._ask(request, tick, watch=True)[1]
+        return self._ask(request, progress, watch=True)[1]
 
-    def counts(self, request: Mapping[str, Any], tick: Tick = silent) -> list[dict[str, int]]:
+    def counts(self, request: Mapping[str, Any], progress: Progress = silent) -> list[dict[str, int]]:
         """Instructions by class from each mark of a `marks` request to the next."""
         with tempfile.TemporaryDirectory(prefix="edgeafri-") as folder:
             out = Path(folder) / "marks"
-            self._ask(request, tick, option(self.emulator.plugin, out))
+            self._ask(request, progress, option(self.emulator.plugin, out))
             return between(parse_marks(out.read_text("utf-8")))
 
     def _ask(
-        self, request: Mapping[str, Any], tick: Tick, extra: tuple[str, ...] = (), watch: bool = False
+        self, request: Mapping[str, Any], progress: Progress, extra: tuple[str, ...] = (), watch: bool = False
     ) -> tuple[Any, int]:
         with (
             tempfile.TemporaryDirectory(prefix="edgeafri-") as folder,
@@ -79,7 +79,7 @@ class Emulated:
                 ended(process),
                 watched(process.pid) if watch else nullcontext(Watch(process.pid)) as seen,
             ):
-                said = listen(process.stderr, tick)
+                said = listen(process.stderr, progress)
             out.seek(0)
             return self._answer(process.returncode, out.read(), said), seen.peak
 

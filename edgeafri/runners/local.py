@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import IO, Any
 
 from edgeafri import errors
-from edgeafri.util.progress import Tick, silent
+from edgeafri.util.progress import Progress, silent
 from edgeafri.util.worker import PROGRESS
 
 RUNTIME, TORCH = "edgeafri.runtime", "edgeafri.stages"
 _TAIL = 2000  # characters of a dead worker's last words
 
 
-def ask(
+def call_worker(
     module: str,
     request: Mapping[str, Any],
-    tick: Tick = silent,
+    progress: Progress = silent,
     log: Path | None = None,
     environment: Mapping[str, str] | None = None,
     before: Sequence[str] = (),
@@ -33,14 +33,14 @@ def ask(
     worker reports are raised here as what they are; a worker that dies is a WorkerError.
     """
     command = [*before, sys.executable, "-m", module]
-    return exchange(command, f"python -m {module}", request, tick, log, environment)
+    return exchange(command, f"python -m {module}", request, progress, log, environment)
 
 
 def exchange(
     command: Sequence[str],
     name: str,
     request: Mapping[str, Any],
-    tick: Tick = silent,
+    progress: Progress = silent,
     log: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Any:
@@ -66,18 +66,18 @@ def exchange(
             ) as process,
             ended(process),
         ):
-            said = listen(process.stderr, tick, log)
+            said = listen(process.stderr, progress, log)
         out.seek(0)
         return answer_of(name, process.returncode, out.read(), said)
 
 
-def listen(stream: IO[str] | None, tick: Tick, log: Path | None = None) -> str:
-    """The end of what a worker writes on stderr, until it closes it; progress goes to `tick`, the rest into `log`."""
+def listen(stream: IO[str] | None, progress: Progress, log: Path | None = None) -> str:
+    """The end of what a worker writes on stderr, until it closes it; the rest than progress goes into `log`."""
     said = ""
     for line in stream or ():
         if line.startswith(PROGRESS):
             done, total = line.removeprefix(PROGRESS).split()
-            tick(int(done), int(total))
+            progress(int(done), int(total))
             continue
         said = (said + line)[-_TAIL:]
         if log is not None:

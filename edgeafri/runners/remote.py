@@ -19,7 +19,7 @@ from edgeafri.runners.local import RUNTIME, answer_of
 from edgeafri.runners.payload import write_runner
 from edgeafri.runners.transport import Ended, Transport, run
 from edgeafri.util import files, wheels
-from edgeafri.util.progress import Tick, silent
+from edgeafri.util.progress import Progress, silent
 
 T = TypeVar("T")
 
@@ -69,34 +69,36 @@ class Remote:
         self._root, self._site = str(self.facts["root"]), ""
         _check_machine(self.facts, transport.where)
 
-    def install(self, tick: Tick = silent) -> None:
+    def install(self, progress: Progress = silent) -> None:
         """Bring the runner, and where the device can use PyPI's wheels those of what it needs; nothing twice."""
         with TemporaryDirectory(prefix="edgeafri-") as folder:
             runner = Path(folder) / "runner.zip"
             write_runner(runner)
-            packed = [copied(file, f"wheels/{file.name}") for file in (runner, *_wheels(self.facts, tick))]
+            packed = [copied(file, f"wheels/{file.name}") for file in (runner, *_wheels(self.facts, progress))]
             content = hashlib.sha256("".join(file.sha256 for file in packed).encode()).hexdigest()
             self._site = f"site-{content[:16]}"
             if self._ask_script("installed", site=self._site):
                 return
-            self.copy(packed, tick, unpacked=sum(map(_unpacked_bytes, packed)))
+            self.copy(packed, progress, unpacked=sum(map(_unpacked_bytes, packed)))
             self._ask_script("install", site=self._site, packed=[file.place for file in packed])
 
-    def copy(self, wanted: Sequence[Copied], tick: Tick = silent, unpacked: int = 0) -> None:
+    def copy(self, wanted: Sequence[Copied], progress: Progress = silent, unpacked: int = 0) -> None:
         """Bring files, each compared by its hash there; what is there already is not sent. DeviceError without room.
 
         `unpacked` bytes more will be needed there afterwards.
         """
-        self._again(lambda: self._copy(wanted, tick, unpacked))
+        self._again(lambda: self._copy(wanted, progress, unpacked))
 
-    def ask(self, request: Mapping[str, Any], tick: Tick = silent) -> Any:
-        """The answer of a fresh process of the runtime there, as local.ask gives it; `bundle` and `data` are places.
+    def call(self, request: Mapping[str, Any], progress: Progress = silent) -> Any:
+        """The answer of a fresh process of the runtime there, as local.call_worker gives it.
+
+        `bundle` and `data` are places.
 
         DeviceError where that process was ended from outside; its own errors are raised here with the device's name.
         """
         placed = {key: f"{self._root}/{request[key]}" for key in ("bundle", "data") if key in request}
         question = json.dumps({**request, **placed}).encode()
-        return self._again(lambda: self._answer(self._run_ours(("-m", RUNTIME), [question], tick)))
+        return self._again(lambda: self._answer(self._run_ours(("-m", RUNTIME), [question], progress)))
 
     def conditions(self) -> dict[str, Any]:
         """What measurement.machine_conditions() says there, now."""
@@ -107,13 +109,13 @@ class Remote:
         """Take away what was brought: one folder of it, or everything."""
         self._ask_script("remove", place=place)
 
-    def _copy(self, wanted: Sequence[Copied], tick: Tick, unpacked: int) -> None:
+    def _copy(self, wanted: Sequence[Copied], progress: Progress, unpacked: int) -> None:
         for _ in range(2):
             left = self._missing(wanted)
             if not left:
                 return
             self._check_room(sum(file.bytes - at for file, at in left) + unpacked)
-            self._send(left, tick)
+            self._send(left, progress)
         for file, _ in self._missing(wanted):
             raise DeviceError(
                 f"{self._transport.where}: {file.place} arrives there with another content (sha256 differs)",
@@ -125,10 +127,10 @@ class Remote:
         answer = self._once("missing", root=self._root, files=[file.named for file in wanted])
         return [(by_place[item["place"]], int(item["at"])) for item in answer]
 
-    def _send(self, left: Sequence[tuple[Copied, int]], tick: Tick) -> None:
+    def _send(self, left: Sequence[tuple[Copied, int]], progress: Progress) -> None:
         sent, total = 0, sum(file.bytes - at for file, at in left)
         for file, at in left:
-            blocks = _blocks(file.source, at, partial(_told, tick, sent, total))
+            blocks = _blocks(file.source, at, partial(_told, progress, sent, total))
             self._once("receive", blocks, root=self._root, file=file.named, at=at)
             sent += file.bytes - at
 
@@ -150,10 +152,10 @@ class Remote:
         ended = run(self._transport, (self._python, "-c", _START), _spoken(do, values, blocks))
         return self._answer(ended)
 
-    def _run_ours(self, arguments: Sequence[str], feed: Sequence[bytes] = (), tick: Tick = silent) -> Ended:
+    def _run_ours(self, arguments: Sequence[str], feed: Sequence[bytes] = (), progress: Progress = silent) -> Ended:
         """Run our Python there. -P keeps the folder that it starts in out of what is imported."""
         names = (f"PYTHONPATH={self._root}/{self._site}", f"EDGEAFRI_CACHE={self._root}/cache")
-        return run(self._transport, ("env", *names, self._python, "-X", "utf8", "-P", *arguments), feed, tick)
+        return run(self._transport, ("env", *names, self._python, "-X", "utf8", "-P", *arguments), feed, progress)
 
     def _answer(self, ended: Ended) -> Any:
         where = self._transport.where
@@ -195,15 +197,15 @@ def _blocks(source: Path, at: int, sent: Callable[[int], None]) -> Iterator[byte
             sent(file.tell() - at)
 
 
-def _wheels(facts: Mapping[str, Any], tick: Tick) -> Sequence[Path]:
+def _wheels(facts: Mapping[str, Any], progress: Progress) -> Sequence[Path]:
     if not str(facts["libc"]).startswith("glibc"):
         return ()  # PyPI's wheels are for glibc; _check_machine saw that the packages are there
     with _FETCHING:
-        return wheels.fetch(facts["python"], facts["machine"], tick)
+        return wheels.fetch(facts["python"], facts["machine"], progress)
 
 
-def _told(tick: Tick, before: int, total: int, sent: int) -> None:
-    tick(before + sent, total)
+def _told(progress: Progress, before: int, total: int, sent: int) -> None:
+    progress(before + sent, total)
 
 
 def _unpacked_bytes(file: Copied) -> int:

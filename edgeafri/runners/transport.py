@@ -10,7 +10,7 @@ from typing import Protocol
 
 from edgeafri.errors import EdgeAfriError
 from edgeafri.runners.local import ended, listen
-from edgeafri.util.progress import Tick, silent
+from edgeafri.util.progress import Progress, silent
 
 # The far shell says that its command ended, and how. Without that word it was the connection that ended, whatever the
 # code is; and a command that a signal ends would otherwise end the session in silence.
@@ -56,30 +56,30 @@ def opened(transport: Transport) -> Iterator[Transport]:
         transport.close()
 
 
-def run(transport: Transport, argv: Sequence[str], feed: Iterable[bytes] = (), tick: Tick = silent) -> Ended:
+def run(transport: Transport, argv: Sequence[str], feed: Iterable[bytes] = (), progress: Progress = silent) -> Ended:
     """Run `argv` on the device with `feed` on its stdin. ConnectionLost where the way broke."""
-    done = piped(transport.command([*_WATCHED, *argv]), feed, tick)
+    done = piped(transport.command([*_WATCHED, *argv]), feed, progress)
     if _ENDED not in done.said:
         raise transport.failure(done)
     return replace(done, said=done.said.replace(_ENDED, ""))
 
 
-def piped(command: Sequence[str], feed: Iterable[bytes] = (), tick: Tick = silent) -> Ended:
-    """Run a command here. Progress that a worker writes on stderr goes to `tick`."""
+def piped(command: Sequence[str], feed: Iterable[bytes] = (), progress: Progress = silent) -> Ended:
+    """Run a command here. Progress that a worker writes on stderr goes to `progress`."""
     with (
         tempfile.TemporaryFile() as out,
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.PIPE) as process,
         ended(process),
     ):
         _feed(process, feed)
-        said = listen(io.TextIOWrapper(process.stderr, "utf-8", "replace") if process.stderr else None, tick)
+        said = listen(io.TextIOWrapper(process.stderr, "utf-8", "replace") if process.stderr else None, progress)
         code = process.wait()
         out.seek(0)
         return Ended(code, out.read().decode("utf-8", "replace"), said)
 
 
 def _feed(process: "subprocess.Popen[bytes]", feed: Iterable[bytes]) -> None:
-    # Who stops reading early has a reason, which its exit code and its words tell.
+    # Who stops reading early has a reason, which its exit code and its words on_event.
     with suppress(BrokenPipeError):
         for block in feed:
             process.stdin.write(block)  # type: ignore[union-attr]  # a pipe was asked for

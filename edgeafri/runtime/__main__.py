@@ -15,24 +15,24 @@ from edgeafri.inference.session import int8_arithmetic
 from edgeafri.runtime.engine import Engine, answer, open_engine
 from edgeafri.runtime.inspection import give_logits, mark_inferences
 from edgeafri.tasks import task
-from edgeafri.util.progress import Tick
+from edgeafri.util.progress import Progress
 from edgeafri.util.worker import serve
 
 _CHUNK = 256
 
 
-def run(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
+def run(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """Label raw texts."""
     engine = _engine(request)
     texts = list(request["texts"])
     results: list[dict[str, Any]] = []
     for start in range(0, len(texts), _CHUNK):
         results += answer(engine, texts[start : start + _CHUNK])
-        tick(len(results), len(texts))
+        progress(len(results), len(texts))
     return {"bundle_id": engine.artifact.id, "sample": engine.config.sample, "results": results}
 
 
-def verify(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
+def verify(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """Hash every file again, then replay the golden sentences: ids and labels must be equal."""
     engine = open_engine(Path(request["bundle"]), request.get("threads"), fresh=True)
     golden = read_golden(engine.artifact.path)
@@ -52,20 +52,20 @@ def verify(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
     }
 
 
-def measure_quality(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
+def measure_quality(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """Quality per language on a split of labelled data, by the metric of the bundle's task."""
     engine = _engine(request)
     unit = engine.predictor.encoder.unit
     splits = [read_split(Path(request["data"]), code, request["split"], unit) for code in request["languages"]]
     for split in splits:
         check_labels(split, engine.config.labels)
-    quality = evaluate(engine.predictor, splits, tick)
+    quality = evaluate(engine.predictor, splits, progress)
     said = {"bundle_id": engine.artifact.id, "sample": engine.config.sample, "int8_arithmetic": int8_arithmetic()}
     notes = {split.language: dict(split.notes) for split in splits if split.notes}
     return {**said, "metric": task(engine.config.task).metric, "quality": quality, "notes": notes}
 
 
-def measure_speed(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
+def measure_speed(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """Latency of one sentence, the model apart from what goes around it, load time and peak memory of this process."""
     with watched("load") as watch:
         engine = _engine(request)

@@ -18,12 +18,12 @@ from edgeafri.inference.noise import moved
 from edgeafri.inference.predict import Predictor
 from edgeafri.inference.session import forward, open_session
 from edgeafri.runtime.engine import Engine, open_engine
-from edgeafri.util.progress import Tick
+from edgeafri.util.progress import Progress
 
 MARK = -7071  # no descriptor of any file; the counting plugin of the emulator looks for it
 
 
-def give_logits(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
+def give_logits(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """The logits of `sentences`, lists of words: of shape (places, labels) each, and which places were read.
 
     With a `noise` seed, those of the graph with a little noise in it; None where it has no place for noise.
@@ -33,14 +33,14 @@ def give_logits(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
     predictor = engine.predictor if seed is None else _noisy(engine, seed)
     if predictor is None:
         return {"logits": None, "read": None}
-    readings = predictor.read(request["sentences"], tick)
+    readings = predictor.read(request["sentences"], progress)
     return {
         "logits": [reading.logits.tolist() for reading in readings],
         "read": [reading.read.tolist() for reading in readings],
     }
 
 
-def mark_inferences(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
+def mark_inferences(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """`runs` inferences of one sentence of `seq_len` sub-words, after `warmup`: marks 0, 1 ... stand between them."""
     engine = open_engine(Path(request["bundle"]), request.get("threads"))
     encoder = engine.predictor.encoder
@@ -53,7 +53,7 @@ def mark_inferences(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
     for run in range(runs):
         engine.predictor.forward(ids, mask)
         _mark(run + 1)
-        tick(run + 1, runs)
+        progress(run + 1, runs)
     return {"runs": runs}
 
 

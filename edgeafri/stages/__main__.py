@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeafri.tasks import unit_of
-from edgeafri.util.progress import Tick
+from edgeafri.util.progress import Progress
 from edgeafri.util.worker import serve
 
 _BATCH = 32
@@ -30,7 +30,7 @@ def read(path: Path, form: str = "") -> Any:
     return read_quantized(path)
 
 
-def measure_quality(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
+def measure_quality(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """Quality per language of a torch model on a split of labelled data, by the metric of the request's task."""
     from edgeafri.data.dataset import check_labels, read_split
     from edgeafri.inference.evaluate import evaluate
@@ -48,10 +48,10 @@ def measure_quality(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
     encoder = checkpoint.encoder(checkpoint.read_tokenizer(path), checkpoint.max_tokens(model.config.to_dict()), unit)
     # In int8 the inputs of a batch share the scale of their activations: alone, a sentence owes nothing to others.
     batch = 1 if hasattr(model.config, checkpoint.QUANTIZED) or in_memory.shares_scales(form) else _BATCH
-    return {"quality": evaluate(Predictor(encoder, labels, checkpoint.forward(model), batch), splits, tick)}
+    return {"quality": evaluate(Predictor(encoder, labels, checkpoint.forward(model), batch), splits, progress)}
 
 
-def measure_speed(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
+def measure_speed(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """Latency, load time and peak memory of a torch model, in float32, in torch's int8, traced, or made `form`.
 
     Logits come back to the CPU, so a GPU has finished when the clock stops.
@@ -83,7 +83,7 @@ def measure_speed(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
     return {**result.as_json(), **(in_memory.facts(model, form) if form else {})}
 
 
-def describe(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
+def describe(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """The longest input of a torch model, and what of this machine shapes how torch computes it."""
     import torch
 
@@ -100,28 +100,28 @@ def describe(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
     }
 
 
-def measure_parity(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
+def measure_parity(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """How far every artifact of a chain is from the one before it and from the first, on the same sentences."""
     from edgeafri.stages.comparison import parity
 
-    return parity.measure_parity(request, tick)
+    return parity.measure_parity(request, progress)
 
 
-def measure_layers(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
+def measure_layers(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """What every layer costs that one graph computes otherwise than another."""
     from edgeafri.stages.comparison import sensitivity
 
-    return sensitivity.measure_layers(request, tick)
+    return sensitivity.measure_layers(request, progress)
 
 
-def convert(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
+def convert(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """Turn a pickled checkpoint into safetensors."""
     from edgeafri.stages.models.convert import convert as convert_checkpoint
 
     return dict(convert_checkpoint(Path(request["source"]), Path(request["out"])))
 
 
-def download(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
+def download(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """Bring a model from the hub."""
     from edgeafri.stages.models.download import download as download_model
 

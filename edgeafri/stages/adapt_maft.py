@@ -25,18 +25,18 @@ from edgeafri.stages.training.examples import Masks, Rows
 from edgeafri.stages.training.loop import SCORE, Course, expected, train, used_precision
 from edgeafri.stages.training.token_store import Corpus, Store, stored
 from edgeafri.tasks import task
-from edgeafri.util.progress import Tick, silent
+from edgeafri.util.progress import Progress, silent
 
 _SAMPLE = 1000  # lines of a language that a forecast cuts
 _LARGEST = 700.0  # a loss whose exponential is still a number
 
 
-def run(source: Artifact, settings: AdaptMaft, out: Path, tick: Tick) -> Mapping[str, Any]:
+def run(source: Artifact, settings: AdaptMaft, out: Path, progress: Progress) -> Mapping[str, Any]:
     """Train on every language's text together; the epoch with the lowest loss on lines held back is kept."""
     processes = processes_of(settings)
-    store = stored(out / "tokens", _corpus(source.path, settings, settings.lines), tick)
+    store = stored(out / "tokens", _corpus(source.path, settings, settings.lines), progress)
     given = (source.path, settings, out)
-    facts = learn(*given, tick) if processes == 1 else distributed.run_together(learn, given, processes, tick)
+    facts = learn(*given, progress) if processes == 1 else distributed.run_together(learn, given, processes, progress)
     for folder in ("checkpoints", "tokens"):
         shutil.rmtree(out / folder, ignore_errors=True)
     return {"task": "mask", "processes": processes, "corpus": store.counts, **facts}
@@ -53,13 +53,13 @@ def forecast(source: Artifact, settings: AdaptMaft) -> str:
     return said if processes == 1 else f"{said}; less with {processes} processes"
 
 
-def learn(source: Path, settings: AdaptMaft, out: Path, tick: Tick) -> dict[str, Any]:
+def learn(source: Path, settings: AdaptMaft, out: Path, progress: Progress) -> dict[str, Any]:
     """Train on the store in `out`, alone or as one of a team, and write the model; what can be counted."""
     store = stored(out / "tokens", _corpus(source, settings, settings.lines), silent)
     model, tokenizer, course = prepare(source, settings, store)
     known = checkpoint.own_architecture(source).endswith(task("mask").head)
     before = course.judge(model.to(distributed.device()).eval()) if known else None
-    history = train(model, course, settings, out / "checkpoints", tick)
+    history = train(model, course, settings, out / "checkpoints", progress)
     if distributed.rank() == 0:
         checkpoint.write_model(model, tokenizer, out)
     return {

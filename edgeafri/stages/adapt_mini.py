@@ -23,7 +23,7 @@ from edgeafri.stages.training.examples import Masks, Rows
 from edgeafri.stages.training.loop import Course, Judge, Loss, expected, train, used_precision
 from edgeafri.stages.vocab import embeddings
 from edgeafri.tasks import task, tasks_of
-from edgeafri.util.progress import Tick
+from edgeafri.util.progress import Progress
 
 _SAMPLE = 2000  # lines that fertility is counted on, at most
 _LARGEST = 700.0  # a loss whose exponential is still a number
@@ -40,10 +40,10 @@ class Prepared:
     cuts: Mapping[str, float]
 
 
-def run(source: Artifact, settings: AdaptMini, out: Path, tick: Tick) -> Mapping[str, Any]:
+def run(source: Artifact, settings: AdaptMini, out: Path, progress: Progress) -> Mapping[str, Any]:
     """Learn the new embedding and leave the model, or the one of `into`, with it in `out`."""
     ready = prepare(source, settings)
-    history = train(ready.model, ready.course, settings, out / "checkpoints", tick)
+    history = train(ready.model, ready.course, settings, out / "checkpoints", progress)
     facts = {
         "method": settings.method,
         "inputs": len(ready.course.rows),

@@ -25,7 +25,7 @@ from edgeafri.stages.models import checkpoint
 from edgeafri.stages.models.uneven_layers import sizes_of
 from edgeafri.stages.packaging.card import render_card
 from edgeafri.tasks import task, unit_of
-from edgeafri.util.progress import Tick
+from edgeafri.util.progress import Progress
 
 _BESIDE_MB = 1
 _COPY_SHARE = 0.25
@@ -45,10 +45,10 @@ _SINCE_IR = {7: (1, 6), 8: (1, 10), 9: (1, 16), 10: (1, 18)}
 _SINCE_BLOCKS = {4: (1, 17), 8: (1, 22)}  # MatMulNBits, by bits; 1.20 and 1.21 were tried and refuse 8
 
 
-def run(source: Artifact, settings: Bundle, out: Path, tick: Tick) -> Mapping[str, Any]:
+def run(source: Artifact, settings: Bundle, out: Path, progress: Progress) -> Mapping[str, Any]:
     """Write graph, tokenizer, configuration, golden sentences and card; count what the estimate needs."""
     _check_task(source)
-    tick(0, 3)
+    progress(0, 3)
     graph = onnx.load(source.path / GRAPH)
     beside = settings.external == "yes" or (settings.external == "auto" and weights_mb(graph) >= _BESIDE_MB)
     counted, groups = costs(graph, checkpoint.read_config(source.path)), group_bytes(graph)
@@ -60,10 +60,10 @@ def run(source: Artifact, settings: Bundle, out: Path, tick: Tick) -> Mapping[st
     else:
         shutil.copyfile(source.path / GRAPH, out / GRAPH)
     write_config(config, out)
-    tick(1, 3)
+    progress(1, 3)
     chosen, offered = choose_golden(config, settings, out)
     write_golden(chosen, out)
-    tick(2, 3)
+    progress(2, 3)
     facts: dict[str, Any] = {**counted, **needed}
     facts |= {"weights": "beside" if beside else "inside", "prepack": config.prepack}
     facts["batch_tokens"] = config.batch_tokens

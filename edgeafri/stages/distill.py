@@ -26,7 +26,7 @@ from edgeafri.stages.training import examples, validation
 from edgeafri.stages.training.examples import Masks, Row, Rows
 from edgeafri.stages.training.loop import Batch, Course, Judge, expected, train, used_precision
 from edgeafri.tasks import Task, tasks_of, unit_of
-from edgeafri.util.progress import Tick
+from edgeafri.util.progress import Progress
 
 _BATCH = 32
 _MOST_KEPT = 4_000_000_000  # bytes that `auto` spends on the teacher's answers
@@ -57,12 +57,12 @@ class Prepared:
     top: Top | None
 
 
-def run(source: Artifact, settings: Distill, out: Path, tick: Tick) -> Mapping[str, Any]:
+def run(source: Artifact, settings: Distill, out: Path, progress: Progress) -> Mapping[str, Any]:
     """Teach the student, and leave the best epoch's weights in `out`; facts name both sizes and the quality on dev."""
     ready = prepare(source, settings)
-    pair, teacher = ready.pair, _kept(ready, out / "answers", tick)
+    pair, teacher = ready.pair, _kept(ready, out / "answers", progress)
     before = checkpoint.parameters(pair.teacher)
-    history = train(pair.student, _course(ready, teacher), settings, out / "checkpoints", tick)
+    history = train(pair.student, _course(ready, teacher), settings, out / "checkpoints", progress)
     if hasattr(pair.student, PROJECTION):
         delattr(pair.student, PROJECTION)
     # A head that was never taught must not pass for one that was.
@@ -267,13 +267,13 @@ def _word_by_word(
     return kept, ask
 
 
-def _kept(ready: Prepared, folder: Path, tick: Tick) -> Teacher:
+def _kept(ready: Prepared, folder: Path, progress: Progress) -> Teacher:
     """The teacher to learn from: its answers on disk where that pays, written now if they are not there."""
     if not ready.kept:
         return ready.teacher
     kept = Kept(folder, ready.kept, ready.rows, ready.top)
     if not kept.complete:
-        kept.fill(ready.teacher, ready.pair.encoder.frame.pad, tick)
+        kept.fill(ready.teacher, ready.pair.encoder.frame.pad, progress)
     return kept
 
 

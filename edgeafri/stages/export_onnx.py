@@ -15,17 +15,17 @@ from edgeafri.menu.settings import ExportOnnx
 from edgeafri.stages.graphs.graph import GRAPH, LARGEST_BYTES, carry, write_graph
 from edgeafri.stages.models import checkpoint
 from edgeafri.tasks import task
-from edgeafri.util.progress import Tick
+from edgeafri.util.progress import Progress
 
 _SEGMENTS = "token_type_ids"
 
 
-def run(source: Artifact, settings: ExportOnnx, out: Path, tick: Tick) -> Mapping[str, Any]:
+def run(source: Artifact, settings: ExportOnnx, out: Path, progress: Progress) -> Mapping[str, Any]:
     """Trace the graph with dynamic batch and sequence axes, pin its versions, compare logits on a padded batch.
 
     A word embedding that a masked-LM head shares stands in the file once.
     """
-    tick(0, 3)
+    progress(0, 3)
     checkpoint.check_head(source.path, "export-onnx")
     model = checkpoint.read_model(source.path)
     _check_size(model, source.path)
@@ -37,12 +37,12 @@ def run(source: Artifact, settings: ExportOnnx, out: Path, tick: Tick) -> Mappin
         do_validation=False,
         no_dynamic_axes=False,
     )
-    tick(1, 3)
+    progress(1, 3)
     graph = onnx.load(out / GRAPH)
     fill_segments(graph)
     write_graph(graph, out / GRAPH)
     carry(source.path, out)
-    tick(2, 3)
+    progress(2, 3)
     difference = largest_difference(model, out / GRAPH)
     if not difference <= settings.tolerance:
         if np.isnan(difference):

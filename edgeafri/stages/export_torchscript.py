@@ -18,7 +18,7 @@ from edgeafri.menu.settings import ExportTorchscript
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.quantization.torch_dynamic import SCHEME, choose_engine, quantize
 from edgeafri.util.files import Digests
-from edgeafri.util.progress import Tick
+from edgeafri.util.progress import Progress
 
 SCRIPT = "model.pt"
 TOLERANCE = 1e-4  # between the logits of the model that was traced and of the trace
@@ -27,9 +27,9 @@ _UNWANTED = (".debug_pkl", "serialization_id")  # the second is a hash over the 
 _AGAIN = "Copy the folder again from where it was made, or make it again: edgeafri export-torchscript MODEL --out DIR."
 
 
-def run(source: Artifact, settings: ExportTorchscript, out: Path, tick: Tick) -> Mapping[str, Any]:
+def run(source: Artifact, settings: ExportTorchscript, out: Path, progress: Progress) -> Mapping[str, Any]:
     """Trace, freeze, save, and compare the logits of what was saved with those of the float model on a padded batch."""
-    tick(0, 2)
+    progress(0, 2)
     checkpoint.check_head(source.path, "export-torchscript")
     model, tokenizer = checkpoint.read_model(source.path), checkpoint.read_tokenizer(source.path)
     checkpoint.check_finite(model, "export-torchscript", source.path)
@@ -37,7 +37,7 @@ def run(source: Artifact, settings: ExportTorchscript, out: Path, tick: Tick) ->
     save(trace(traced), out / SCRIPT)
     traced.config.save_pretrained(out)
     tokenizer.save_pretrained(out)
-    tick(1, 2)
+    progress(1, 2)
     saved = Scripted(out)
     _check_trace(checkpoint.largest_difference(traced, checkpoint.forward(saved)))
     return {

@@ -21,7 +21,7 @@ from edgeafri.stages.training import validation
 from edgeafri.stages.training.examples import IGNORED, Row, Rows, labelled_rows
 from edgeafri.stages.training.loop import Course, expected, train, used_precision
 from edgeafri.tasks import task
-from edgeafri.util.progress import Tick
+from edgeafri.util.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Prepared:
         return replace(self, course=replace(self.course, **changes))
 
 
-def run(source: Artifact, settings: Finetune, out: Path, tick: Tick) -> Mapping[str, Any]:
+def run(source: Artifact, settings: Finetune, out: Path, progress: Progress) -> Mapping[str, Any]:
     """Train on every language's train split together; choose the epoch with the best mean F1 on dev."""
     ready = prepare(source, settings)
-    history = train(ready.model, ready.course, settings, out / "checkpoints", tick)
+    history = train(ready.model, ready.course, settings, out / "checkpoints", progress)
     checkpoint.write_model(ready.model, ready.tokenizer, out)
     facts = {"train_sentences": ready.sentences, "precision": used_precision(out / "checkpoints")}
     shutil.rmtree(out / "checkpoints", ignore_errors=True)

@@ -22,19 +22,19 @@ from edgeafri.stages.graphs.graph import GRAPH, carry, read_graph, write_graph
 from edgeafri.stages.graphs.position_ids import fold_segments, simplify_positions
 from edgeafri.stages.models.checkpoint import read_config
 from edgeafri.stages.models.uneven_layers import KEY
-from edgeafri.util.progress import Tick
+from edgeafri.util.progress import Progress
 
 _REFUSED = (state.Fail, state.InvalidGraph, state.InvalidArgument, state.NotImplemented, state.RuntimeException)
 
 
-def run(source: Artifact, settings: Optimize, out: Path, tick: Tick) -> Mapping[str, Any]:
+def run(source: Artifact, settings: Optimize, out: Path, progress: Progress) -> Mapping[str, Any]:
     """Fold, clean and, if asked, fuse; the weights stay in float32."""
-    tick(0, 2)
+    progress(0, 2)
     before = len(read_graph(source.path / GRAPH).graph.node)
     graph = _folded(source.path / GRAPH, out / GRAPH)
     sliced, folded = simplify_positions(graph), fold_segments(graph)
     drop_unused(graph)
-    tick(1, 2)
+    progress(1, 2)
     if settings.fuse:
         graph = _fused(graph, read_config(source.path), settings.fuse)
     tie_tables(graph)

@@ -18,21 +18,21 @@ from edgeafri.stages.training import sparsity, validation
 from edgeafri.stages.training.loop import SCORE, Judge, expected, train, used_precision
 from edgeafri.stages.training.sparsity import Masks
 from edgeafri.tasks import tasks_of
-from edgeafri.util.progress import Tick
+from edgeafri.util.progress import Progress
 
 
-def run(source: Artifact, settings: Prune, out: Path, tick: Tick) -> Mapping[str, Any]:
+def run(source: Artifact, settings: Prune, out: Path, progress: Progress) -> Mapping[str, Any]:
     """Set weights to zero, and fine-tune where asked; facts state the zeros of every matrix and on the whole."""
     _check(settings)
     if settings.when == "after":
-        tick(0, 1)
+        progress(0, 1)
         model = checkpoint.read_model(source.path)
         checkpoint.check_finite(model, "prune", source.path)
         sparsity.apply(model, _masks(model, settings))
         checkpoint.write_model(model, checkpoint.read_tokenizer(source.path), out)
         return {**_task_of(source, settings), **facts_of(model)}
     ready = prepare(source, settings)
-    history = train(ready.model, ready.course, settings, out / "checkpoints", tick)
+    history = train(ready.model, ready.course, settings, out / "checkpoints", progress)
     checkpoint.write_model(ready.model, ready.tokenizer, out)
     precision = used_precision(out / "checkpoints")
     shutil.rmtree(out / "checkpoints", ignore_errors=True)

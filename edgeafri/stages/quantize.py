@@ -23,21 +23,21 @@ from edgeafri.stages.quantization.embedding_tables import quantize_tables
 from edgeafri.stages.quantization.static import quantize_by_text
 from edgeafri.stages.quantization.unsigned import make_unsigned
 from edgeafri.stages.quantization.weight_only import quantize_weights
-from edgeafri.util.progress import Tick
+from edgeafri.util.progress import Progress
 
 
-def run(source: Artifact, settings: Quantize, out: Path, tick: Tick) -> Mapping[str, Any]:
+def run(source: Artifact, settings: Quantize, out: Path, progress: Progress) -> Mapping[str, Any]:
     """Quantize embeddings, then linear layers; what a setting leaves in float32 stays as it is."""
-    tick(0, 3)
+    progress(0, 3)
     choice = choose(settings)
     graph = read_graph(source.path / GRAPH)
     embedding_bits = BITS[settings.embeddings]
     tables = quantize_tables(graph, embedding_bits, settings.block) if embedding_bits < 32 else []
-    tick(1, 3)
+    progress(1, 3)
     linear, facts = quantize_linear(graph, choice, settings, source, out / GRAPH)
     if settings.mixed is not None:
-        linear, facts["mixed"] = mixed_precision(source, linear, settings, tick)
-    tick(2, 3)
+        linear, facts["mixed"] = mixed_precision(source, linear, settings, progress)
+    progress(2, 3)
     drop_unused(linear)
     write_graph(linear, out / GRAPH)
     carry(source.path, out)

@@ -10,18 +10,18 @@ from edgeafri.artifact import Artifact
 from edgeafri.menu.settings import QuantizeTorch
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.quantization.torch_dynamic import int8_layers, quantize, write_quantized
-from edgeafri.util.progress import Tick
+from edgeafri.util.progress import Progress
 
 
-def run(source: Artifact, settings: QuantizeTorch, out: Path, tick: Tick) -> Mapping[str, Any]:
+def run(source: Artifact, settings: QuantizeTorch, out: Path, progress: Progress) -> Mapping[str, Any]:
     """Quantize, save, and compare the logits with those of the float model on a padded batch."""
-    tick(0, 2)
+    progress(0, 2)
     checkpoint.check_head(source.path, "quantize-torch")
     model, tokenizer = checkpoint.read_model(source.path), checkpoint.read_tokenizer(source.path)
     checkpoint.check_finite(model, "quantize-torch", source.path)
     small = quantize(model)
     write_quantized(small, tokenizer, out)
-    tick(1, 2)
+    progress(1, 2)
     before, after = _weight_bytes(source.path), _weight_bytes(out)
     return {
         "linear_layers": len(int8_layers(small)),

@@ -19,12 +19,12 @@ from edgeafri.errors import ConfigError
 from edgeafri.menu.settings import Scratch
 from edgeafri.stages.models.checkpoint import parameters, write_model
 from edgeafri.stages.training.examples import lines_of, raw_files
-from edgeafri.util.progress import Tick
+from edgeafri.util.progress import Progress
 
 _LONGEST = 1 << 20  # bytes of a line that SentencePiece still learns from; it leaves out longer ones in silence
 
 
-def run(source: Artifact, settings: Scratch, out: Path, tick: Tick) -> Mapping[str, Any]:
+def run(source: Artifact, settings: Scratch, out: Path, progress: Progress) -> Mapping[str, Any]:
     """Train the vocabulary on the text in `source`, draw the weights, save both.
 
     The text is raw, LANG.txt, where there is such a file for one of the languages; else that of LANG/train.
@@ -34,9 +34,9 @@ def run(source: Artifact, settings: Scratch, out: Path, tick: Tick) -> Mapping[s
             f"scratch: {settings.heads} heads do not divide the width {settings.hidden}", "Use 1, 2, 4 or 8."
         )
     lines = _lines(source.path, settings)
-    tick(0, 2)
+    progress(0, 2)
     (out / "sentencepiece.bpe.model").write_bytes(_vocabulary(lines, settings))
-    tick(1, 2)
+    progress(1, 2)
     tokenizer = XLMRobertaTokenizerFast(
         vocab_file=str(out / "sentencepiece.bpe.model"),
         model_max_length=settings.positions,

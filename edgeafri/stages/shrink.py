@@ -27,7 +27,7 @@ from edgeafri.stages.pruning.costs import Costs, costs_of, counts_in
 from edgeafri.stages.training import examples, validation
 from edgeafri.stages.training.examples import Masks, Row, Rows
 from edgeafri.tasks import Task, tasks_of, unit_of
-from edgeafri.util.progress import Tick, silent
+from edgeafri.util.progress import Progress, silent
 
 _LENGTH = 128  # sub-words of the sentence whose multiply-accumulates are counted
 _SMALL, _FACTS = "small", "facts.json"  # what a recovery starts from, kept in its unfinished folder
@@ -46,19 +46,19 @@ class Prepared:
     rows: Rows | None = None
 
 
-def run(source: Artifact, settings: Shrink, out: Path, tick: Tick) -> Mapping[str, Any]:
+def run(source: Artifact, settings: Shrink, out: Path, progress: Progress) -> Mapping[str, Any]:
     """Leave the smaller model in `out`; facts name sizes and costs, and of every goal what was asked and reached."""
     if not settings.learns:
-        return shrunk(prepare(source, settings), settings, out, tick)
+        return shrunk(prepare(source, settings), settings, out, progress)
     if not (out / _SMALL).is_dir():  # else a recovery that was stopped goes on
         begun = out / f"{_SMALL}.partial"
         shutil.rmtree(begun, ignore_errors=True)
         begun.mkdir()
-        facts = shrunk(prepare(source, settings), settings, begun, tick)
+        facts = shrunk(prepare(source, settings), settings, begun, progress)
         (begun / _FACTS).write_text(json.dumps(facts), "utf-8")
         begun.rename(out / _SMALL)
     facts = json.loads((out / _SMALL / _FACTS).read_text("utf-8"))
-    learnt = distill.run(replace(source, path=out / _SMALL), recovery(source, settings), out, tick)
+    learnt = distill.run(replace(source, path=out / _SMALL), recovery(source, settings), out, progress)
     shutil.rmtree(out / _SMALL)
     return {**learnt, **facts}
 
@@ -88,9 +88,9 @@ def prepare(source: Artifact, settings: Shrink) -> Prepared:
     return ready if settings.importance == "magnitude" else replace(ready, rows=_rows(ready, settings))
 
 
-def shrunk(ready: Prepared, settings: Shrink, out: Path, tick: Tick) -> dict[str, Any]:
+def shrunk(ready: Prepared, settings: Shrink, out: Path, progress: Progress) -> dict[str, Any]:
     """Measure, choose, cut, and write the smaller model into a folder; its facts."""
-    scores = _scores(ready, settings, tick)
+    scores = _scores(ready, settings, progress)
     layers = allocation.layers_kept(settings, scores)
     parts = (
         allocation.by_goals(ready.goals, layers, scores)
@@ -183,11 +183,11 @@ def _masks(ready: Prepared, seed: int) -> Masks:
     return Masks(mask, ready.model.config.vocab_size, seed, everywhere=False, fixed=True)
 
 
-def _scores(ready: Prepared, settings: Shrink, tick: Tick) -> Scores:
+def _scores(ready: Prepared, settings: Shrink, progress: Progress) -> Scores:
     if ready.rows is None:
         return importance.magnitude(ready.model)
     squared = settings.importance == "fisher"
-    return importance.measured(ready.model, ready.rows, ready.encoder.frame.pad, squared, settings.seed, tick)
+    return importance.measured(ready.model, ready.rows, ready.encoder.frame.pad, squared, settings.seed, progress)
 
 
 def _facts(ready: Prepared, counts: Counts, parts: Parts) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from edgeafri.stages.vocab.token_counts import Sentence, Usage, usage
 from edgeafri.stages.vocab.tokenizer_files import read_vocabulary, write_tokenizer
 from edgeafri.stages.vocab.vocabulary import Vocabulary
 from edgeafri.tasks import task, unit_of
-from edgeafri.util.progress import Tick
+from edgeafri.util.progress import Progress
 
 _SAMPLE = 32  # inputs a language that --prove compares
 
@@ -48,11 +48,11 @@ class Choice:
     inputs: Mapping[str, Sequence[Sequence[int]]]
 
 
-def run(source: Artifact, settings: Trim, out: Path, tick: Tick) -> Mapping[str, Any]:
+def run(source: Artifact, settings: Trim, out: Path, progress: Progress) -> Mapping[str, Any]:
     """Count pieces on the corpora, cut the vocabulary in all tokenizer files and the embedding in the model."""
     if not settings.languages:
         raise DataError("trim: no language named", "Add --languages swa,hau: what they use is what is kept.")
-    choice = choose(source, settings, out, tick)
+    choice = choose(source, settings, out, progress)
     _give_back_memory()  # a tokenizer of 250,000 pieces takes more than half a gigabyte: it and the model take turns
     model = checkpoint.read_model(source.path)
     if second_head.described(source.path) is not None:
@@ -75,7 +75,7 @@ def run(source: Artifact, settings: Trim, out: Path, tick: Tick) -> Mapping[str,
     return {**facts, "languages": choice.cover, **more}
 
 
-def choose(source: Artifact, settings: Trim, out: Path, tick: Tick) -> Choice:
+def choose(source: Artifact, settings: Trim, out: Path, progress: Progress) -> Choice:
     """Count pieces on the corpora, choose what stays, and write the smaller tokenizer."""
     tokenizer = checkpoint.read_tokenizer(source.path)
     checkpoint.frame(tokenizer)  # a tokenizer without start, end or padding is told before anything is counted
@@ -83,7 +83,7 @@ def choose(source: Artifact, settings: Trim, out: Path, tick: Tick) -> Choice:
     tokenizer.save_pretrained(out)
     tokenizer.backend_tokenizer.no_truncation()  # what is written keeps its own; here whole sentences are read
     unit = source.manifest.task
-    used = usage(tokenizer.backend_tokenizer, vocabulary.size, settings, units_of(unit), tick)
+    used = usage(tokenizer.backend_tokenizer, vocabulary.size, settings, units_of(unit), progress)
     kept = kept_ids(vocabulary, {code: found.pieces for code, found in used.items()}, settings)
     write_tokenizer(tokenizer, vocabulary, kept, source.path, out)
     covered = cover(tokenizer.backend_tokenizer, vocabulary, used, kept, settings)

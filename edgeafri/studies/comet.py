@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgeafri.artifact import Artifact
-from edgeafri.build.pipeline import Tell
+from edgeafri.build.pipeline import OnEvent
 from edgeafri.build.teacher import config_of
 from edgeafri.inference.metrics import drop
 from edgeafri.studies import papers
@@ -34,9 +34,9 @@ class Side:
     quality: Quality
 
 
-def run(order: Order, digests: Digests, tell: Tell) -> Page:
+def run(order: Order, digests: Digests, on_event: OnEvent) -> Page:
     """Make both sides, measure them through the runtime, and put them beside the paper's figures."""
-    grid, bench = read_grid("comet", order.grid), Bench(order, TASK, digests, tell)
+    grid, bench = read_grid("comet", order.grid), Bench(order, TASK, digests, on_event)
     bench.check_data(None)
     masked = masked_teacher(bench, grid["masked teacher"])
     student = bench.make("distill", masked, grid["distill"], mode="attention", **shape(config_of(masked)))

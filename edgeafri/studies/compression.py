@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from edgeafri.artifact import Artifact
-from edgeafri.build.pipeline import Tell
+from edgeafri.build.pipeline import OnEvent
 from edgeafri.build.teacher import labels_of
 from edgeafri.data.dataset import languages_in
 from edgeafri.studies import distillation, generalisation, parts, pruning, quantization
@@ -22,9 +22,9 @@ from edgeafri.util.files import Digests
 TASK = "ner"
 
 
-def run(order: Order, digests: Digests, tell: Tell) -> Page:
+def run(order: Order, digests: Digests, on_event: OnEvent) -> Page:
     """Check all data, say what is not run, then do part after part; what was made once is not made again."""
-    grid, bench = read_grid("compression", order.grid), Bench(order, TASK, digests, tell)
+    grid, bench = read_grid("compression", order.grid), Bench(order, TASK, digests, on_event)
     teacher = bench.fine_tuned("compression")
     chosen = parts.plan(order, grid)
     wanted = {name: part for name, part in chosen.items() if not part.absent}

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from edgeafri.artifact import Artifact
-from edgeafri.build.pipeline import Tell
+from edgeafri.build.pipeline import OnEvent
 from edgeafri.build.teacher import labels_of
 from edgeafri.data.dataset import languages_in
 from edgeafri.inference.metrics import average_drop, drop
@@ -40,10 +40,10 @@ class Taught:
     quality: tuple[Quality, ...]
 
 
-def run(order: Order, digests: Digests, tell: Tell) -> Page:
+def run(order: Order, digests: Digests, on_event: OnEvent) -> Page:
     """The grid's tables, from a fine-tuned teacher."""
     grid = read_grid("distillation", order.grid)
-    return Page(tables(Bench(order, TASK, digests, tell), grid))
+    return Page(tables(Bench(order, TASK, digests, on_event), grid))
 
 
 def tables(bench: Bench, grid: Mapping[str, Any]) -> tuple[Table, ...]:

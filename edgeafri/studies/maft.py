@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from edgeafri.artifact import Artifact, adopt
-from edgeafri.build.pipeline import Tell
+from edgeafri.build.pipeline import OnEvent
 from edgeafri.build.teacher import config_of, head_of
 from edgeafri.data.dataset import languages_in, text_files
 from edgeafri.errors import ModelError, UsageError
@@ -66,12 +66,12 @@ class Variant:
     adapted: Tuned
 
 
-def run(order: Order, digests: Digests, tell: Tell) -> Page:
+def run(order: Order, digests: Digests, on_event: OnEvent) -> Page:
     """Make the encoder if none is given, reduce, adapt and fine-tune it, and put it beside the paper's figures."""
     grid = read_grid("maft", order.grid)
     known = known_languages(order, grid)
     order = replace(order, seeds=tuple(grid.get("seeds", order.seeds)))
-    bench = Bench(order, TASK, digests, tell)
+    bench = Bench(order, TASK, digests, on_event)
     bench.check_data(None)
     encoder = _teacher(bench) if order.teacher else _pretrained(bench, grid, known, digests)
     cuts = {name: bench.make("trim", encoder, settings) for name, settings in grid["vocabularies"].items()}

@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from edgeafri.artifact import Artifact
-from edgeafri.build.pipeline import Tell
+from edgeafri.build.pipeline import OnEvent
 from edgeafri.build.teacher import config_of
 from edgeafri.data.dataset import labels_of, languages_in, read_split, text_files
 from edgeafri.errors import UsageError
@@ -51,11 +51,11 @@ class Adapted:
     few_shot: Spread
 
 
-def run(order: Order, digests: Digests, tell: Tell) -> Page:
+def run(order: Order, digests: Digests, on_event: OnEvent) -> Page:
     """Make the primaries, adapt them to every target, and measure all through the runtime."""
     grid = read_grid("mini-model", order.grid)
     few = checked(order, grid)
-    bench = Bench(order, TASK, digests, tell)
+    bench = Bench(order, TASK, digests, on_event)
     bench.check_data(None)
     depth = mini_depth(config_of(bench.teacher()))
     plain = masked_teacher(bench, grid["pretraining"])

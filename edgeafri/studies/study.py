@@ -11,18 +11,18 @@ from typing import Any
 from edgeafri.artifact import Artifact
 from edgeafri.build import pipeline
 from edgeafri.build.measurement_cache import SPLITS, Ledger
-from edgeafri.build.pipeline import Tell
+from edgeafri.build.pipeline import OnEvent
 from edgeafri.build.recipe import Step
 from edgeafri.build.teacher import config_of, find_teacher, head_of
 from edgeafri.bundle import read_config
 from edgeafri.data.dataset import files_of, text_files
 from edgeafri.data.languages import language
 from edgeafri.errors import ModelError, UsageError
-from edgeafri.runners.local import RUNTIME, TORCH, ask
+from edgeafri.runners.local import RUNTIME, TORCH, call_worker
 from edgeafri.settings import did_you_mean
 from edgeafri.tasks import unit_of
 from edgeafri.util.files import Digests, storage
-from edgeafri.util.progress import Tick
+from edgeafri.util.progress import Progress
 
 FOLDER = Path(__file__).parent / "grids"
 _ROUNDS, _RUNS = 5, 20  # models are timed in turns: so many fresh processes each, so many sentences in each
@@ -63,9 +63,9 @@ class Order:
 class Bench:
     """Makes and measures artifacts below one work folder."""
 
-    def __init__(self, order: Order, task: str, digests: Digests, tell: Tell) -> None:
-        self.order, self.task, self._digests, self._tell = order, task, digests, tell
-        self._ledger = Ledger(order.work, digests, tell, fresh=False)
+    def __init__(self, order: Order, task: str, digests: Digests, on_event: OnEvent) -> None:
+        self.order, self.task, self._digests, self._on_event = order, task, digests, on_event
+        self._ledger = Ledger(order.work, digests, on_event, fresh=False)
         files_of(order.data, order.languages, SPLITS, unit_of(task))  # a missing file is told now, not hours later
         for code in order.languages:
             language(code)
@@ -76,12 +76,12 @@ class Bench:
 
     def only(self, languages: tuple[str, ...], seeds: tuple[int, ...]) -> "Bench":
         """The same bench for a part of a study that has its own languages and seeds."""
-        return Bench(replace(self.order, languages=languages, seeds=seeds), self.task, self._digests, self._tell)
+        return Bench(replace(self.order, languages=languages, seeds=seeds), self.task, self._digests, self._on_event)
 
     def teacher(self) -> Artifact:
         """The teacher that the order names."""
         order = self.order
-        return find_teacher(order.teacher, self.task, order.languages, order.work, True, self._digests, self._tell)
+        return find_teacher(order.teacher, self.task, order.languages, order.work, True, self._digests, self._on_event)
 
     def fine_tuned(self, study: str) -> Artifact:
         """The teacher, which has learnt the task; ModelError when it has not."""
@@ -104,7 +104,7 @@ class Bench:
         order = self.order
         given = {"task": self.task, "languages": order.languages, "data": order.data, "text": order.text}
         jobs = pipeline.plan([Step(stage, {**settings, **more})], source.kind, given)
-        return pipeline.build(jobs, source, order.work, self._digests, self._tell)[-1].artifact
+        return pipeline.build(jobs, source, order.work, self._digests, self._on_event)[-1].artifact
 
     def bundle(
         self, model: Artifact, languages: Sequence[str], int8: bool = False, settings: Settings | None = None
@@ -113,7 +113,7 @@ class Bench:
         quantize = (Step("quantize", settings or {}),) if int8 or settings else ()
         steps = (Step("export-onnx"), Step("optimize"), *quantize, Step("bundle"))
         jobs = pipeline.plan(steps, "torch", {"languages": tuple(languages)})
-        return pipeline.build(jobs, model, self.order.work, self._digests, self._tell)[-1].artifact
+        return pipeline.build(jobs, model, self.order.work, self._digests, self._on_event)[-1].artifact
 
     def quality(self, model: Artifact, languages: Sequence[str], data: Path | None = None, **more: Any) -> Quality:
         """Quality per language on test, of a bundle through the runtime, of a torch model through torch.
@@ -140,11 +140,11 @@ class Bench:
         request = {"do": "bench", "seq_len": seq_len, "threads": 1, "runs": _RUNS, "warmup": 3}
         asked = {name: {**request, **(more or {}).get(name, {})} for name in models}
 
-        def measure(tick: Tick) -> dict[str, dict[str, Any]]:
+        def measure(progress: Progress) -> dict[str, dict[str, Any]]:
             rounds = []
             for done in range(_ROUNDS):
                 rounds.append({name: _timed(model, asked[name]) for name, model in models.items()})
-                tick(done + 1, _ROUNDS)
+                progress(done + 1, _ROUNDS)
             return {name: _middle([found[name] for found in rounds]) for name in models}
 
         together = {**request, "models": {name: [model.id, asked[name]] for name, model in models.items()}}
@@ -154,12 +154,14 @@ class Bench:
 
     def described(self, model: Artifact) -> Mapping[str, Any]:
         """The longest input of a torch model, and what of this machine shapes how torch computes it."""
-        found: Mapping[str, Any] = ask(TORCH, {"do": "describe", "model": str(model.path)}, log=self._ledger.log)
+        found: Mapping[str, Any] = call_worker(
+            TORCH, {"do": "describe", "model": str(model.path)}, log=self._ledger.log
+        )
         return found
 
     def say(self, what: str, text: str) -> None:
-        """Tell the user something that is known before work begins."""
-        self._tell(pipeline.Noted(what, text))
+        """OnEvent the user something that is known before work begins."""
+        self._on_event(pipeline.Noted(what, text))
 
 
 def masked_teacher(bench: Bench, settings: Settings) -> Artifact:
@@ -219,5 +221,5 @@ def _timed(model: Artifact, request: Settings) -> Mapping[str, Any]:
         if model.kind == "bundle"
         else (TORCH, {"model": str(model.path), "id": model.id})
     )
-    found: Mapping[str, Any] = ask(module, {**request, **named})
+    found: Mapping[str, Any] = call_worker(module, {**request, **named})
     return found

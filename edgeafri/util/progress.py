@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 
-Tick = Callable[[int, int], None]
-Step = Callable[[str], Tick]
+Progress = Callable[[int, int], None]
+StartProgress = Callable[[str], Progress]
 """Told what begins; what it gives back is told how far that is."""
 
 
 def silent(done: int, total: int) -> None:
-    """A tick that nobody hears."""
+    """A progress that nobody hears."""
 
 
-def quiet(what: str) -> Tick:
+def quiet(what: str) -> Progress:
     """A step that nobody hears of."""
     return silent

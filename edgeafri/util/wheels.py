@@ -12,7 +12,7 @@ from pathlib import Path
 from edgeafri.errors import MissingPackage, UsageError
 from edgeafri.util.files import cache_folder
 from edgeafri.util.packages import version_of
-from edgeafri.util.progress import Tick, silent
+from edgeafri.util.progress import Progress, silent
 
 # What a bundle's runtime imports; what these ask for beside it is not imported, so that nothing else comes along.
 PACKAGES = ("numpy", "onnxruntime", "psutil", "tokenizers")
@@ -20,7 +20,7 @@ _MACHINES = ("aarch64", "x86_64")
 _LIBRARIES = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
 
 
-def fetch(python: str, machine: str, tick: Tick = silent) -> tuple[Path, ...]:
+def fetch(python: str, machine: str, progress: Progress = silent) -> tuple[Path, ...]:
     """The wheels of the runtime's packages for Python `python` ("3.11") on `machine` ("aarch64").
 
     Nothing is fetched from PyPI twice. UsageError for a machine that onnxruntime has no wheel for, MissingPackage when
@@ -33,7 +33,7 @@ def fetch(python: str, machine: str, tick: Tick = silent) -> tuple[Path, ...]:
     for index, package in enumerate(PACKAGES):
         version = version_here(package)
         found.append(_cached(folder, package, version) or _download(folder, package, version, python, machine))
-        tick(index + 1, len(PACKAGES))
+        progress(index + 1, len(PACKAGES))
     return tuple(found)
 
 

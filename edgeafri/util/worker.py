@@ -17,9 +17,9 @@ from typing import Any
 from edgeafri.errors import INTERRUPTED, EdgeAfriError
 from edgeafri.util.files import refused
 from edgeafri.util.packages import needed_by
-from edgeafri.util.progress import Tick
+from edgeafri.util.progress import Progress
 
-Handler = Callable[[Mapping[str, Any], Tick], Mapping[str, Any]]
+Handler = Callable[[Mapping[str, Any], Progress], Mapping[str, Any]]
 _PR_SET_PDEATHSIG = 1
 PROGRESS = "\x1eprogress "
 
@@ -32,7 +32,7 @@ def serve(name: str, handlers: Mapping[str, Handler]) -> None:
     try:
         request = json.load(sys.stdin)
         with needed_by(name):
-            answer: dict[str, Any] = {"answer": handlers[request["do"]](request, _tick)}
+            answer: dict[str, Any] = {"answer": handlers[request["do"]](request, _progress)}
     except EdgeAfriError as error:
         answer = {"error": {"kind": type(error).__name__, "message": error.message, "hint": error.hint}}
     except OSError as error:
@@ -52,6 +52,6 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _tick(done: int, total: int) -> None:
+def _progress(done: int, total: int) -> None:
     sys.stderr.write(f"{PROGRESS}{done} {total}\n")
     sys.stderr.flush()

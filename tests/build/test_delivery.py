@@ -20,22 +20,22 @@ from edgeafri.build import delivery
 from edgeafri.build.delivery import Checked, Order
 from edgeafri.cli import run
 from edgeafri.device.profile import read_profile
-from edgeafri.runners.local import TORCH, ask
+from edgeafri.runners.local import TORCH, call_worker
 
 SLEEPER = """
 import time
 from pathlib import Path
 from edgeafri.util.worker import serve
 
-def sleep(request, tick):
+def sleep(request, progress):
     Path(__file__).with_name("asleep").touch()
     time.sleep(60)
 
 serve("the sleeper", {"sleep": sleep})
 """
 ASKER = """
-from edgeafri.runners.local import ask
-ask("sleeper", {"do": "sleep"})
+from edgeafri.runners.local import call_worker
+call_worker("sleeper", {"do": "sleep"})
 """
 
 
@@ -323,7 +323,7 @@ def test_whole_texts_go_the_whole_way(classifier_folder: Path, texts: Path, tmp_
     exact = ["--recipe", "faithful", "--set", "quantize.weights=float32", "--set", "quantize.embeddings=float32"]
     code, document = answered(["build", "--target", "rpi4", "--task", "sentiment", *given, *exact])
     request = {"do": "evaluate", "task": "sentiment", "model": str(classifier_folder), "data": str(texts)}
-    before = ask(TORCH, {**request, "languages": ["hau", "swa"], "split": "test"})["quality"]
+    before = call_worker(TORCH, {**request, "languages": ["hau", "swa"], "split": "test"})["quality"]
     _, after = answered(["eval", document["bundle"], "--data", str(texts), "--lang", "all"])
     quality = document["quality"]
 

@@ -23,9 +23,9 @@ class Counter:
     def __init__(self) -> None:
         self.made = 0
 
-    def __call__(self, tick: Any) -> dict[str, int]:
+    def __call__(self, progress: Any) -> dict[str, int]:
         self.made += 1
-        tick(1, 2)
+        progress(1, 2)
         return {"made": self.made}
 
 
@@ -134,7 +134,7 @@ def test_a_measurement_that_fails_is_not_kept(tmp_path: Path, digests: Digests):
     What broke off is measured again by the next build.
     """
 
-    def fail(tick: Any) -> None:
+    def fail(progress: Any) -> None:
         raise DataError("no", "no")
 
     with pytest.raises(DataError):
@@ -152,14 +152,14 @@ def test_quality_compares_teacher_and_bundle_language_by_language(
     right, wrong = [[1, 1, 1]] * 4, [[0, 1, 1]] * 4
     lost = {RUNTIME: {"swa": (100.0, right), "hau": (0.0, wrong)}}
 
-    def ask(module: str, request: Mapping[str, Any], *_: Any) -> dict[str, Any]:
+    def call_worker(module: str, request: Mapping[str, Any], *_: Any) -> dict[str, Any]:
         found = lost.get(module, dict.fromkeys(("swa", "hau"), (100.0, right)))
         return {"quality": {code: dict(zip(("f1", "counts"), found[code], strict=True)) for code in found}}
 
     (corpus / "swa").rename(corpus / "hau")
     (corpus / "swa").mkdir()
     (corpus / "swa" / "test.txt").write_bytes((corpus / "hau" / "test.txt").read_bytes())
-    monkeypatch.setattr(measurement_cache, "ask", ask)
+    monkeypatch.setattr(measurement_cache, "call_worker", call_worker)
     found = opened(tmp_path, digests).quality(artifact("teacher", "torch"), artifact(), corpus, ("swa", "hau"), "ner")
 
     assert found is not None
@@ -184,7 +184,7 @@ def test_a_model_is_asked_where_it_runs(kind, asked, said, tmp_path, digests, co
     A bundle in the runtime, as on a device; torch's own int8 in torch, for nothing else reads it.
     """
     modules, events = [], []
-    monkeypatch.setattr(measurement_cache, "ask", lambda module, *_: modules.append(module) or {"quality": {}})
+    monkeypatch.setattr(measurement_cache, "call_worker", lambda module, *_: modules.append(module) or {"quality": {}})
     opened(tmp_path, digests, events).evaluated(artifact(kind=kind), corpus, ("swa",), "ner")
 
     assert modules == [asked]
@@ -291,7 +291,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, Any]]:
         requests.append({"module": module, **request})
         return {"layers": [{"made": len(requests)}]}
 
-    monkeypatch.setattr(measurement_cache, "ask", answer)
+    monkeypatch.setattr(measurement_cache, "call_worker", answer)
     return requests
 
 

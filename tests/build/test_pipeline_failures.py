@@ -31,7 +31,7 @@ def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 
 class Method:
-    def run(self, source, settings, out, tick):
+    def run(self, source, settings, out, progress):
         (out / "model.safetensors").write_bytes(b"half")
         if sys.argv[3] == "in the middle of the stage":
             die()
@@ -148,13 +148,13 @@ def test_a_second_stage_into_the_same_folder_is_refused(source: Artifact, tmp_pa
     """
     (job,), refused = trim(), []
 
-    def tell(event: object) -> None:
+    def on_event(event: object) -> None:
         if isinstance(event, Started):
             with pytest.raises(StorageError, match="out: another build is at work there") as error:
                 make(job, source, tmp_path / "out", digests, lambda event: None)
             refused.append(error.value.hint)
 
-    make(job, source, tmp_path / "out", digests, tell)
+    make(job, source, tmp_path / "out", digests, on_event)
 
     assert refused == ["Wait for it to end, or choose another folder with --out DIR."]
 
@@ -293,7 +293,7 @@ def test_what_a_kill_left_is_taken_up_for_the_same_work_only(source, digests, tm
         def forecast(self, source: Artifact, settings: Any) -> str:
             return "soon"
 
-        def run(self, source: Artifact, settings: Any, out: Path, tick: Any) -> Mapping[str, Any]:
+        def run(self, source: Artifact, settings: Any, out: Path, progress: Any) -> Mapping[str, Any]:
             found.append(sorted(entry.name for entry in out.glob("checkpoint-*")))
             (out / "checkpoint-1").mkdir(exist_ok=True)
             if len(found) == 1:

@@ -107,7 +107,7 @@ def test_a_downloaded_model_in_safetensors_is_used_as_it_is(
     """
     answer = {"folder": str(folder_of(tmp_path, {})), "revision": "abc", "pickled": False}
     events: list[Event] = []
-    monkeypatch.setattr(teacher, "ask", lambda module, request, **_: answer)
+    monkeypatch.setattr(teacher, "call_worker", lambda module, request, **_: answer)
 
     assert found("org/name", tmp_path, digests, events=events).path == tmp_path / "model"
     assert events == [Started("download org/name"), Noted("download org/name", "revision abc")]
@@ -129,7 +129,7 @@ def test_a_model_published_as_a_pickle_is_converted_once(
         return {"parameters": 126_000_000}
 
     events: list[Event] = []
-    monkeypatch.setattr(teacher, "ask", ask)
+    monkeypatch.setattr(teacher, "call_worker", ask)
     first = found("castorini/afriberta_large", tmp_path, digests, events=events)
     again = found("castorini/afriberta_large", tmp_path, digests)
 

@@ -42,7 +42,9 @@ def test_the_answer_is_printed_with_the_new_folder(
     """
     The folder stands on a line of its own, for the next command.
     """
-    monkeypatch.setattr(local, "ask", lambda module, request, tick: {"tensors": 3, "parameters": 126_000_000})
+    monkeypatch.setattr(
+        local, "call_worker", lambda module, request, progress: {"tensors": 3, "parameters": 126_000_000}
+    )
     arguments = ["convert", "checkpoint", "--out", str(tmp_path / "safe")]
 
     assert run(arguments) == 0

@@ -58,7 +58,7 @@ def test_an_app_as_json(made, tmp_path):
 
 def test_missing_packages_are_told_with_the_line_that_brings_them(tmp_path, monkeypatch, capsys):
     """
-    And an exit code that scripts can tell.
+    And an exit code that scripts can on_event.
     """
     monkeypatch.setattr(toolchain, "_PROGRAMS", {"no-such-aapt": "aapt"})
     monkeypatch.setattr(toolchain, "_FILES", {})

@@ -37,7 +37,7 @@ class Method:
 
     settings: Any = None
 
-    def run(self, source: Any, settings: Any, out: Path, tick: Any) -> Mapping[str, Any]:
+    def run(self, source: Any, settings: Any, out: Path, progress: Any) -> Mapping[str, Any]:
         self.settings = settings
         (out / "model.safetensors").write_bytes(b"weights")
         sizes = {"vocabulary_before": 9, "vocabulary": 3, "parameters_before": 9_000_000, "parameters": 3_000_000}

@@ -25,7 +25,7 @@ def fetched(tools, cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         done.append("source of qemu")
         return into
 
-    def wheels(python: str, machine: str, tick: object) -> tuple[Path, ...]:
+    def wheels(python: str, machine: str, progress: object) -> tuple[Path, ...]:
         return (Path("onnxruntime-1.31.1-py3.whl"),)
 
     def site(wheels: object, folder: Path) -> None:

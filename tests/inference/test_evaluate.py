@@ -23,9 +23,9 @@ class Answers:
     def __init__(self, answers, labels=("O", "B-PER", "I-PER", "B-LOC", "I-LOC")):
         self.answers, self.labels = answers, labels
 
-    def read(self, sentences, tick):
-        tick(1, 2)
-        tick(2, 2)
+    def read(self, sentences, progress):
+        progress(1, 2)
+        progress(2, 2)
         return [self._reading(self.answers[words]) for words in sentences]
 
     def _reading(self, answer):
@@ -112,7 +112,7 @@ def test_a_sentence_that_loses_words_is_an_error():
     """
     Fewer labels than words would shift every count; it is never passed over.
     """
-    short = SimpleNamespace(read=lambda sentences, tick: [], labels=("O",))
+    short = SimpleNamespace(read=lambda sentences, progress: [], labels=("O",))
 
     with pytest.raises(ValueError, match="zip"):
         evaluate(short, [split("swa", ("a", "O"))])

@@ -211,7 +211,7 @@ def test_large_logits_do_not_overflow():
 
 def test_progress_counts_rows_up_to_all():
     """
-    The last tick says that all windows are read.
+    The last progress says that all windows are read.
     """
     ticks = []
     predictor = Predictor(encoder(limit=12), LABELS, by_code_point, batch=2)

@@ -14,7 +14,7 @@ from edgeafri.profiling.device_parity import readings_of
 from edgeafri.profiling.emulated import Subject, emulated, parity, per_inference, read_subject
 from edgeafri.runners import emulated as runner
 from edgeafri.runners.emulated import Emulated
-from edgeafri.runners.local import RUNTIME, ask
+from edgeafri.runners.local import RUNTIME, call_worker
 
 SIMD = ("fmla", "smull_smlal", "umull_umlal", "sdot", "udot")
 
@@ -76,7 +76,7 @@ def test_a_machine_that_answers_the_same_passes(bundle: Path, data: Path):
     This one, asked twice: no difference, its F1 twice, and what noise does beside it.
     """
     subject = read_subject(bundle, data, ("swa",))
-    there = readings_of(ask(RUNTIME, subject.request("logits", sentences=subject.sentences)))
+    there = readings_of(call_worker(RUNTIME, subject.request("logits", sentences=subject.sentences)))
     found = parity(subject, there)
 
     assert (found["largest_logit_difference"], found["flips"], found["passed"]) == (0, 0, True)
@@ -91,7 +91,7 @@ def test_whole_texts_are_compared_as_well(text_bundle: Path, texts: Path):
     A place is then a text.
     """
     subject = read_subject(text_bundle, texts, ("swa",))
-    there = readings_of(ask(RUNTIME, subject.request("logits", sentences=subject.sentences)))
+    there = readings_of(call_worker(RUNTIME, subject.request("logits", sentences=subject.sentences)))
     found = parity(subject, there)
 
     assert (found["on"], found["words"], found["passed"]) == (12, 12, True)
@@ -104,7 +104,7 @@ def test_a_machine_that_answers_otherwise_fails(bundle: Path):
     Every label changed is more than noise.
     """
     subject = read_subject(bundle, None, ())
-    there = readings_of(ask(RUNTIME, subject.request("logits", sentences=subject.sentences)))
+    there = readings_of(call_worker(RUNTIME, subject.request("logits", sentences=subject.sentences)))
     wrong = [replace(reading, logits=-reading.logits) for reading in there]
     found = parity(subject, wrong)
 
@@ -158,7 +158,7 @@ def test_float32_logits_are_those_of_this_machine(emulator, float_bundle: Path, 
     """
     subject = read_subject(float_bundle, data, ())
     request = subject.request("logits", sentences=subject.sentences)
-    found = parity(subject, readings_of(Emulated(emulator, rpi4).ask(request)))
+    found = parity(subject, readings_of(Emulated(emulator, rpi4).call(request)))
 
     assert subject.float32
     assert found["largest_logit_difference"] <= 1e-4
@@ -187,6 +187,6 @@ def test_kernels_of_another_core_end_in_an_illegal_instruction(emulator, bundle:
     monkeypatch.setattr(runner, "choose_core", lambda profile, models: Core("cortex-a53", None))
 
     with pytest.raises(WorkerError, match=r"illegal instruction: .* cortex-a53 \(rpi5\) lacks"):
-        Emulated(emulator, read_profile("rpi5")).ask(
+        Emulated(emulator, read_profile("rpi5")).call(
             {"do": "run", "bundle": str(bundle), "texts": ["Juma alizuru"] * 9}
         )

@@ -12,7 +12,7 @@ from edgeafri.profiling import farm
 from edgeafri.profiling.tiers import Inquiry
 from edgeafri.runners.board import Visit
 from edgeafri.util.files import Digests
-from edgeafri.util.progress import Step, quiet
+from edgeafri.util.progress import StartProgress, quiet
 
 TWO = """
 devices:
@@ -117,7 +117,7 @@ def test_devices_work_side_by_side(tmp_path: Path, bundles: list[Path], monkeypa
     """
     together = threading.Barrier(2, timeout=20)
 
-    def profile(bundle: Path, inquiry: Inquiry, step: Step) -> dict[str, Any]:
+    def profile(bundle: Path, inquiry: Inquiry, step: StartProgress) -> dict[str, Any]:
         together.wait()
         return {"bundle": bundle.name, "on": inquiry.on}
 
@@ -142,7 +142,7 @@ def test_one_that_drops_out_does_not_keep_the_others(
     Its error and its next step stand in the document; its next bundle is tried.
     """
 
-    def profile(bundle: Path, inquiry: Inquiry, step: Step) -> dict[str, Any]:
+    def profile(bundle: Path, inquiry: Inquiry, step: StartProgress) -> dict[str, Any]:
         if inquiry.on == "ssh:pi@kitchen.local" and bundle.name == "small":
             raise ConnectionLost("the cable is out", "Put it in.")
         return {"bundle": bundle.name}
@@ -170,7 +170,7 @@ def test_the_runner_stays_until_the_last_bundle(
     """
     seen: list[Inquiry] = []
 
-    def profile(bundle: Path, inquiry: Inquiry, step: Step) -> dict[str, Any]:
+    def profile(bundle: Path, inquiry: Inquiry, step: StartProgress) -> dict[str, Any]:
         seen.append(inquiry)
         return {}
 
@@ -192,14 +192,14 @@ def test_an_interruption_ends_all(tmp_path: Path, bundles: list[Path], monkeypat
     steps: list[str] = []
     interrupted = threading.Event()
 
-    def profile(bundle: Path, inquiry: Inquiry, step: Step) -> dict[str, Any]:
+    def profile(bundle: Path, inquiry: Inquiry, step: StartProgress) -> dict[str, Any]:
         if inquiry.on == "ssh:pi@kitchen.local":
             interrupted.set()
             raise KeyboardInterrupt
         interrupted.wait(20)
-        tick = step("verify")
+        progress = step("verify")
         for _ in range(2000):
-            tick(0, 1)
+            progress(0, 1)
             threading.Event().wait(0.01)
         steps.append("never")
         return {}

@@ -27,7 +27,7 @@ class Worker:
         self.asked: list[dict[str, Any]] = []
         self.dies = False
 
-    def ask(self, module: str, request: dict[str, Any], tick: object = None, before: object = ()) -> dict[str, Any]:
+    def ask(self, module: str, request: dict[str, Any], progress: object = None, before: object = ()) -> dict[str, Any]:
         self.asked.append(request)
         if before and self.dies:
             raise WorkerError("ended early (signal 9)", "Run it again.")
@@ -37,7 +37,7 @@ class Worker:
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
     found = Worker()
-    monkeypatch.setattr(host, "ask", found.ask)
+    monkeypatch.setattr(host, "call_worker", found.ask)
     return found
 
 

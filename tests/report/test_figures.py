@@ -50,7 +50,7 @@ def test_memory_is_drawn_from_zero_with_phases_and_limit():
     figure = memory_figure(Curve("here", phases, limit=400.0))
     points = pairs(figure.points)
 
-    assert [tick.text for tick in figure.phases] == ["load", "run"]
+    assert [progress.text for progress in figure.phases] == ["load", "run"]
     assert [x for x, _ in points] == sorted(x for x, _ in points)
     assert [y for _, y in points] == sorted((y for _, y in points), reverse=True)
     assert figure.limit is not None

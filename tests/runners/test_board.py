@@ -17,7 +17,7 @@ from edgeafri.runners import remote
 from edgeafri.runners.board import Visit, on_device
 from edgeafri.runners.rounds import Rounds
 from edgeafri.util import wheels
-from edgeafri.util.progress import Tick, silent
+from edgeafri.util.progress import Progress, silent
 
 QUICK = Rounds(runs=3, warmup=1, least=2, most=3, seconds=60)
 # What a Raspberry Pi answers to `vcgencmd get_throttled`; from call `hot` on, that its soft limit of temperature holds.
@@ -44,7 +44,7 @@ def test_a_bundle_is_verified_timed_and_scored_there(board: Any, visit: Visit, b
     """
     steps: list[str] = []
 
-    def step(what: str) -> Tick:
+    def step(what: str) -> Progress:
         steps.append(what)
         return silent
 
@@ -70,7 +70,7 @@ def test_a_python_without_packages_gets_wheels(board: Any, visit: Visit, bundle:
     """
     board.script("python3", f'exec {python_outside()} "$@"')
     packed = [_wheel(name, tmp_path) for name in wheels.PACKAGES]
-    monkeypatch.setattr(wheels, "fetch", lambda python, machine, tick: packed)
+    monkeypatch.setattr(wheels, "fetch", lambda python, machine, progress: packed)
     found = on_device(board.where, bundle, visit)
 
     assert found["verify"]["passed"]

@@ -51,7 +51,7 @@ def test_qemu_is_the_devices_processor(runner: Emulated):
     """
     Processor, guest's root and its /proc/cpuinfo come from one profile; the runtime is what runs.
     """
-    seen = runner.ask({"do": "run"})
+    seen = runner.call({"do": "run"})
     arguments = seen["arguments"]
 
     assert arguments[:4] == ["-cpu", "cortex-a72", "-B", "0x200000000000"]
@@ -67,7 +67,7 @@ def test_the_guest_sees_nothing_of_this_python(runner: Emulated, monkeypatch, tm
     monkeypatch.setenv("LD_PRELOAD_X", "x86.so")
     monkeypatch.setenv("PYTHONPATH", "/elsewhere")
     monkeypatch.setenv("PYTHONSTARTUP", "/elsewhere")
-    seen = runner.ask({})
+    seen = runner.call({})
     environment = seen["environment"]
 
     assert not {"LD_PRELOAD_X", "PYTHONSTARTUP"} & set(environment)
@@ -81,7 +81,7 @@ def test_request_answer_and_progress_cross(runner: Emulated):
     Letters survive both ways.
     """
     ticks: list[tuple[int, int]] = []
-    seen = runner.ask({"do": "run", "texts": ["ẹ́ ɓ ጤ"]}, lambda done, total: ticks.append((done, total)))
+    seen = runner.call({"do": "run", "texts": ["ẹ́ ɓ ጤ"]}, lambda done, total: ticks.append((done, total)))
 
     assert seen["request"] == {"do": "run", "texts": ["ẹ́ ɓ ጤ"]}
     assert ticks == [(1, 2)]
@@ -92,7 +92,7 @@ def test_an_error_of_the_guest_is_the_same_error_here(runner: Emulated):
     As of a runtime on this machine.
     """
     with pytest.raises(UsageError, match="what is wrong"):
-        runner.ask({"error": {"kind": "UsageError", "message": "what is wrong", "hint": "what to do"}})
+        runner.call({"error": {"kind": "UsageError", "message": "what is wrong", "hint": "what to do"}})
 
 
 def test_nothing_is_left_of_a_run(runner: Emulated, tmp_path: Path, monkeypatch):
@@ -102,7 +102,7 @@ def test_nothing_is_left_of_a_run(runner: Emulated, tmp_path: Path, monkeypatch)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr(module.tempfile, "tempdir", str(scratch))
-    runner.ask({})
+    runner.call({})
 
     assert list(scratch.iterdir()) == []
 
@@ -115,7 +115,7 @@ def test_an_illegal_instruction_is_named(runner: Emulated, tmp_path: Path, end: 
     script(tmp_path, end)
 
     with pytest.raises(WorkerError, match=r"illegal instruction: .* a cortex-a72 \(rpi4\) lacks") as error:
-        runner.ask({})
+        runner.call({})
     assert "`features`" in error.value.hint
 
 
@@ -126,7 +126,7 @@ def test_a_guest_that_dies_otherwise_is_told_with_its_last_line(runner: Emulated
     script(tmp_path, "echo out of paper >&2; exit 7")
 
     with pytest.raises(WorkerError, match=r"on an emulated cortex-a72` ended early \(exit code 7\): out of paper"):
-        runner.ask({})
+        runner.call({})
 
 
 def test_counts_are_read_from_the_plugin(runner: Emulated, tmp_path: Path):

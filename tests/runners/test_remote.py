@@ -79,9 +79,9 @@ def test_a_file_arrives_whole_and_is_not_sent_again(board: Any, device: Remote, 
     Progress is told in bytes; a second copy finds nothing to do.
     """
     told: list[tuple[int, int]] = []
-    device.copy([large], lambda *tick: told.append(tick))
+    device.copy([large], lambda *progress: told.append(progress))
     once = len(told)
-    device.copy([large], lambda *tick: told.append(tick))
+    device.copy([large], lambda *progress: told.append(progress))
 
     assert (board.root / "bundle" / "large").read_bytes() == large.source.read_bytes()
     assert told[-1] == (2 * MEGA, 2 * MEGA)
@@ -97,7 +97,7 @@ def test_a_half_copied_file_goes_on(board: Any, device: Remote, large: Copied):
     partial.parent.mkdir(parents=True)
     partial.write_bytes(large.source.read_bytes()[:MEGA])
     told: list[tuple[int, int]] = []
-    device.copy([large], lambda *tick: told.append(tick))
+    device.copy([large], lambda *progress: told.append(progress))
 
     assert told[-1] == (MEGA, MEGA)
     assert (board.root / "bundle" / "large").read_bytes() == large.source.read_bytes()
@@ -287,7 +287,7 @@ def test_a_process_that_is_ended_there_is_told(name: str, said: str, board: Any,
     """
     board.script("python3", f'case "$*" in *edgeafri.runtime*) kill -{name} $$;; esac; exec {sys.executable} "$@"')
     with pytest.raises(DeviceError) as error:
-        device.ask({"do": "verify", "bundle": "bundle"})
+        device.call({"do": "verify", "bundle": "bundle"})
 
     assert error.value.message.startswith(f"{board.where}: {said}")
     assert error.value.hint
@@ -300,7 +300,7 @@ def test_an_error_of_the_runtime_names_the_device(board: Any, device: Remote):
     """
     device.install()
     with pytest.raises(ArtifactError) as error:
-        device.ask({"do": "verify", "bundle": "bundle"})
+        device.call({"do": "verify", "bundle": "bundle"})
 
     assert error.value.message.startswith(f"{board.where}: {board.root}/bundle: not an EdgeAfri artifact")
 

@@ -13,7 +13,7 @@ from sklearn.metrics import f1_score as macro_f1
 
 from edgeafri.data.dataset import read_split
 from edgeafri.errors import ArtifactError, DataError, UsageError
-from edgeafri.runners.local import RUNTIME, ask
+from edgeafri.runners.local import RUNTIME, call_worker
 from edgeafri.runtime import __main__ as runtime
 from edgeafri.runtime.engine import classify, open_engine
 from edgeafri.util.progress import silent
@@ -59,7 +59,7 @@ def test_run_answers_text_by_text(bundle):
     """
     texts = ["Juma alizuru Mombasa", "", "Bala ya je Kano"]
     ticks = []
-    answer = runtime.run({"bundle": str(bundle), "texts": texts}, lambda *tick: ticks.append(tick))
+    answer = runtime.run({"bundle": str(bundle), "texts": texts}, lambda *progress: ticks.append(progress))
 
     assert [result["text"] for result in answer["results"]] == texts
     assert answer["results"][1]["entities"] == []
@@ -74,7 +74,7 @@ def test_a_fresh_process_answers_the_same(bundle):
     """
     request = {"do": "run", "bundle": str(bundle), "texts": ["Gwamna Bala Ɗanjuma 😀 ya je Kano"]}
 
-    assert ask(RUNTIME, request) == runtime.run(request, silent)
+    assert call_worker(RUNTIME, request) == runtime.run(request, silent)
 
 
 def test_a_bundle_verifies(bundle):
@@ -300,7 +300,7 @@ def test_an_error_crosses_the_process_as_itself(copy):
     (copy / "model.onnx").unlink()
 
     with pytest.raises(ArtifactError, match=r"model\.onnx: missing") as caught:
-        ask(RUNTIME, {"do": "verify", "bundle": str(copy)})
+        call_worker(RUNTIME, {"do": "verify", "bundle": str(copy)})
     assert caught.value.hint == "Copy the folder again from where it was made, or build it again."
 
 

@@ -98,7 +98,7 @@ def killed_and_resumed(tmp_path):
             run(source, settings, killed, _killer(step))
         torch.manual_seed(99)  # another process would not go on from this one's random numbers
         ticks: list[tuple[int, int]] = []
-        again = run(source, settings, killed, lambda *tick: ticks.append(tick))
+        again = run(source, settings, killed, lambda *progress: ticks.append(progress))
         one, other = (load_file(folder / "model.safetensors") for folder in (whole, killed))
         differing = [name for name in one if not one[name].equal(other[name])]
         return differing + [name for name in facts if facts[name] != again[name]], ticks[0]
@@ -146,13 +146,13 @@ def classifier_graphs(classifier, tmp_path_factory) -> dict[str, Artifact]:
 
 
 def _killer(step: tuple[int, int]):
-    """A tick that ends the run at a step of a total."""
+    """A progress that ends the run at a step of a total."""
 
-    def tick(done: int, total: int) -> None:
+    def progress(done: int, total: int) -> None:
         if (done, total) == step:
             raise Killed
 
-    return tick
+    return progress
 
 
 def made(stage: str, source: Artifact, folders: pytest.TempPathFactory, **settings: Any) -> Artifact:

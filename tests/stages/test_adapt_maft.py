@@ -224,7 +224,7 @@ def test_two_processes_train_one_model(encoder, text, tmp_path):
         chosen = settings(
             text, processes=processes, mixing="single", dropout=0.0, learning_rate=1e-2, judge_steps=7, epochs=6
         )
-        found[processes] = adapt_maft.run(encoder, chosen, out, lambda *tick: ticks.append(tick))
+        found[processes] = adapt_maft.run(encoder, chosen, out, lambda *progress: ticks.append(progress))
     alone, together = ([entry["loss"] for entry in found[processes]["judgements"]] for processes in (1, 2))
 
     assert together[-1] < 0.95 * together[0]

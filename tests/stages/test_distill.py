@@ -666,13 +666,13 @@ def test_a_forecast_names_time_and_disk(teacher, masked, data, text, mode, patte
 
 
 def _killer(step):
-    """A tick that ends the run at a step of a total."""
+    """A progress that ends the run at a step of a total."""
 
-    def tick(*found):
+    def progress(*found):
         if found == step:
             raise Killed
 
-    return tick
+    return progress
 
 
 def _counted(monkeypatch):

@@ -87,7 +87,9 @@ def test_the_model_carries_the_datas_labels(encoder, data, tmp_path):
     Labels stand in config.json by name, the checkpoints of training are gone, dropout is as asked.
     """
     ticks = []
-    facts = finetune.run(encoder, settings(data, epochs=1, dropout=0.05), tmp_path, lambda *tick: ticks.append(tick))
+    facts = finetune.run(
+        encoder, settings(data, epochs=1, dropout=0.05), tmp_path, lambda *progress: ticks.append(progress)
+    )
     config = checkpoint.read_config(tmp_path)
 
     assert checkpoint.labels_of(config) == ("O", "B-DATE", "I-DATE", "B-LOC", "I-LOC", "B-PER", "I-PER")
@@ -261,7 +263,7 @@ def test_a_half_written_checkpoint_is_passed_over(encoder, data, tmp_path):
     broken.mkdir(parents=True)
     (broken / "model.safetensors").write_bytes(b"cut off")
     ticks = []
-    finetune.run(encoder, settings(data), tmp_path, lambda *tick: ticks.append(tick))
+    finetune.run(encoder, settings(data), tmp_path, lambda *progress: ticks.append(progress))
 
     assert ticks[0] == (1, 9)
 

@@ -202,7 +202,7 @@ def test_progress_is_told(wide, labelled, tmp_path):
     Language by language.
     """
     ticks = []
-    trim.run(wide, Trim(("swa",), data=labelled), tmp_path, lambda *tick: ticks.append(tick))
+    trim.run(wide, Trim(("swa",), data=labelled), tmp_path, lambda *progress: ticks.append(progress))
 
     assert ticks == [(0, 1), (1, 1)]
 

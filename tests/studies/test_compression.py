@@ -34,7 +34,7 @@ class Stages:
     def forecast(self, source, settings):
         return "about 2 h"
 
-    def run(self, source, settings, out, tick):
+    def run(self, source, settings, out, progress):
         self.asked.append(settings)
         if len(self.asked) == self.kill_at:
             raise Killed

@@ -195,7 +195,7 @@ class Stages:
     def forecast(self, source, settings):
         return "about 2 h"
 
-    def run(self, source, settings, out, tick):
+    def run(self, source, settings, out, progress):
         self.asked.append((source, settings))
         (out / "model.safetensors").write_text(f"{source.id} {settings}", "utf-8")
         (out / "config.json").write_text(json.dumps({"vocab_size": 200, "architectures": ["XLMRobertaModel"]}), "utf-8")

@@ -180,11 +180,11 @@ def test_models_are_timed_in_turns(asked, digests, monkeypatch):
     times = iter(range(100))
     calls = []
 
-    def ask(module, request):
+    def call_worker(module, request):
         calls.append((module, request.get("bundle") or request.get("model")))
         return {"p50_ms": float(next(times)), "cpu_ms": 1.0, "p95_ms": 9.0}
 
-    monkeypatch.setattr(study, "ask", ask)
+    monkeypatch.setattr(study, "call_worker", call_worker)
     bench = Bench(replace(asked, text=None), "ner", digests, lambda event: None)
     models = {"torch": model("torch"), "int8": model("torch-int8"), "ours": model("bundle")}
     first, second = bench.speeds(models, 64), bench.speeds(models, 64)

@@ -18,7 +18,7 @@ from edgeafri.apps.web import check_outside, make_page
 from edgeafri.bundle import read_config
 from edgeafri.errors import ConfigError, WorkerError
 from edgeafri.util.files import make_room, storage
-from edgeafri.util.progress import Step, quiet
+from edgeafri.util.progress import StartProgress, quiet
 
 OLDEST_SDK, TARGET_SDK = 26, 36  # Android 8.0 and Android 16
 _ALIGNMENT = ("-p", "4")
@@ -50,38 +50,40 @@ class Apk:
         return f"{named}: {sizes}; signed with the {self.key} key\n{self.path}"
 
 
-def build_apk(bundle: Path, out: Path, step: Step = quiet) -> Apk:
+def build_apk(bundle: Path, out: Path, start: StartProgress = quiet) -> Apk:
     """Make the APK of a bundle in the folder `out`; one that is there already is replaced, whole or not at all.
 
     Equal bundles, tools and keys make equal APKs. Raises MissingPackage with the command that installs what is missing,
     ArtifactError for a bundle that is damaged or that the page cannot run, ConfigError for a key that cannot be used,
     UsageError for a folder inside the bundle.
     """
-    tools = toolchain(step)
+    tools = toolchain(start)
     check_outside(out, bundle)
-    page = make_page(bundle, step)
+    page = make_page(bundle, start)
     named = identity(page.artifact, read_config(bundle))
     target = out / f"edgeafri-{page.artifact.manifest.task}-{page.artifact.id}.apk"
-    key = pack(page.files, named, tools, target, step)
+    key = pack(page.files, named, tools, target, start)
     size = target.stat().st_size
     return Apk(target, page.artifact.id, named, key.kind, size, app_bytes(target), page.warnings)
 
 
-def pack(files: Mapping[str, Path], named: Identity, tools: Toolchain, target: Path, step: Step = quiet) -> Key:
+def pack(
+    files: Mapping[str, Path], named: Identity, tools: Toolchain, target: Path, start: StartProgress = quiet
+) -> Key:
     """Write the APK that shows a page, given as files by name, signed with the key that it returns."""
     key = signing_key()
     make_room(target)
     beside = target.parent.resolve()  # a whole path: no tool takes a folder called "-x" for an option
     with storage(beside), tempfile.TemporaryDirectory(dir=beside, prefix=".edgeafri-apk-") as scratch:
         folder = Path(scratch)
-        step("compile the app")
+        start("compile the app")
         compiled, dex = _compile(named, tools, folder)
-        step("pack the page and the model")
+        start("pack the page and the model")
         write_archive(compiled, dex, files, folder / "loose.apk")
         run("zipalign", *_ALIGNMENT, folder / "loose.apk", folder / "aligned.apk")
-        step(f"sign with the {key.kind} key")
+        start(f"sign with the {key.kind} key")
         sign(folder / "aligned.apk", key, folder / "signed.apk")
-        step("verify")
+        start("verify")
         verify(folder / "signed.apk", named)
         (folder / "signed.apk").replace(target)
     return key

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edgeafri.errors import MissingPackage, WorkerError
 from edgeafri.util.files import cache_folder, storage
-from edgeafri.util.progress import Step
+from edgeafri.util.progress import StartProgress
 
 # A program, and the Debian package that has it.
 _PROGRAMS = {
@@ -55,12 +55,12 @@ def check_tools() -> None:
         raise MissingPackage(f"making an APK needs {', '.join(missing)}", hint)
 
 
-def toolchain(step: Step) -> Toolchain:
+def toolchain(start: StartProgress) -> Toolchain:
     """The tools, all there: what Debian 12 does not have is fetched once, 15 MB, and kept in the cache."""
     check_tools()
     folder = cache_folder().resolve() / "apk" / _OLD_RELEASE
     if not folder.is_dir():
-        step("fetch dx and Android's classes (15 MB)")
+        start("fetch dx and Android's classes (15 MB)")
         with storage(folder.parent):
             _fetch(folder)
     java = folder / "usr" / "share" / "java"

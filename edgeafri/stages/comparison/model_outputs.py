@@ -21,7 +21,7 @@ from edgeafri.inference.session import forward, open_session
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.quantization.torch_dynamic import read_quantized
 from edgeafri.stages.training.examples import raw_lines, spread
-from edgeafri.util.progress import Tick, silent
+from edgeafri.util.progress import Progress, silent
 
 SPLIT = "dev"  # test is never read for a choice
 _BATCH = 32
@@ -83,14 +83,14 @@ def opened(folder: Path, kind: Kind, unit: Unit) -> Predictor:
     return Predictor(encoder, labels, checkpoint.forward(checkpoint.read_model(folder)), _BATCH)
 
 
-def ask(predictor: Predictor, splits: Sequence[Split], tick: Tick = silent) -> Answers:
+def ask(predictor: Predictor, splits: Sequence[Split], progress: Progress = silent) -> Answers:
     """What a model says of all sentences."""
     total, done = sum(len(split.sentences) for split in splits), 0
     readings = {}
     for split in splits:
         readings[split.language] = tuple(predictor.read([sentence.words for sentence in split.sentences]))
         done += len(split.sentences)
-        tick(done, total)
+        progress(done, total)
     return Answers(predictor.labels, readings)
 
 

@@ -10,10 +10,10 @@ from edgeafri.inference.session import int8_arithmetic
 from edgeafri.stages.comparison.model_outputs import Answers, ask, figures, gap, opened, quality, questions, together
 from edgeafri.stages.models import checkpoint
 from edgeafri.tasks import tasks_of, unit_of
-from edgeafri.util.progress import Tick
+from edgeafri.util.progress import Progress
 
 
-def measure_parity(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
+def measure_parity(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """A row for every artifact of a chain: how far it is from the one before it, and from the first.
 
     `folders` and `steps` stand for the artifacts in order; a step has its `kind`, `stage` and `id`. A model without a
@@ -26,18 +26,18 @@ def measure_parity(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
     first: Answers | None = None
     last: Answers | None = None
     for place, (folder, step) in enumerate(steps):
-        found = _answers(Path(folder), step["kind"], request["task"], splits, _part(tick, place, len(steps)))
+        found = _answers(Path(folder), step["kind"], request["task"], splits, _part(progress, place, len(steps)))
         rows.append({**step, **_row(found, last, first, splits)})
         first, last = first or found, found or last
     sentences = {split.language: len(split.sentences) for split in splits}
     return {"on": splits[0].name, "sentences": sentences, "rows": rows, "int8_arithmetic": int8_arithmetic()}
 
 
-def _answers(folder: Path, kind: Kind, task: str, splits: Sequence[Split], tick: Tick) -> Answers | None:
+def _answers(folder: Path, kind: Kind, task: str, splits: Sequence[Split], progress: Progress) -> Answers | None:
     if kind != "bundle" and task not in [row.name for row in tasks_of(checkpoint.own_architecture(folder))]:
         return None
     unit: Unit = unit_of(task)
-    return ask(opened(folder, kind, unit), splits, tick)
+    return ask(opened(folder, kind, unit), splits, progress)
 
 
 def _row(found: Answers | None, last: Answers | None, first: Answers | None, splits: Sequence[Split]) -> dict[str, Any]:
@@ -62,6 +62,6 @@ def _gaps(before: Answers | None, after: Answers, splits: Sequence[Split]) -> di
     return {**figures(together(list(found.values()))), "languages": {code: figures(own) for code, own in found.items()}}
 
 
-def _part(tick: Tick, place: int, of: int) -> Tick:
-    """A tick of one of several equal parts."""
-    return lambda done, total: tick(place * total + done, of * total)
+def _part(progress: Progress, place: int, of: int) -> Progress:
+    """A progress of one of several equal parts."""
+    return lambda done, total: progress(place * total + done, of * total)

@@ -35,7 +35,7 @@ from edgeafri.stages.comparison.model_outputs import (
 from edgeafri.stages.graphs.splice import Layer, changed_layers, splice
 from edgeafri.stages.models import checkpoint
 from edgeafri.tasks import unit_of
-from edgeafri.util.progress import Tick
+from edgeafri.util.progress import Progress
 
 _LOCAL = 2  # sentences a language on which a layer's own error is measured
 Loss = dict[str, float]
@@ -77,17 +77,17 @@ class Bench:
         return found
 
 
-def measure_layers(request: Mapping[str, Any], tick: Tick) -> dict[str, Any]:
+def measure_layers(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """What each layer costs that the graph in folder `after` computes otherwise than that in `before`, worst first."""
     folder, unit = Path(request["before"]), unit_of(request["task"])
     splits = questions(request, unit, request["sentences"])
     before, after = (onnx.load(Path(request[name]) / GRAPH) for name in ("before", "after"))
-    found = layer_costs(before, after, bench(folder, unit), splits, tick)
+    found = layer_costs(before, after, bench(folder, unit), splits, progress)
     return {"layers": [_document(cost) for cost in sorted(found, key=_everywhere, reverse=True)]}
 
 
 def mixed_precision(
-    source: Artifact, quantized: onnx.ModelProto, settings: Quantize, tick: Tick
+    source: Artifact, quantized: onnx.ModelProto, settings: Quantize, progress: Progress
 ) -> tuple[onnx.ModelProto, dict[str, Any]]:
     """The quantized graph with as few layers back in float32 as bring the worst language's loss within the gate.
 
@@ -106,7 +106,7 @@ def mixed_precision(
     kept: list[Layer] = []
     graph, last = quantized, first
     if first[worst] > allowed:
-        found = layer_costs(before, quantized, tools, sample, tick)
+        found = layer_costs(before, quantized, tools, sample, progress)
         ranked = [cost.layer for cost in sorted(found, key=lambda cost: _hurt(cost.gaps[worst]), reverse=True)]
         kept, graph, last = _fewest(ranked, allowed, before, quantized, loss)
     return graph, {
@@ -119,7 +119,7 @@ def mixed_precision(
 
 
 def layer_costs(
-    before: onnx.ModelProto, after: onnx.ModelProto, tools: Bench, splits: Sequence[Split], tick: Tick
+    before: onnx.ModelProto, after: onnx.ModelProto, tools: Bench, splits: Sequence[Split], progress: Progress
 ) -> list[Cost]:
     """What each layer costs that `after` computes otherwise than `before`, in the order of the graph."""
     layers = changed_layers(before, after)
@@ -134,7 +134,7 @@ def layer_costs(
         values = [row[0] for row in tools.values(session, [layer.output], splits)]
         local_error = _relative([row[place] for row in expected], values)
         found.append(_cost(layer, local_error, reference, tools.answers(session, splits), splits))
-        tick(place + 1, len(layers))
+        progress(place + 1, len(layers))
     return found
 
 

@@ -20,7 +20,7 @@ from edgeafri.stages.distillation.teacher_outputs import Signals, Teacher, Wante
 from edgeafri.stages.training import losses
 from edgeafri.stages.training.examples import Collator, Rows
 from edgeafri.stages.training.loop import Batch
-from edgeafri.util.progress import Tick
+from edgeafri.util.progress import Progress
 
 Numbers = NDArray[Any]
 _BATCH = 32
@@ -87,7 +87,7 @@ class Kept:
         except (OSError, ValueError):
             return False
 
-    def fill(self, teacher: Teacher, pad: int, tick: Tick) -> None:
+    def fill(self, teacher: Teacher, pad: int, progress: Progress) -> None:
         """Ask the teacher about every row, once. OSError when the disk has no room for the files."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._map("w+")
@@ -98,7 +98,7 @@ class Kept:
         for start in range(0, len(numbers), _BATCH):
             chosen = numbers[start : start + _BATCH]
             self._write(chosen, teacher(collate([self._rows[number] for number in chosen.tolist()])))
-            tick(start + len(chosen), len(numbers))
+            progress(start + len(chosen), len(numbers))
         for file in self._files.values():
             file.flush()  # type: ignore[attr-defined]  # a memmap
         (self._folder / _DONE).write_text(json.dumps(self._description()), "utf-8")

@@ -19,12 +19,12 @@ from edgeafri.stages.models import checkpoint, uneven_layers
 from edgeafri.stages.pruning.allocation import Scores
 from edgeafri.stages.training.examples import IGNORED, Collator, Rows
 from edgeafri.stages.training.loop import Batch
-from edgeafri.util.progress import Tick
+from edgeafri.util.progress import Progress
 
 _BATCH = 16
 
 
-def measured(model: Any, rows: Rows, pad: int, squared: bool, seed: int, tick: Tick) -> Scores:
+def measured(model: Any, rows: Rows, pad: int, squared: bool, seed: int, progress: Progress) -> Scores:
     """Scores from what the rows' loss says of every gate. Taylor's, or `squared` Fisher's.
 
     Where a target is IGNORED, a label is drawn from the model's own answers by `seed`, as the true Fisher asks.
@@ -36,7 +36,7 @@ def measured(model: Any, rows: Rows, pad: int, squared: bool, seed: int, tick: T
         found = [grad.square() if squared else grad.abs() for grad in gradients(model, batch, draw)]
         sums = [grad.sum(dim=0, dtype=torch.float64) for grad in found]
         totals = sums if totals is None else [total + more for total, more in zip(totals, sums, strict=True)]
-        tick(min(start + _BATCH, len(rows)), len(rows))
+        progress(min(start + _BATCH, len(rows)), len(rows))
     means = [total / len(rows) for total in totals or []]
     return _scores([(mean.sqrt() if squared else mean).tolist() for mean in means])
 

@@ -17,14 +17,14 @@ import torch
 from torch import distributed
 
 from edgeafri.errors import EdgeAfriError, TrainingError, WorkerError
-from edgeafri.util.progress import Tick, silent
+from edgeafri.util.progress import Progress, silent
 
 Batch = Mapping[str, torch.Tensor]
 _LOOPBACK = "lo"
 
 
-def run_together(work: Callable[..., Any], given: Sequence[Any], processes: int, tick: Tick) -> Any:
-    """`work(*given, tick)` in so many new processes that form a team; the first one ticks, and its answer is returned.
+def run_together(work: Callable[..., Any], given: Sequence[Any], processes: int, progress: Progress) -> Any:
+    """`work(*given, progress)` in so many new processes that train together; the answer of the first.
 
     Where one fails, all are ended. What it raised is raised here; one that ended without a word is a WorkerError.
     """
@@ -40,7 +40,7 @@ def run_together(work: Callable[..., Any], given: Sequence[Any], processes: int,
             ended.callback(process.join)
             ended.callback(process.terminate)
             crew[heard] = process
-        return _listen(crew, tick)
+        return _listen(crew, progress)
 
 
 def size() -> int:
@@ -106,7 +106,7 @@ def check_equal(model: Any) -> None:
         raise TrainingError(message, "Train with --processes 1, and report it.")
 
 
-def _listen(crew: dict[Any, Any], tick: Tick) -> Any:
+def _listen(crew: dict[Any, Any], progress: Progress) -> Any:
     """Pass on ticks until all have ended; the answer of the first."""
     answers = {}
     while crew:
@@ -121,8 +121,8 @@ def _listen(crew: dict[Any, Any], tick: Tick) -> Any:
                 continue
             if kind == "failed":
                 raise value
-            if kind == "tick":
-                tick(*value)
+            if kind == "progress":
+                progress(*value)
             else:
                 answers[heard] = value
     return next((answer for answer in answers.values() if answer is not None), None)
@@ -150,7 +150,7 @@ def _take_part(place: tuple[int, int, Path], work: Callable[..., Any], given: Se
 
 
 def _tell(said: Any, done: int, total: int) -> None:
-    said.send(("tick", (done, total)))
+    said.send(("progress", (done, total)))
 
 
 def _join(own: int, processes: int, meeting: Path) -> None:

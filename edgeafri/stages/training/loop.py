@@ -34,7 +34,7 @@ from edgeafri.stages.training import distributed
 from edgeafri.stages.training.examples import Collator, Rows
 from edgeafri.stages.training.sparsity import Growth, HoldZeros, share_of_zeros
 from edgeafri.util.files import write_whole
-from edgeafri.util.progress import Tick
+from edgeafri.util.progress import Progress
 
 Batch = Mapping[str, torch.Tensor]
 Loss = Callable[[Any, Batch], torch.Tensor]
@@ -66,14 +66,16 @@ class Course:
         return Order(self.rows, settings.batch, settings.sampling, settings.seed, self.single)
 
 
-def train(model: Any, course: Course, settings: Learning, checkpoints: Path, tick: Tick) -> list[dict[str, float]]:
+def train(
+    model: Any, course: Course, settings: Learning, checkpoints: Path, progress: Progress
+) -> list[dict[str, float]]:
     """Train `model` in place and leave the weights of its best epoch in it; the judge's answers, an epoch each.
 
     `checkpoints` holds the last and the best epoch, optimizer included. TrainingError for a loss that is no number.
     Every process of a team calls this with a copy of the model of its own; the copies stay equal.
     """
     trainer = make_trainer(model, course, settings, checkpoints)
-    trainer.add_callback(_Ticks(tick))
+    trainer.add_callback(_Ticks(progress))
     if _holds(model, course, settings):
         trainer.add_callback(HoldZeros(model, course.growth))
     if course.judge_steps is not None:
@@ -321,11 +323,11 @@ class _Trainer(Trainer):
 
 
 class _Ticks(TrainerCallback):
-    def __init__(self, tick: Tick) -> None:
-        self._tick = tick
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self._tick(state.global_step, state.max_steps)
+        self._progress(state.global_step, state.max_steps)
 
 
 class _JudgeLast(TrainerCallback):

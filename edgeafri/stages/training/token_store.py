@@ -29,7 +29,7 @@ from edgeafri.stages.training.examples import (
     raw_files,
 )
 from edgeafri.util.files import partial_folder
-from edgeafri.util.progress import Tick
+from edgeafri.util.progress import Progress
 
 # All rows one behind the other: ids with their start and end, and whether a word begins there; of every row where it
 # begins, its length, and its language's number.
@@ -91,7 +91,7 @@ class Store:
     counts: Mapping[str, Mapping[str, int]]
 
 
-def stored(folder: Path, corpus: Corpus, tick: Tick) -> Store:
+def stored(folder: Path, corpus: Corpus, progress: Progress) -> Store:
     """The store in a folder, written if it is not there. One that a kill left unfinished is not there.
 
     DataError for text that cannot be learnt from: nothing is left in the folder then.
@@ -101,7 +101,7 @@ def stored(folder: Path, corpus: Corpus, tick: Tick) -> Store:
         shutil.rmtree(partial, ignore_errors=True)
         with ExitStack() as undone:
             undone.callback(shutil.rmtree, partial, ignore_errors=True)
-            _write(partial, corpus, tick)
+            _write(partial, corpus, progress)
             partial.rename(folder)
             undone.pop_all()
     counts = json.loads((folder / _COUNTS).read_text("utf-8"))
@@ -109,13 +109,13 @@ def stored(folder: Path, corpus: Corpus, tick: Tick) -> Store:
     return Store(learnt, judged, counts)
 
 
-def _write(folder: Path, corpus: Corpus, tick: Tick) -> None:
+def _write(folder: Path, corpus: Corpus, progress: Progress) -> None:
     counts = {}
     files = raw_files(corpus.text, corpus.languages)
     with _Writer(folder / "learnt") as learnt, _Writer(folder / "judged") as judged:
         for number, (code, path) in enumerate(files.items()):
             counts[code] = _write_language(path, code, number, corpus, (learnt, judged))
-            tick(number + 1, len(files))
+            progress(number + 1, len(files))
     (folder / _COUNTS).write_text(json.dumps(counts), "utf-8")
 
 

@@ -35,7 +35,7 @@ def proof(whole: Any, cut: Any, kept: Sequence[int], inputs: Mapping[str, Sequen
         found[code] = {"inputs": len(rows), "largest_difference": max(differences, default=None)}
         if differences and max(differences) > TOLERANCE[kind]:
             message = f"trim: {kind} in {code} are off by {max(differences):.1g} where all pieces are kept"
-            raise ModelError(message, "Tell us, with the model's name: its outputs hang on more than its pieces.")
+            raise ModelError(message, "OnEvent us, with the model's name: its outputs hang on more than its pieces.")
     return {"of": kind, "tolerance": TOLERANCE[kind], "languages": found}
 
 

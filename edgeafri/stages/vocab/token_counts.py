@@ -13,7 +13,7 @@ from edgeafri.data.scripts import check_script
 from edgeafri.data.text import words_of
 from edgeafri.errors import DataError
 from edgeafri.menu.settings import Trim
-from edgeafri.util.progress import Tick
+from edgeafri.util.progress import Progress
 
 Counts = NDArray[np.int64]
 Sentence = tuple[str, ...]
@@ -42,16 +42,18 @@ class Usage:
     aside: tuple[Sentence, ...]
 
 
-def usage(tokenizer: Tokenizer, size: int, settings: Trim, units: Sequence[Unit], tick: Tick) -> dict[str, Usage]:
+def usage(
+    tokenizer: Tokenizer, size: int, settings: Trim, units: Sequence[Unit], progress: Progress
+) -> dict[str, Usage]:
     """What every language uses of a vocabulary of that size, read by each of these units. DataError without text."""
     used = {}
     for done, language in enumerate(settings.languages):
-        tick(done, len(settings.languages))
+        progress(done, len(settings.languages))
         found = corpus(settings, language, units)
         pieces = counted(tokenizer, size, found.words)
         aside = counted(tokenizer, size, Counter(word for sentence in found.aside for word in sentence))
         used[language] = Usage(pieces, pieces - aside, sum(found.words.values()), found.aside)
-    tick(len(settings.languages), len(settings.languages))
+    progress(len(settings.languages), len(settings.languages))
     return used
 
 

@@ -17,13 +17,13 @@ from edgeafri.util.progress import silent
 LANGUAGES = ["swa", "hau"]
 
 
-def parity(data=None, text=None, task="ner", sentences=64, tick=silent, **folders):
+def parity(data=None, text=None, task="ner", sentences=64, progress=silent, **folders):
     """The rows of folders, each named `kind_stage`."""
     steps = [{"kind": name.split("_")[0], "stage": name.split("_")[1], "id": name} for name in folders]
     steps = [{**step, "kind": step["kind"].replace("int8", "torch-int8")} for step in steps]
     request = {"task": task, "languages": LANGUAGES, "data": data and str(data), "text": text and str(text)}
     request |= {"sentences": sentences, "folders": [str(folder) for folder in folders.values()], "steps": steps}
-    return measure_parity(request, tick)
+    return measure_parity(request, progress)
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def test_progress_is_told_over_all_steps(teacher, exported, data):
     One bar for the whole table.
     """
     ticks = []
-    parity(data, torch_a=teacher.path, onnx_b=exported.path, tick=lambda *tick: ticks.append(tick))
+    parity(data, torch_a=teacher.path, onnx_b=exported.path, progress=lambda *progress: ticks.append(progress))
 
     assert ticks == [(4, 16), (8, 16), (12, 16), (16, 16)]
 

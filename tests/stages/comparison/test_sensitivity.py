@@ -65,7 +65,7 @@ def test_every_layer_has_its_row(optimized, quantized, data):
     Tables and products, their own error within what eight bits allow; ticks go up to their number.
     """
     ticks = []
-    found = layers(optimized.path, quantized.path, lambda *tick: ticks.append(tick), data=data)
+    found = layers(optimized.path, quantized.path, lambda *progress: ticks.append(progress), data=data)
 
     assert len(found) == len(changed_layers(graph_of(optimized), graph_of(quantized))) == ticks[-1][1]
     assert ticks[-1] == (len(found), len(found))

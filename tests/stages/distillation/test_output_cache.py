@@ -167,7 +167,7 @@ def test_the_teacher_is_asked_once_about_every_row(tmp_path, model, rows):
         seen.extend(batch["numbers"].tolist())
         return ask(batch)
 
-    Kept(tmp_path, kinds(model, wanted), rows).fill(teacher, PAD, lambda *tick: ticks.append(tick))
+    Kept(tmp_path, kinds(model, wanted), rows).fill(teacher, PAD, lambda *progress: ticks.append(progress))
 
     assert sorted(seen) == list(range(40))
     assert rows.lengths[seen].tolist() == sorted(rows.lengths)

@@ -26,8 +26,8 @@ class Twice(torch.nn.Linear):
 def loss(model, batch):
     return model(batch["values"]).sum() + (model.weight**2).sum()
 
-def agree(number, tick):
-    tick(1, 2)
+def agree(number, progress):
+    progress(1, 2)
     torch.manual_seed(0)
     model = Twice(2, 1)
     wrapped = torch.nn.parallel.DistributedDataParallel(model)
@@ -47,28 +47,28 @@ def agree(number, tick):
         "accelerate": {name: os.environ[name] for name in ("RANK", "WORLD_SIZE", "GLOO_SOCKET_IFNAME")},
     }
 
-def fail(tick):
+def fail(progress):
     if distributed.rank() == 1:
         raise DataError("nothing here", "Look there.")
     distributed.wait()
 
-def die(tick):
+def die(progress):
     if distributed.rank() == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     distributed.wait()
 
-def differ(tick):
+def differ(progress):
     model = torch.nn.Linear(2, 1)
     model.weight.data += distributed.rank()
     distributed.check_equal(model)
 
-def abort_when_leaving(tick):
+def abort_when_leaving(progress):
     import atexit
     atexit.register(os.abort)
     return 3 + distributed.rank()
 
-def wait_for_ever(tick):
-    tick(1, 1)
+def wait_for_ever(progress):
+    progress(1, 1)
     import time
     time.sleep(600)
 """
@@ -108,7 +108,7 @@ def test_a_team_adds_up_and_averages(work):
     pass too. The first one ticks and answers, and no other process is told what this one is.
     """
     ticks = []
-    found = distributed.run_together(work.agree, (7,), 2, lambda *tick: ticks.append(tick))
+    found = distributed.run_together(work.agree, (7,), 2, lambda *progress: ticks.append(progress))
     gradient = 2 * torch.tensor([[2.0, 6.0]]) + 2 * torch.tensor(found["weight"])
 
     assert (found["number"], found["place"][:2], ticks) == (7, (0, 2), [(1, 2)])
@@ -155,7 +155,7 @@ def test_who_is_done_may_leave_as_it_likes(work):
 @pytest.mark.slow
 def test_an_interrupted_team_ends(work):
     """
-    What a tick raises, such as a kill, reaches the caller.
+    What a progress raises, such as a kill, reaches the caller.
     """
 
     def interrupt(done, total):

@@ -242,7 +242,7 @@ def test_the_best_epoch_is_kept(tmp_path):
     Its weights are in the model at the end, in evaluation mode; the judge's answers stand in order.
     """
     model, ticks = Model(), []
-    history = train(model, course_of((1, 3, 2)), settings(), tmp_path, lambda *tick: ticks.append(tick))
+    history = train(model, course_of((1, 3, 2)), settings(), tmp_path, lambda *progress: ticks.append(progress))
 
     assert [entry["score"] for entry in history] == [1, 3, 2]
     assert weight(model) == pytest.approx(history[1]["weight"])
@@ -315,7 +315,7 @@ def test_a_run_killed_inside_an_epoch_goes_on_inside_it(tmp_path, every, step, a
         train(killed, course, given, tmp_path / "killed", kill)
     torch.manual_seed(99)
     resumed = Model()
-    history = train(resumed, course, given, tmp_path / "killed", lambda *tick: ticks.append(tick))
+    history = train(resumed, course, given, tmp_path / "killed", lambda *progress: ticks.append(progress))
 
     assert ticks[0][0] == (step - 1) // every * every + 1
     assert history == expected_history
@@ -329,7 +329,13 @@ def test_batches_may_be_put_together_to_a_step(tmp_path):
     found = {}
     for name, given in {"two": {"batch": 4, "accumulate": 2}, "one": {"batch": 8}}.items():
         model, ticks = Model(), []
-        train(model, course_of(), settings(**given), tmp_path / name, lambda *tick, ticks=ticks: ticks.append(tick))
+        train(
+            model,
+            course_of(),
+            settings(**given),
+            tmp_path / name,
+            lambda *progress, ticks=ticks: ticks.append(progress),
+        )
         found[name] = model.numbers.weight.detach(), ticks
 
     torch.testing.assert_close(found["two"][0], found["one"][0])
@@ -389,7 +395,7 @@ def test_a_run_killed_after_its_last_epoch_learns_no_more(tmp_path, patience):
     course, given = course_of((1, 3, 2, 2, 4, 2)), settings(epochs=6, patience=patience)
     first, again, ticks = Model(), Model(), []
     history = train(first, course, given, tmp_path, silent)
-    repeated = train(again, course, given, tmp_path, lambda *tick: ticks.append(tick))
+    repeated = train(again, course, given, tmp_path, lambda *progress: ticks.append(progress))
 
     assert ticks == []
     assert repeated == history

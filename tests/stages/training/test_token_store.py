@@ -130,7 +130,7 @@ def test_languages_are_ticked(text, cut, tmp_path):
     One after another.
     """
     ticks = []
-    stored(tmp_path / "tokens", Corpus(text, CODES, None, cut), lambda *tick: ticks.append(tick))
+    stored(tmp_path / "tokens", Corpus(text, CODES, None, cut), lambda *progress: ticks.append(progress))
 
     assert ticks == [(1, 2), (2, 2)]
 
