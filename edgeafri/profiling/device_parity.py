@@ -48,7 +48,7 @@ def allowed_flips(places: int, noise_flips: int) -> float:
 
 
 def judge(found: Difference, noise_flips: int, exact: bool) -> bool | None:
-    """Whether the machines agree; None where so few places, or none, cannot on_event.
+    """Whether the machines agree; None where so few places, or none, cannot tell.
 
     Of an `exact` bundle (float32) by its logits. Else by flips: more than allowed are a failure once chance makes so
     many in less than 5 of 100 cases (Poisson).

@@ -63,7 +63,7 @@ class Remote:
     """
 
     def __init__(self, transport: Transport, python: str = "python3") -> None:
-        """Ask what the device is: `facts` is what far_side.probe() says. DeviceError where it cannot run a bundle."""
+        """Ask what the device is: `facts` is what device_side.probe() says. DeviceError where it cannot run a bundle."""
         self._transport, self._python = transport, python
         self.facts: dict[str, Any] = self._ask_script("probe")
         self._root, self._site = str(self.facts["root"]), ""
@@ -184,7 +184,7 @@ class Remote:
 
 
 def _spoken(do: str, values: Mapping[str, Any], blocks: Iterator[bytes]) -> Iterator[bytes]:
-    script = Path(__file__).with_name("far_side.py").read_bytes()
+    script = Path(__file__).with_name("device_side.py").read_bytes()
     yield b"%d\n%b%b\n" % (len(script), script, json.dumps({"do": do, **values}).encode())
     yield from blocks
 

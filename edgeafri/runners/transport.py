@@ -79,7 +79,7 @@ def piped(command: Sequence[str], feed: Iterable[bytes] = (), progress: Progress
 
 
 def _feed(process: "subprocess.Popen[bytes]", feed: Iterable[bytes]) -> None:
-    # Who stops reading early has a reason, which its exit code and its words on_event.
+    # Who stops reading early has a reason, which its exit code and its words tell.
     with suppress(BrokenPipeError):
         for block in feed:
             process.stdin.write(block)  # type: ignore[union-attr]  # a pipe was asked for

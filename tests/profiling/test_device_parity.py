@@ -1,4 +1,4 @@
-"""Parity: logits where rounding is all there is, labels elsewhere, and no verdict where so few cannot on_event."""
+"""Parity: logits where rounding is all there is, labels elsewhere, and no verdict where so few cannot tell."""
 
 import numpy as np
 import pytest

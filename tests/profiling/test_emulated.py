@@ -137,7 +137,7 @@ def test_a_bundle_on_a_devices_processor(emulator, bundle: Path, data: Path, nam
     The ARM build of onnxruntime labels as this one does, in int8; with its dot product where the core has it.
     """
     steps: list[str] = []
-    found = emulated(bundle, read_profile(name), 16, 4, data, step=lambda what: steps.append(what) or (lambda *_: None))
+    found = emulated(bundle, read_profile(name), 16, 4, data, start=lambda what: steps.append(what) or (lambda *_: None))
     multiplied = found["instructions"]
 
     assert found["parity"]["passed"] is not False
