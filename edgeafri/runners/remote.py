@@ -63,7 +63,7 @@ class Remote:
     """
 
     def __init__(self, transport: Transport, python: str = "python3") -> None:
-        """Ask what the device is: `facts` is what device_side.probe() says. DeviceError where it cannot run a bundle."""
+        """`facts` is the answer of device_side.probe() there. DeviceError for a device that cannot run a bundle."""
         self._transport, self._python = transport, python
         self.facts: dict[str, Any] = self._ask_script("probe")
         self._root, self._site = str(self.facts["root"]), ""

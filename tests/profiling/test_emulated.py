@@ -15,6 +15,7 @@ from edgeafri.profiling.emulated import Subject, emulated, parity, per_inference
 from edgeafri.runners import emulated as runner
 from edgeafri.runners.emulated import Emulated
 from edgeafri.runners.local import RUNTIME, call_worker
+from edgeafri.util.progress import silent
 
 SIMD = ("fmla", "smull_smlal", "umull_umlal", "sdot", "udot")
 
@@ -137,7 +138,12 @@ def test_a_bundle_on_a_devices_processor(emulator, bundle: Path, data: Path, nam
     The ARM build of onnxruntime labels as this one does, in int8; with its dot product where the core has it.
     """
     steps: list[str] = []
-    found = emulated(bundle, read_profile(name), 16, 4, data, start=lambda what: steps.append(what) or (lambda *_: None))
+
+    def start(what: str):
+        steps.append(what)
+        return silent
+
+    found = emulated(bundle, read_profile(name), 16, 4, data, start=start)
     multiplied = found["instructions"]
 
     assert found["parity"]["passed"] is not False
