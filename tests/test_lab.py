@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from edgeafri.cli import run
+from edgeafri.cli import execute
 
 pytestmark = pytest.mark.slow
 
@@ -19,7 +19,7 @@ TEACHER_F1 = {"hau": 73.92, "swa": 76.09, "yor": 70.43}
 def answer_of(*arguments):
     """Exit code and the one JSON document of a command line."""
     with contextlib.redirect_stdout(io.StringIO()) as out:
-        code = run([*map(str, arguments), "--json"])
+        code = execute([*map(str, arguments), "--json"])
     return code, json.loads(out.getvalue())
 
 
@@ -116,7 +116,7 @@ def tones(lab, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGEAFRI_CACHE", str(folder / "cache"))
         source, out = str(lab / "models" / "lab-ner"), str(folder / "tones")
-        assert run(["finetune", source, *map(str, given), *learning, "--out", out]) == 0
+        assert execute(["finetune", source, *map(str, given), *learning, "--out", out]) == 0
         teacher = ["--teacher", out, "--lang", "swa", "--work", folder / "work"]
         options = ["--target", "rpi4", "--recipe", "faithful", "--text", lab / "data" / "text"]
         return answer_of("build", *options, *given, *teacher)[1]

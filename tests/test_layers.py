@@ -229,7 +229,7 @@ def loaded(statement: str, names: str) -> list[str]:
     return answer.stdout.splitlines()[-1].split()
 
 
-@pytest.mark.parametrize("statement", ["import edgeafri.cli", "from edgeafri import cli; cli.run(['--help'])"])
+@pytest.mark.parametrize("statement", ["import edgeafri.cli", "from edgeafri import cli; cli.execute(['--help'])"])
 def test_the_command_line_starts_light(statement: str):
     """
     `--help` answers at once, on a phone too.

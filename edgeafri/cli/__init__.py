@@ -71,10 +71,10 @@ def cli() -> None:
 
 def main() -> None:
     """The `edgeafri` command."""
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(execute(sys.argv[1:]))
 
 
-def run(arguments: list[str]) -> int:
+def execute(arguments: list[str]) -> int:
     """Run one command line and return its exit code; a failure is told on stderr with its next step."""
     try:
         code = cli.main(arguments, prog_name="edgeafri", standalone_mode=False, obj=arguments)

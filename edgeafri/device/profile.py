@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 from edgeafri import settings
 from edgeafri.device.calibration import Calibration, read_calibrations
+from edgeafri.device.isa import Isa
 from edgeafri.errors import ConfigError, UsageError
 
-Isa = Literal["neon", "dotprod", "vnni", "avx2", "wasm"]
 FOLDER_VARIABLE = "EDGEAFRI_PROFILES"
 _DOTPROD = "asimddp"  # what Linux calls it
 _PARTS = 1 << 12

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edgeafri.device.profile import Isa
+from edgeafri.device.isa import Isa
 from edgeafri.errors import ConfigError
 from edgeafri.settings import setting
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgeafri.device.profile import DeviceProfile, Isa
+from edgeafri.device.isa import Isa
+from edgeafri.device.profile import DeviceProfile
 from edgeafri.errors import WorkerError
 from edgeafri.profiling.memory_limit import Ceiling, ceiling
 from edgeafri.runners.local import RUNTIME, call_worker

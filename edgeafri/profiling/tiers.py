@@ -8,7 +8,8 @@ from typing import Any, Literal, get_args
 from edgeafri import report
 from edgeafri.artifact import Artifact, load_bundle
 from edgeafri.bundle import read_config
-from edgeafri.device.profile import DeviceProfile, Isa
+from edgeafri.device.isa import Isa
+from edgeafri.device.profile import DeviceProfile
 from edgeafri.errors import UsageError
 from edgeafri.latency.estimate import estimate
 from edgeafri.profiling.host import on_host

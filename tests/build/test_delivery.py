@@ -18,7 +18,7 @@ import pytest
 from edgeafri.artifact import adopt
 from edgeafri.build import delivery
 from edgeafri.build.delivery import Checked, Order
-from edgeafri.cli import run
+from edgeafri.cli import execute
 from edgeafri.device.profile import read_profile
 from edgeafri.runners.local import TORCH, call_worker
 
@@ -45,7 +45,7 @@ def planned(encoder_folder: Path, data: Path, tmp_path: Path, capfd: pytest.Capt
 
     def plan(*options: str, teacher: Path = encoder_folder, labelled: Path = data):
         given = ["--teacher", str(teacher), "--data", str(labelled), "--work", str(tmp_path / "work")]
-        code = run(["build", "--target", "rpi4", *given, "--dry-run", "--json", *options])
+        code = execute(["build", "--target", "rpi4", *given, "--dry-run", "--json", *options])
         said = capfd.readouterr()
         return code, json.loads(said.out or "[]"), said.err
 
@@ -91,7 +91,7 @@ def test_the_sample_is_for_one_task(given, classifier_folder: Path, capfd: pytes
     Its corpus has labelled words; nothing is made before that is said.
     """
     teacher = ("--teacher", str(classifier_folder))
-    code = run(["build", "--target", "rpi4", "--task", "topic", *teacher, *given])
+    code = execute(["build", "--target", "rpi4", "--task", "topic", *teacher, *given])
 
     assert code == 2
     assert (
@@ -116,7 +116,7 @@ def test_an_encoder_without_data_has_nothing_to_learn_from(encoder_folder: Path,
     Told before any work, for every task.
     """
     given = ["--teacher", str(encoder_folder), "--lang", "swa", "--work", str(tmp_path / "work")]
-    code = run(["build", "--target", "rpi4", "--task", "topic", *given])
+    code = execute(["build", "--target", "rpi4", "--task", "topic", *given])
 
     assert code == 2
     assert "there is no labelled data for finetune to learn from\n  next: Add --data DIR" in capfd.readouterr().err
@@ -159,7 +159,7 @@ def test_without_data_nothing_is_trained(teacher_folder: Path, tmp_path: Path, c
     The languages named alone are enough for the recipe that needs no data.
     """
     given = ["--teacher", str(teacher_folder), "--lang", "swa", "--work", str(tmp_path / "work")]
-    run(["build", "--target", "rpi4", *given, "--dry-run", "--json"])
+    execute(["build", "--target", "rpi4", *given, "--dry-run", "--json"])
 
     assert "distill" not in [step["stage"] for step in json.loads(capfd.readouterr().out)]
 
@@ -244,7 +244,7 @@ def test_a_plan_in_words_says_why_finetune_goes_first(encoder_folder: Path, data
     The note stands above the steps.
     """
     given = ["--teacher", str(encoder_folder), "--data", str(data), "--work", str(tmp_path / "work")]
-    run(["build", "--target", "rpi4", *given, "--dry-run"])
+    execute(["build", "--target", "rpi4", *given, "--dry-run"])
 
     assert capfd.readouterr().out.startswith("note: the teacher has no head for ner: finetune goes first\nfinetune")
 
@@ -368,7 +368,7 @@ def test_a_recipe_that_trains_needs_data_alone(recipe, width, teacher_folder: Pa
     """
     given = ["--teacher", str(teacher_folder), "--data", str(data), "--work", str(tmp_path / "work")]
     gates = ["--max-drop", "100", "--max-worst-drop", "100", "--set", "bundle.margin=0"]
-    code = run(["build", "--target", "rpi4", "--recipe", recipe, *given, *gates])
+    code = execute(["build", "--target", "rpi4", "--recipe", recipe, *given, *gates])
     said = capsys.readouterr().out.splitlines()
     (report,) = (tmp_path / "work" / "reports").glob("*/report.json")
     steps = {step["stage"]: step["facts"] for step in json.loads(report.read_text("utf-8"))["steps"]}
@@ -389,7 +389,7 @@ def test_a_recipe_that_trains_is_refused_without_data(recipe, teacher_folder: Pa
     """
     given = ["--teacher", str(teacher_folder), "--lang", "swa", "--work", str(tmp_path / "work")]
 
-    assert run(["build", "--target", "rpi4", "--recipe", recipe, *given]) == 2
+    assert execute(["build", "--target", "rpi4", "--recipe", recipe, *given]) == 2
     assert "there is no labelled data for distill to learn from\n  next: Add --data DIR" in capfd.readouterr().err
 
 
@@ -413,7 +413,7 @@ def test_a_killed_build_leaves_no_worker_running(tmp_path: Path):
 def answered(arguments: list[str]) -> tuple[int, Any]:
     """Exit code and the one JSON document of a command line."""
     with contextlib.redirect_stdout(io.StringIO()) as out:
-        code = run([*arguments, "--json"])
+        code = execute([*arguments, "--json"])
     return code, json.loads(out.getvalue())
 
 

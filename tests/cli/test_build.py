@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from edgeafri.cli import run
+from edgeafri.cli import execute
 from edgeafri.device.profile import read_profile
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +61,7 @@ class Run:
 def build(*arguments: object, target: str = "rpi4") -> Run:
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        code = run(["build", "--target", target, *map(str, arguments)])
+        code = execute(["build", "--target", target, *map(str, arguments)])
     return Run(code, out.getvalue())
 
 
@@ -80,7 +80,7 @@ def test_a_typo_in_the_last_step_is_told_without_loading_anything(teacher: Path,
         "--data",
         str(data),
     ]
-    script = f"import sys\nfrom edgeafri.cli import run\ncode = run({arguments!r})\n"
+    script = f"import sys\nfrom edgeafri.cli import execute\ncode = execute({arguments!r})\n"
     script += "print(code, *sorted({'torch', 'transformers', 'onnxruntime', 'numpy'} & set(sys.modules)))"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", script]
@@ -131,7 +131,7 @@ def test_a_mistake_is_told_before_any_work(
     work = tmp_path / "work"
     given = ["--target", "rpi4", "--teacher", str(teacher), "--data", str(data), "--work", str(work), *arguments]
 
-    assert run(["build", *given]) == code
+    assert execute(["build", *given]) == code
     assert said in capfd.readouterr().err
     assert not list(work.glob("*-*"))
 
@@ -140,7 +140,7 @@ def test_an_unlabelled_build_must_name_its_languages(teacher: Path, capfd: pytes
     """
     Without --data there is nothing to read them from.
     """
-    assert run(["build", "--target", "rpi4", "--teacher", str(teacher)]) == 2
+    assert execute(["build", "--target", "rpi4", "--teacher", str(teacher)]) == 2
     assert "without labelled data, the languages must be named\n  next: Add --lang swa,hau" in capfd.readouterr().err
 
 
@@ -149,7 +149,7 @@ def test_labels_that_do_not_match_stop_a_build_before_any_work(data: Path, tmp_p
     Exit code 4, the tag and the teacher's labels, and no folder of any stage.
     """
     other = model_folder(tmp_path / "other", "XLMRobertaForTokenClassification", {0: "O", 1: "B-GENE"})
-    code = run(
+    code = execute(
         ["build", "--target", "rpi4", "--teacher", str(other), "--data", str(data), "--work", str(tmp_path / "w")]
     )
 
@@ -259,7 +259,7 @@ def test_what_a_build_wrote_can_be_reported_again(built: Built, capsys: pytest.C
     From its work folder: the same bundle, its groups of tensors adding up to its graph and its tokenizer.
     """
     found = built.first.document
-    assert run(["report", str(Path(found["bundle"]).parent), "--json"]) == 0
+    assert execute(["report", str(Path(found["bundle"]).parent), "--json"]) == 0
     (bundle,) = json.loads(capsys.readouterr().out)["bundles"]
     tokenizer = Path(found["bundle"]) / "tokenizer.json"
 

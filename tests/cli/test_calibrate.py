@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edgeafri.cli import run
+from edgeafri.cli import execute
 from edgeafri.device.profile import read_profile
 from edgeafri.latency.estimate import estimate
 
@@ -39,7 +39,7 @@ def work(linear: int) -> dict[str, int]:
 
 
 def said(arguments: list[str], capsys: pytest.CaptureFixture[str], code: int = 0) -> str:
-    assert run(["calibrate", *arguments]) == code
+    assert execute(["calibrate", *arguments]) == code
     streams = capsys.readouterr()
     return streams.err if code else streams.out
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from edgeafri.cli import run
+from edgeafri.cli import execute
 from edgeafri.studies import study
 
 
@@ -24,7 +24,7 @@ def test_a_wrong_order_ends_before_work(more, code, message, teacher_folder, dat
     The message names what is wrong, and the next step follows.
     """
     monkeypatch.chdir(tmp_path)
-    found = run(["compare", str(teacher_folder), "--data", str(data), *more])
+    found = execute(["compare", str(teacher_folder), "--data", str(data), *more])
     said = capsys.readouterr().err
 
     assert found == code
@@ -37,7 +37,7 @@ def test_the_method_that_was_meant_is_named(teacher_folder, data, capsys):
     """
     Beside all that there are.
     """
-    run(["compare", str(teacher_folder), "--data", str(data), "--methods", "ort_int8"])
+    execute(["compare", str(teacher_folder), "--data", str(data), "--methods", "ort_int8"])
 
     assert "Did you mean 'ort-int8'?" in capsys.readouterr().err
 
@@ -50,7 +50,7 @@ def test_a_model_without_a_head_is_refused(model, message, data, capsys, tmp_pat
     folder = request.getfixturevalue(model) if model else tmp_path / "nowhere"
     work = str(tmp_path / "work")
 
-    assert run(["compare", str(folder), "--data", str(data), "--work", work]) == 4
+    assert execute(["compare", str(folder), "--data", str(data), "--work", work]) == 4
     assert message in capsys.readouterr().err
 
 
@@ -63,7 +63,7 @@ def test_methods_are_measured_side_by_side(teacher_folder, data, capsys, tmp_pat
     monkeypatch.setattr(study, "_RUNS", 2)
     folders = ["--data", str(data), "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
     methods = "fp16-gpu,torch-dynamic,llm-int8,ort-int8"
-    code = run(["compare", str(teacher_folder), "--methods", methods, "--lang", "swa", *folders, "--json"])
+    code = execute(["compare", str(teacher_folder), "--methods", methods, "--lang", "swa", *folders, "--json"])
     quality, cost = json.loads(capsys.readouterr().out)
     names = [row["method"] for row in quality["rows"]]
     run_here = {row["method"]: row for row in cost["rows"] if not row["about"].startswith("not run: ")}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edgeafri.cli import run
+from edgeafri.cli import execute
 from edgeafri.runners import local
 
 
@@ -47,9 +47,9 @@ def test_the_answer_is_printed_with_the_new_folder(
     )
     arguments = ["convert", "checkpoint", "--out", str(tmp_path / "safe")]
 
-    assert run(arguments) == 0
+    assert execute(arguments) == 0
     assert capsys.readouterr().out == f"3 tensors, 126,000,000 parameters\n{tmp_path / 'safe'}\n"
-    assert run([*arguments, "--json"]) == 0
+    assert execute([*arguments, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
         "tensors": 3,
         "parameters": 126_000_000,
@@ -68,7 +68,7 @@ def test_a_pickled_checkpoint_becomes_the_same_model_in_safetensors(
     from safetensors.torch import load_file
 
     before = sorted(file.name for file in checkpoint.iterdir())
-    code = run(["convert", str(checkpoint), "--out", str(tmp_path / "safe")])
+    code = execute(["convert", str(checkpoint), "--out", str(tmp_path / "safe")])
     ours, theirs = (load_file(folder / "model.safetensors") for folder in (tmp_path / "safe", teacher_folder))
 
     assert code == 0
@@ -86,7 +86,7 @@ def test_a_pickle_that_holds_more_than_tensors_is_refused(
     Its code does not run, exit code 4, and nothing is left behind.
     """
     (checkpoint / "pytorch_model.bin").write_bytes(pickle.dumps(Dangerous(tmp_path / "it ran")))
-    code = run(["convert", str(checkpoint), "--out", str(tmp_path / "safe")])
+    code = execute(["convert", str(checkpoint), "--out", str(tmp_path / "safe")])
 
     assert code == 4
     assert "pytorch_model.bin: refused, it cannot be read as plain weights" in capfd.readouterr().err

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeafri.cli import run
+from edgeafri.cli import execute
 from edgeafri.util import packages
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ def test_every_dependency_of_the_package_is_looked_for(capsys: pytest.CaptureFix
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
     wanted = [*project["dependencies"], *extras["build"], *extras["gpu"]]
-    assert run(["doctor", "--json"]) == 0
+    assert execute(["doctor", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
 
     assert {entry["package"] for entry in listed["packages"]} == {re.split(r"[<>=~]", item)[0] for item in wanted}
@@ -34,7 +34,7 @@ def test_what_is_installed_has_its_version(capsys: pytest.CaptureFixture[str]):
     """
     The version of the distribution, without importing it.
     """
-    assert run(["doctor"]) == 0
+    assert execute(["doctor"]) == 0
 
     assert re.search(rf"^  numpy +{re.escape(str(packages.version_of('numpy')))}$", capsys.readouterr().out, re.M)
 
@@ -46,7 +46,7 @@ def test_what_is_missing_says_what_it_would_enable_and_how_to_get_it(
     A board without torch is a healthy board: exit code 0.
     """
     monkeypatch.setattr(packages, "version_of", lambda name: None if name == "torch" else "1")
-    code = run(["doctor"])
+    code = execute(["doctor"])
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     place = next(index for index, words in enumerate(lines) if words[:1] == ["torch"])
 
@@ -60,7 +60,9 @@ def test_the_doctor_comes_also_when_a_base_package_is_missing(package: str):
     """
     That is when it is called.
     """
-    script = f"import sys; sys.modules[{package!r}] = None\nfrom edgeafri.cli import run; sys.exit(run(['doctor']))"
+    script = (
+        f"import sys; sys.modules[{package!r}] = None\nfrom edgeafri.cli import execute; sys.exit(execute(['doctor']))"
+    )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     arguments = [sys.executable, "-c", script]
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)

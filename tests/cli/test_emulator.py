@@ -64,5 +64,5 @@ def test_a_wrong_version_is_told(capsys: pytest.CaptureFixture[str]):
     """
     Before anything is looked for.
     """
-    assert cli.run(["emulator", "install", "--python", "three"]) == USAGE
+    assert cli.execute(["emulator", "install", "--python", "three"]) == USAGE
     assert "error: 'three' is no version of Python" in capsys.readouterr().err

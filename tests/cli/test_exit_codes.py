@@ -10,7 +10,7 @@ import click
 import pytest
 
 from edgeafri import errors
-from edgeafri.cli import cli, run
+from edgeafri.cli import cli, execute
 from edgeafri.errors import EdgeAfriError
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +24,7 @@ def failing(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
         raise error
 
     monkeypatch.setattr(cli, "get_command", lambda context, name: click.Command(name, callback=callback))
-    return run(["fail"])
+    return execute(["fail"])
 
 
 @pytest.mark.parametrize("kind", [cls.__name__ for cls in EdgeAfriError.__subclasses__()])
@@ -99,5 +99,5 @@ def test_a_command_line_that_cannot_be_read_is_usage(
     """
     Exit code 2, with the command to ask for help.
     """
-    assert run(arguments) == 2
+    assert execute(arguments) == 2
     assert said in capsys.readouterr().err

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edgeafri.cli import run
+from edgeafri.cli import execute
 from edgeafri.errors import DeviceError
 from edgeafri.profiling import farm
 
@@ -46,7 +46,7 @@ def test_every_device_has_its_line(outcome: dict[str, Any], capsys: pytest.Captu
     What was measured, its interval, and what to know of it; on stderr what goes on.
     """
     outcome["shelf"] = tier(settled=False, throttled=True)
-    code = run(["farm", "devices.yaml", "bundle"])
+    code = execute(["farm", "devices.yaml", "bundle"])
     printed = capsys.readouterr()
 
     assert code == 0
@@ -62,7 +62,7 @@ def test_a_failure_is_told_with_its_next_step(outcome: dict[str, Any], capsys: p
     Exit code 4, and the other device's line stands there.
     """
     outcome["kitchen"] = DeviceError("ssh:kitchen: it cannot be reached", "Switch it on.")
-    code = run(["farm", "devices.yaml", "bundle"])
+    code = execute(["farm", "devices.yaml", "bundle"])
     lines = capsys.readouterr().out.splitlines()
 
     assert code == 4
@@ -76,7 +76,7 @@ def test_a_failed_check_is_told(outcome: dict[str, Any], capsys: pytest.CaptureF
     Exit code 5, as of every gate.
     """
     outcome["shelf"] = tier(checks=[{"name": "latency", "passed": False}, {"name": "bundle size", "passed": None}])
-    code = run(["farm", "devices.yaml", "bundle"])
+    code = execute(["farm", "devices.yaml", "bundle"])
 
     assert code == 5
     assert capsys.readouterr().out.splitlines()[1].endswith("peak 96 MB, failed: latency")
@@ -87,7 +87,7 @@ def test_one_document_is_printed_and_written(outcome: dict[str, Any], capsys: py
     --json prints it and nothing else; --out writes the same.
     """
     outcome["kitchen"] = DeviceError("why", "what next")
-    run(["farm", "devices.yaml", "bundle", "--json", "--out", "new/farm.json"])
+    execute(["farm", "devices.yaml", "bundle", "--json", "--out", "new/farm.json"])
     printed = json.loads(capsys.readouterr().out)
 
     assert printed == json.loads(Path("new/farm.json").read_text("utf-8"))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edgeafri.build.recipe import recipe_names
-from edgeafri.cli import run
+from edgeafri.cli import execute
 from edgeafri.device.calibration import Calibration, Constants, calibration_file, write_calibration
 from edgeafri.device.profile import profile_names
 from edgeafri.menu import MENU
@@ -20,7 +20,7 @@ def no_folder_of_the_user(monkeypatch: pytest.MonkeyPatch):
 
 
 def printed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    assert run(arguments) == 0
+    assert execute(arguments) == 0
     return capsys.readouterr().out
 
 
@@ -137,7 +137,7 @@ def test_a_broken_profile_of_the_users_is_named(tmp_path: Path, capsys: pytest.C
     """
     (tmp_path / "mine.yaml").write_text("- a list", "utf-8")
 
-    assert run(["devices", "--profiles", str(tmp_path)]) == 2
+    assert execute(["devices", "--profiles", str(tmp_path)]) == 2
     assert "mine.yaml: expected key: value lines, got a list\n  next: " in capsys.readouterr().err
 
 
@@ -155,6 +155,6 @@ def test_an_unknown_name_is_refused_with_the_nearest(
     """
     Exit code 2, and nothing on stdout.
     """
-    assert run(arguments) == 2
+    assert execute(arguments) == 2
     out, err = capsys.readouterr()
     assert (out, said in err) == ("", True)

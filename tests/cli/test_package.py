@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgeafri.apps import server, web
-from edgeafri.cli import run
+from edgeafri.cli import execute
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +23,7 @@ def test_package_writes_a_page_and_says_where(bundle: Path, tmp_path: Path, caps
     """
     How many files, how large, and the folder.
     """
-    code = run(["package", str(bundle), "--format", "web", "--out", str(tmp_path / "page")])
+    code = execute(["package", str(bundle), "--format", "web", "--out", str(tmp_path / "page")])
 
     assert code == 0
     assert capsys.readouterr().out.endswith(f"{tmp_path / 'page'}\n")
@@ -34,7 +34,7 @@ def test_package_says_the_same_as_json(bundle: Path, tmp_path: Path, capsys: pyt
     """
     One document on stdout.
     """
-    code = run(["package", str(bundle), "--format", "zip", "--out", str(tmp_path / "page.zip"), "--json"])
+    code = execute(["package", str(bundle), "--format", "zip", "--out", str(tmp_path / "page.zip"), "--json"])
     answer = json.loads(capsys.readouterr().out)
 
     assert code == 0
@@ -47,7 +47,7 @@ def test_package_of_what_is_no_bundle_names_the_next_step(tmp_path: Path, capsys
     """
     Exit code 4, and no traceback.
     """
-    code = run(["package", str(tmp_path), "--format", "web", "--out", str(tmp_path / "page")])
+    code = execute(["package", str(tmp_path), "--format", "web", "--out", str(tmp_path / "page")])
     told = capsys.readouterr().err
 
     assert code == 4
@@ -72,7 +72,7 @@ def test_serve_listens_here_and_warns_before_it_listens_elsewhere(
         self.shutdown()
 
     monkeypatch.setattr(server.PageServer, "serve_forever", visited)
-    code = run(["serve", str(bundle), "--port", "0", "--host", host])
+    code = execute(["serve", str(bundle), "--port", "0", "--host", host])
     said = capsys.readouterr()
 
     assert code == 0
@@ -86,7 +86,7 @@ def test_serve_says_when_a_port_cannot_be_had(bundle: Path, capsys: pytest.Captu
     Exit code 2, with a way out.
     """
     with server.open_server({}, "127.0.0.1", 0) as taken:
-        code = run(["serve", str(bundle), "--port", str(taken.server_address[1])])
+        code = execute(["serve", str(bundle), "--port", str(taken.server_address[1])])
 
     assert code == 2
     assert "cannot listen on 127.0.0.1" in capsys.readouterr().err
@@ -102,5 +102,5 @@ def test_serve_ends_well_with_ctrl_c(bundle: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(server.PageServer, "serve_forever", interrupted)
 
-    assert run(["serve", str(bundle), "--port", "0"]) == 0
+    assert execute(["serve", str(bundle), "--port", "0"]) == 0
     assert "interrupted" not in capsys.readouterr().err

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from edgeafri.apps import apk
 from edgeafri.apps.apk import Apk, toolchain
 from edgeafri.apps.apk.identity import Identity
-from edgeafri.cli import cli, run
+from edgeafri.cli import cli, execute
 from edgeafri.errors import MISSING_PACKAGE
 
 NAMED = Identity("org.edgeafri.demo.b01", 100, "0.1.0", "Names: Hausa")
@@ -62,7 +62,7 @@ def test_missing_packages_are_told_with_the_line_that_brings_them(tmp_path, monk
     """
     monkeypatch.setattr(toolchain, "_PROGRAMS", {"no-such-aapt": "aapt"})
     monkeypatch.setattr(toolchain, "_FILES", {})
-    code = run(["package", str(tmp_path), "--format", "android", "--out", str(tmp_path / "out")])
+    code = execute(["package", str(tmp_path), "--format", "android", "--out", str(tmp_path / "out")])
 
     assert code == MISSING_PACKAGE
     assert capsys.readouterr().err == (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeafri.cli import run
+from edgeafri.cli import execute
 from edgeafri.cli.tiers import tiers_table
 from edgeafri.errors import BAD_INPUT, GATE_FAILED, OK, USAGE
 from edgeafri.profiling import tiers
@@ -31,7 +31,9 @@ def test_one_document_for_programs(bundle: Path, host, capfd: pytest.CaptureFixt
     """
     --json prints it and --out keeps the same, with the command that repeats it.
     """
-    code = run(["profile", str(bundle), "--target", "rpi4", "--json", "--out", str(tmp_path / "new" / "found.json")])
+    code = execute(
+        ["profile", str(bundle), "--target", "rpi4", "--json", "--out", str(tmp_path / "new" / "found.json")]
+    )
     printed = json.loads(capfd.readouterr().out)
 
     assert (code, printed["kind"]) == (OK, "profiles")
@@ -44,7 +46,7 @@ def test_bundles_stand_side_by_side(bundle: Path, host, capfd: pytest.CaptureFix
     """
     A column a bundle, a row a figure with its unit.
     """
-    run(["profile", str(bundle), str(bundle), "--target", "rpi4"])
+    execute(["profile", str(bundle), str(bundle), "--target", "rpi4"])
     out = capfd.readouterr().out
     row = next(line for line in out.splitlines() if "p50, p95" in line)
 
@@ -58,7 +60,7 @@ def test_what_fails_is_an_exit_code(bundle: Path, host, capfd: pytest.CaptureFix
     """
     host["ceiling"] = {"limit_mb": 50, "how": "cgroup v1", "survived": False, "peak_rss_mb": 91.0}
 
-    assert run(["profile", str(bundle), "--target", "rpi4"]) == GATE_FAILED
+    assert execute(["profile", str(bundle), "--target", "rpi4"]) == GATE_FAILED
     assert "does not run in 50 MB" in capfd.readouterr().out
 
 
@@ -76,7 +78,7 @@ def test_what_is_not_there_is_told(bundle: Path, host, capfd: pytest.CaptureFixt
     """
     With what to do next, and before anything runs.
     """
-    assert run(["profile", str(bundle), *arguments]) == USAGE
+    assert execute(["profile", str(bundle), *arguments]) == USAGE
     assert words in capfd.readouterr().err
 
 
@@ -84,7 +86,7 @@ def test_no_bundle_is_profiled_where_one_is_none(bundle: Path, host, capfd: pyte
     """
     What the first would have given is not thrown away after minutes: it is not begun.
     """
-    code = run(["profile", str(bundle), str(tmp_path), "--target", "rpi4"])
+    code = execute(["profile", str(bundle), str(tmp_path), "--target", "rpi4"])
     told = capfd.readouterr().err
 
     assert code == BAD_INPUT

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edgeafri.cli import run
+from edgeafri.cli import execute
 from edgeafri.errors import BAD_INPUT, OK, USAGE
 
 
@@ -23,7 +23,7 @@ def test_files_are_written_and_named(tmp_path: Path, capsys: pytest.CaptureFixtu
     Into folders that are made for them; stdout says where.
     """
     page, text = tmp_path / "new" / "out.html", tmp_path / "out.md"
-    code = run(["report", str(measured(tmp_path / "results")), "--html", str(page), "--md", str(text)])
+    code = execute(["report", str(measured(tmp_path / "results")), "--html", str(page), "--md", str(text)])
 
     assert code == OK
     assert capsys.readouterr().out == f"{page}\n{text}\n"
@@ -35,7 +35,7 @@ def test_without_a_file_the_markdown_is_printed(tmp_path: Path, capsys: pytest.C
     """
     The command alone shows what there is.
     """
-    assert run(["report", str(measured(tmp_path / "results"))]) == OK
+    assert execute(["report", str(measured(tmp_path / "results"))]) == OK
     assert "| measured | a board, 128 sub-words | 61.2 | 66.9 |" in capsys.readouterr().out
 
 
@@ -44,7 +44,7 @@ def test_json_is_one_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     Also where files are written beside it.
     """
     page = tmp_path / "out.html"
-    code = run(["report", str(measured(tmp_path / "results")), "--json", "--html", str(page)])
+    code = execute(["report", str(measured(tmp_path / "results")), "--json", "--html", str(page)])
     document = json.loads(capsys.readouterr().out)
 
     assert code == OK
@@ -62,9 +62,9 @@ def test_one_of_several_devices_is_chosen(tmp_path: Path, capsys: pytest.Capture
     results = [{**profile, "target": target} for target in ("rpi4", "rpi5")]
     file.write_text(json.dumps({"schema": 1, "kind": "farm", "results": results, "failed": []}), "utf-8")
 
-    assert run(["report", str(file)]) == USAGE
+    assert execute(["report", str(file)]) == USAGE
     assert "next: Choose one with --target." in capsys.readouterr().err
-    assert run(["report", str(file), "--target", "rpi5"]) == OK
+    assert execute(["report", str(file), "--target", "rpi5"]) == OK
     assert capsys.readouterr().out.startswith("# ner for rpi5\n")
 
 
@@ -87,7 +87,7 @@ def test_bad_input_is_told_with_a_next_step(
     if content is not None:
         file.write_text(content, "utf-8")
 
-    assert run(["report", str(file), "--html", str(page)]) == code
+    assert execute(["report", str(file), "--html", str(page)]) == code
     error = capsys.readouterr().err
     assert said in error
     assert "  next: " in error
@@ -99,7 +99,7 @@ def test_a_page_that_cannot_be_written_is_told(tmp_path: Path, capsys: pytest.Ca
     A file stands where its folder should be.
     """
     results = measured(tmp_path / "results")
-    code = run(["report", str(results), "--html", str(results / "bench.json" / "out.html")])
+    code = execute(["report", str(results), "--html", str(results / "bench.json" / "out.html")])
 
     assert code == BAD_INPUT
     assert f"error: {results / 'bench.json'}: File exists\n  next: Choose a folder" in capsys.readouterr().err

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from edgeafri.bundle import BundleConfig, Frame, write_config
-from edgeafri.cli import console, run
+from edgeafri.cli import console, execute
 
 NAMED = {"bundle_id": "b", "sample": False, "int8_arithmetic": "exact"}
 
@@ -18,7 +18,7 @@ def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
     def lines(answer: dict[str, Any], *arguments: str) -> list[str]:
         monkeypatch.setattr(console, "asked", lambda *_: {**NAMED, **answer})
-        assert run(list(arguments)) == 0
+        assert execute(list(arguments)) == 0
         return capsys.readouterr().out.splitlines()
 
     return lines
@@ -94,7 +94,7 @@ def test_the_help_of_build_lists_tasks_and_layouts(capsys: pytest.CaptureFixture
     """
     What can be built, and how its data must lie.
     """
-    run(["build", "--help"])
+    execute(["build", "--help"])
     text = " ".join(capsys.readouterr().out.split())
 
     assert "What the model does: ner, sentiment, topic." in text

@@ -14,7 +14,7 @@ from edgeafri import menu
 from edgeafri.artifact import Artifact, adopt
 from edgeafri.build.pipeline import plan
 from edgeafri.build.recipe import Step
-from edgeafri.cli import run
+from edgeafri.cli import execute
 from edgeafri.cli.stage import stage_command
 from edgeafri.menu import MENU, Stage
 from edgeafri.util.files import Digests
@@ -106,7 +106,7 @@ def test_text_becomes_the_settings_that_the_stage_sees(source: Path, tmp_path: P
     """
     arguments = ["trim", str(source), "--out", str(tmp_path / "out"), "--languages", "swa,hau", "--data", str(data)]
 
-    assert run(arguments) == 0
+    assert execute(arguments) == 0
     assert method.settings == menu.Trim(languages=("swa", "hau"), data=data)
     (job,) = plan([Step("trim", {"languages": ["swa", "hau"], "data": data})], "torch", {})
     assert job.settings == method.settings
@@ -120,9 +120,9 @@ def test_a_stage_prints_its_line_or_one_document(
     program.
     """
     given = ["trim", str(source), "--languages", "swa", "--data", str(data)]
-    assert run([*given, "--out", str(tmp_path / "a")]) == 0
+    assert execute([*given, "--out", str(tmp_path / "a")]) == 0
     text = capfd.readouterr().out
-    assert run([*given, "--out", str(tmp_path / "b"), "--json"]) == 0
+    assert execute([*given, "--out", str(tmp_path / "b"), "--json"]) == 0
     document = json.loads(capfd.readouterr().out)
 
     lines = text.splitlines()
@@ -153,7 +153,7 @@ def test_a_wrong_command_is_told_before_any_work(
     """
     words = [word.format(teacher=source) for word in arguments]
 
-    assert run(["trim", str(source), "--out", str(tmp_path / "out"), *words]) == code
+    assert execute(["trim", str(source), "--out", str(tmp_path / "out"), *words]) == code
     assert said in capfd.readouterr().err
     assert method.settings is None
 
@@ -162,7 +162,7 @@ def test_a_source_of_another_kind_is_refused(source: Path, tmp_path: Path, capfd
     """
     `edgeafri quantize` of a torch folder: what to give instead.
     """
-    assert run(["quantize", str(source), "--out", str(tmp_path / "out")]) == 4
+    assert execute(["quantize", str(source), "--out", str(tmp_path / "out")]) == 4
     assert "not an EdgeAfri artifact of kind onnx\n  next: Give a folder made by: " in capfd.readouterr().err
 
 
@@ -176,7 +176,7 @@ def test_without_torch_a_stage_says_what_to_install(
     monkeypatch.delitem(sys.modules, "edgeafri.stages.trim", raising=False)
     out = tmp_path / "out"
 
-    assert run(["trim", str(source), "--out", str(out), "--languages", "swa", "--data", str(data)]) == 3
+    assert execute(["trim", str(source), "--out", str(out), "--languages", "swa", "--data", str(data)]) == 3
     assert "trim needs the package 'torch', which is not installed\n  next: Install what" in capfd.readouterr().err
     assert not out.exists()
 
@@ -199,12 +199,12 @@ def test_the_chain_by_hand_makes_what_a_build_makes(
     }
     source, documents = teacher_folder, []
     for name, options in steps.items():
-        assert run([name, str(source), "--out", str(tmp_path / name), *options, "--json"]) == 0
+        assert execute([name, str(source), "--out", str(tmp_path / name), *options, "--json"]) == 0
         documents.append(json.loads(capfd.readouterr().out))
         source = tmp_path / name
 
     assert documents[0]["facts"]["vocabulary"] <= documents[0]["facts"]["vocabulary_before"]
-    assert run(["verify", str(source)]) == 0
+    assert execute(["verify", str(source)]) == 0
     with Digests() as digests:
         assert adopt(teacher_folder, "torch", "ner", (), digests).id == before
 
@@ -219,7 +219,7 @@ def test_a_stage_that_needs_languages_says_so(
     """
     arguments = [name, str(teacher_folder), "--out", str(tmp_path / "out"), "--data", str(data)]
 
-    assert run(arguments) in (2, 4)
+    assert execute(arguments) in (2, 4)
     assert "--languages" in capfd.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -236,7 +236,7 @@ def test_a_teacher_with_other_labels_can_be_fine_tuned(teacher_folder: Path, dat
         (renamed / file.parent.name / file.name).write_text(text, "utf-8")
     given = ["--data", str(renamed), "--languages", "swa,hau", "--epochs", "1"]
 
-    assert run(["finetune", str(teacher_folder), "--out", str(tmp_path / "out"), *given]) == 0
+    assert execute(["finetune", str(teacher_folder), "--out", str(tmp_path / "out"), *given]) == 0
     assert len(json.loads((tmp_path / "out" / "config.json").read_text("utf-8"))["id2label"]) == 7
 
 
@@ -246,7 +246,7 @@ def test_a_seed_that_numpy_refuses_is_refused_before(name, seed, source: Path, t
     """
     It was a traceback in the middle of the work.
     """
-    assert run([name, str(source), "--out", str(tmp_path / "out"), "--seed", seed]) == 2
+    assert execute([name, str(source), "--out", str(tmp_path / "out"), "--seed", seed]) == 2
     assert f"{name}.seed: {seed} is out of range" in capfd.readouterr().err
 
 
@@ -254,7 +254,7 @@ def test_a_teacher_that_is_not_there_is_called_a_model(source: Path, tmp_path: P
     """
     Not a data folder.
     """
-    assert run(["distill", str(source), "--out", str(tmp_path / "out"), "--teacher", "/no/such"]) == 4
+    assert execute(["distill", str(source), "--out", str(tmp_path / "out"), "--teacher", "/no/such"]) == 4
     assert "/no/such: no such model folder\n  next: Check the path given for distill.teacher." in capfd.readouterr().err
 
 
@@ -266,7 +266,7 @@ def test_a_setting_by_name_takes_two_words(source: Path, tmp_path: Path, method:
     given = ["--importance", "magnitude", "--latency-of", "rpi4", "0.4"]
 
     assert (option.nargs, option.multiple, option.metavar) == (2, True, "NAME X")
-    assert run(["shrink", str(source), "--out", str(tmp_path / "out"), *given, "--json"]) == 0
+    assert execute(["shrink", str(source), "--out", str(tmp_path / "out"), *given, "--json"]) == 0
     assert method.settings == menu.Shrink(importance="magnitude", latency_of={"rpi4": 0.4})
 
 
@@ -274,7 +274,7 @@ def test_a_setting_by_name_is_checked(source: Path, tmp_path: Path, method: Meth
     """
     The share must be a number.
     """
-    assert run(["shrink", str(source), "--out", str(tmp_path / "out"), "--latency-of", "rpi4", "fast"]) == 2
+    assert execute(["shrink", str(source), "--out", str(tmp_path / "out"), "--latency-of", "rpi4", "fast"]) == 2
     assert "shrink.latency-of.rpi4: expected a number, got 'fast'" in capfd.readouterr().err.replace("_", "-")
 
 
@@ -287,7 +287,7 @@ def test_a_model_is_shrunk_by_command(
     """
     given = ["--data", str(data), "--languages", "swa,hau", "--heads", "1,2", "--ffn", "8"]
 
-    assert run(["shrink", str(teacher_folder), "--out", str(tmp_path / "out"), *given]) == 0
+    assert execute(["shrink", str(teacher_folder), "--out", str(tmp_path / "out"), *given]) == 0
     line = capfd.readouterr().out
     assert "0.0 -> 0.0 million parameters" in line
     assert "% of the encoder's arithmetic" in line
@@ -297,7 +297,7 @@ def test_a_corpus_may_be_raw_text(capfd):
     """
     The help of scratch names both layouts.
     """
-    assert run(["scratch", "--help"]) == 0
+    assert execute(["scratch", "--help"]) == 0
     assert "SOURCE is a folder of raw text (LANG.txt, with --languages) or of labelled" in " ".join(
         capfd.readouterr().out.split()
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edgeafri.cli import run
+from edgeafri.cli import execute
 
 ASKED = ["--teacher", "nowhere", "--data", "nowhere", "--text", "nowhere", "--out", "out"]
 
@@ -23,7 +23,7 @@ def test_a_wrong_order_ends_before_work(more, message, capsys, tmp_path, monkeyp
     The message names what is wrong, the next step follows, and nothing was written.
     """
     monkeypatch.chdir(tmp_path)
-    code = run(["study", "comet", *ASKED, *more])
+    code = execute(["study", "comet", *ASKED, *more])
     said = capsys.readouterr().err
 
     assert code in (2, 4)
@@ -36,7 +36,7 @@ def test_an_unknown_study_is_refused(capsys):
     """
     The known ones are named.
     """
-    assert run(["study", "rocket", *ASKED]) == 2
+    assert execute(["study", "rocket", *ASKED]) == 2
     assert "'comet'" in capsys.readouterr().err
 
 
@@ -46,7 +46,7 @@ def test_an_option_of_another_study_is_refused(study, option, capsys):
     """
     It would be silently without effect.
     """
-    assert run(["study", study, *ASKED, option, "nowhere"]) == 2
+    assert execute(["study", study, *ASKED, option, "nowhere"]) == 2
     assert f"study {study}: it has no {option}" in capsys.readouterr().err
 
 
@@ -55,7 +55,7 @@ def test_a_teacher_may_be_missing_for_maft_alone(study, capsys):
     """
     It makes an encoder of its own; the others have nothing to begin with.
     """
-    assert run(["study", study, *ASKED[2:]]) == 2
+    assert execute(["study", study, *ASKED[2:]]) == 2
     assert f"study {study}: --teacher is missing" in capsys.readouterr().err
 
 
@@ -65,9 +65,9 @@ def test_the_mini_model_study_asks_for_new_languages(capsys, tmp_path, monkeypat
     """
     monkeypatch.chdir(tmp_path)
 
-    assert run(["study", "mini-model", *ASKED, "--lang", "swa"]) == 2
+    assert execute(["study", "mini-model", *ASKED, "--lang", "swa"]) == 2
     assert "study mini-model: no language to adapt to" in capsys.readouterr().err
-    assert run(["study", "mini-model", *ASKED, "--ood-data", "nowhere"]) == 2
+    assert execute(["study", "mini-model", *ASKED, "--ood-data", "nowhere"]) == 2
     assert "study mini-model: it has no --ood-data" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -76,7 +76,7 @@ def test_unseen_languages_are_for_maft_alone(capsys):
     """
     The other studies ask nothing of what a teacher saw.
     """
-    assert run(["study", "comet", *ASKED, "--unseen", "lug"]) == 2
+    assert execute(["study", "comet", *ASKED, "--unseen", "lug"]) == 2
     assert "study comet: it has no --unseen" in capsys.readouterr().err
 
 
@@ -86,7 +86,7 @@ def test_maft_asks_what_a_teacher_never_saw(capsys, tmp_path, monkeypatch):
     """
     monkeypatch.chdir(tmp_path)
 
-    assert run(["study", "maft", *ASKED, "--lang", "swa,lug"]) == 2
+    assert execute(["study", "maft", *ASKED, "--lang", "swa,lug"]) == 2
     assert "study maft: what nowhere never saw is not known" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -98,7 +98,7 @@ def test_raw_text_may_be_missing_for_compression_alone(capsys, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     without = [word for place, word in enumerate(ASKED) if "--text" not in (word, ASKED[place - 1])]
 
-    assert run(["study", "distillation", *without]) == 2
+    assert execute(["study", "distillation", *without]) == 2
     assert "study distillation: --text is missing" in capsys.readouterr().err
-    assert run(["study", "compression", *without, "--lang", "swa"]) == 4
+    assert execute(["study", "compression", *without, "--lang", "swa"]) == 4
     assert "--text" not in capsys.readouterr().err.splitlines()[0]

@@ -11,7 +11,7 @@ import pytest
 from edgeafri.artifact import Artifact, Manifest, adopt, seal
 from edgeafri.build import pipeline
 from edgeafri.build.recipe import Step
-from edgeafri.cli import run
+from edgeafri.cli import execute
 from edgeafri.cli.lines import layers_table, parity_table
 from edgeafri.util.files import Digests
 
@@ -58,7 +58,7 @@ def test_a_bad_layer_is_found_from_the_bundle_alone(work: Path, data: Path, capf
     """
     The chain by the manifests' parents, the step by the table, the layer by putting each alone into the float graph.
     """
-    code = run(["why", str(work / "bundle-1"), "--data", str(data), "--json"])
+    code = execute(["why", str(work / "bundle-1"), "--data", str(data), "--json"])
     said = capfd.readouterr()
     document = json.loads(said.out)
 
@@ -78,9 +78,9 @@ def test_the_same_in_words_and_from_raw_text(work: Path, tmp_path: Path, capfd: 
         lines = [f"Rais Amina Juma alizuru Kano Jumatatu ya {number} ." for number in range(9)]
         (tmp_path / f"{code}.txt").write_text("\n".join(lines), "utf-8")
     asked = ["why", str(work / "bundle-1"), "--text", str(tmp_path)]
-    first = run(asked), capfd.readouterr().out
+    first = execute(asked), capfd.readouterr().out
     kept = sorted((work / "measurements").iterdir())
-    second = run(asked), capfd.readouterr().out
+    second = execute(asked), capfd.readouterr().out
 
     assert first == second
     assert first[0] == 0
@@ -101,7 +101,7 @@ def bundle(tmp_path: Path, digests: Digests) -> Path:
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    code = run(["why", *arguments])
+    code = execute(["why", *arguments])
     said = capsys.readouterr()
 
     assert (code in (2, 4), said.out) == (True, "")

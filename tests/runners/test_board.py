@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from edgeafri.cli import run
+from edgeafri.cli import execute
 from edgeafri.errors import ArtifactError, ConnectionLost, DataError, DeviceError, UsageError
 from edgeafri.runners import remote
 from edgeafri.runners.board import Visit, on_device
@@ -175,7 +175,7 @@ def test_a_farm_goes_on_without_one_of_its_devices(board: Any, bundle: Path, own
     ways = {"here": "ssh:board", "gone": "ssh:no-such-board.invalid"}
     lines = [f"  - {{name: {name}, target: rpi4, on: '{way}'}}\n" for name, way in ways.items()]
     file.write_text("devices:\n" + "".join(lines), "utf-8")
-    code = run(["farm", str(file), str(bundle), "--ssh-config", str(board.config), "--json"])
+    code = execute(["farm", str(file), str(bundle), "--ssh-config", str(board.config), "--json"])
     document = json.loads(capsys.readouterr().out)
 
     assert code == 4

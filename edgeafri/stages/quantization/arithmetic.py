@@ -7,7 +7,7 @@ was emulated, VNNI and WebAssembly (benchmarks/results/wasm.json) timed; of bloc
 from dataclasses import dataclass
 from typing import Literal
 
-from edgeafri.device.profile import Isa
+from edgeafri.device.isa import Isa
 from edgeafri.menu.settings import Quantize
 
 Bits = Literal[4, 8, 32]
