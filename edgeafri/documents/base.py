@@ -100,8 +100,17 @@ def _read_union(kinds: tuple[Any, ...], value: object, where: str) -> object:
     for kind in plains:
         if _is(kind, value):
             return value
-    rest = [kind for kind in others if kind not in plains]
-    return _read((rest or others)[0], value, where)
+    rest = [kind for kind in others if kind not in plains] or others
+    return _read(next((kind for kind in rest if _has_keys(kind, value)), rest[0]), value, where)
+
+
+def _has_keys(kind: Any, value: object) -> bool:  # Any: a type hint has no type of its own
+    """Whether `value` has every key that a document of `kind` cannot be without; this tells documents of a union."""
+    if not dataclasses.is_dataclass(kind) or not isinstance(value, Mapping):
+        return False
+    missing = dataclasses.MISSING
+    needed = (field for field in dataclasses.fields(kind) if field.default is field.default_factory is missing)
+    return all(field.name in value for field in needed)
 
 
 def _read_tuple(kinds: tuple[Any, ...], value: object, where: str) -> tuple[object, ...]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeafri.documents.quality import Drop
+
 Counts = NDArray[np.int64]
 """Shape (sentences, 3 * groups): how often a sentence has a group correct, predicted and gold, group after group.
 
@@ -27,15 +29,6 @@ class Scores:
     precision: float
     recall: float
     f1: float
-
-
-@dataclass(frozen=True)
-class Drop:
-    """F1 points that the candidate is below the reference, and their 95 % interval. A gain is negative."""
-
-    value: float
-    low: float
-    high: float
 
 
 def entities(tags: Sequence[str]) -> set[tuple[str, int, int]]:

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from edgeafri.artifact import Artifact
-from edgeafri.inference.metrics import Drop, average_drop
+from edgeafri.documents.quality import Drop
+from edgeafri.inference.metrics import average_drop
 from edgeafri.studies import papers
 from edgeafri.studies.papers import PruneRow
 from edgeafri.studies.study import Bench, Quality
