@@ -10,6 +10,7 @@ import pytest
 
 from edgeafri import menu
 from edgeafri.artifact import Artifact, adopt
+from edgeafri.build.jobs import plan_jobs
 from edgeafri.device.profile import DeviceProfile, read_profile
 from edgeafri.emulator.install import Emulator, ready
 from edgeafri.util.files import Digests
@@ -214,11 +215,11 @@ def _built(task: str, teacher: Path, data: Path, work: Path) -> Path:
     from edgeafri.util.files import Digests
 
     given = {"task": task, "languages": ("swa", "hau"), "data": data, "sample": True}
-    jobs = pipeline.plan(read_recipe("faithful").steps, "torch", given)
+    jobs = plan_jobs(read_recipe("faithful").steps, "torch", given)
     with Digests(work / "digests.json") as digests, pytest.MonkeyPatch.context() as patch:
         patch.setattr(stage, "golden", GOLDEN.get)
         source = adopt(teacher, "torch", task, ("swa", "hau"), digests)
-        return pipeline.build(jobs, source, work, digests, lambda event: None)[-1].artifact.path
+        return pipeline.run_jobs(jobs, source, work, digests, lambda event: None)[-1].artifact.path
 
 
 def _teach(model: Any, encoder: Any, sentences: list[Any]) -> None:
@@ -269,7 +270,7 @@ def float_bundle(teacher_folder: Path, tmp_path_factory: pytest.TempPathFactory)
 
     work = tmp_path_factory.mktemp("float")
     steps = [step for step in read_recipe("faithful").steps if step.stage in ("export-onnx", "optimize", "bundle")]
-    jobs = pipeline.plan(steps, "torch", {"task": "ner", "languages": ("swa", "hau"), "sample": True})
+    jobs = plan_jobs(steps, "torch", {"task": "ner", "languages": ("swa", "hau"), "sample": True})
     with Digests(work / "digests.json") as digests:
         source = adopt(teacher_folder, "torch", "ner", ("swa", "hau"), digests)
-        return pipeline.build(jobs, source, work, digests, lambda event: None)[-1].artifact.path
+        return pipeline.run_jobs(jobs, source, work, digests, lambda event: None)[-1].artifact.path

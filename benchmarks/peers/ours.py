@@ -11,6 +11,7 @@ from typing import Any
 import onnxruntime  # noqa: F401  # imported before the clock starts
 
 from benchmarks.peers.inputs import ASKED
+from edgeafri.build.jobs import plan_jobs
 from edgeafri.build.recipe import Step, override, read_recipe
 from edgeafri.inference.predict import Forward
 from edgeafri.runtime.engine import open_engine
@@ -32,8 +33,8 @@ def make(variant: str, model: Path, inputs: Path, out: Path) -> Path:
     given = {key: Path(value) if key in ("data", "text") and value else value for key, value in asked.items()}
     with Digests() as digests:
         source = adopt(model, "torch", "ner", asked["languages"], digests)
-        jobs = pipeline.plan(steps, "torch", {"task": "ner", **given})
-        return pipeline.build(jobs, source, out.parent / "work", digests, lambda event: None)[-1].artifact.path
+        jobs = plan_jobs(steps, "torch", {"task": "ner", **given})
+        return pipeline.run_jobs(jobs, source, out.parent / "work", digests, lambda event: None)[-1].artifact.path
 
 
 def open_model(variant: str, folder: Path, threads: int) -> Forward:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from edgeafri import report
 from edgeafri.artifact import Artifact, is_artifact
 from edgeafri.build import pipeline
+from edgeafri.build.cache_key import step_folders
+from edgeafri.build.events import Finished, OnEvent
+from edgeafri.build.jobs import Job, plan_jobs
 from edgeafri.build.lineage import reference_place
-from edgeafri.build.measurement_cache import SPLITS, Findings, Ledger, few_notes
-from edgeafri.build.pipeline import Finished, Job, OnEvent
+from edgeafri.build.measurement_cache import SPLITS, DataIssues, MeasurementCache, few_notes
 from edgeafri.build.recipe import Recipe, Step, override, read_recipe
 from edgeafri.build.teacher import SAMPLE, SAMPLE_TASK, check_head, find_teacher, head_of, labels_of, sample_corpus
 from edgeafri.bundle import CARD, GRAPH, WEIGHTS
@@ -32,7 +34,7 @@ Document = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Order:
+class BuildRequest:
     """What the user asked for. `data` is a folder, 'sample' or None; `languages` are codes, or ('all',)."""
 
     target: str
@@ -54,10 +56,10 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Checked:
-    """An order whose names, settings, languages and labels were all found to exist, before any work."""
+class BuildPlan:
+    """A request whose names, settings, languages and labels were all found to exist, before any work."""
 
-    order: Order
+    request: BuildRequest
     profile: DeviceProfile
     recipe: Recipe
     steps: tuple[Step, ...]
@@ -69,51 +71,51 @@ class Checked:
 
     @property
     def sample(self) -> bool:
-        return SAMPLE in (self.order.teacher, self.order.data)
+        return SAMPLE in (self.request.teacher, self.request.data)
 
 
-def check(order: Order, digests: Digests, on_event: OnEvent) -> Checked:
+def plan_build(request: BuildRequest, digests: Digests, on_event: OnEvent) -> BuildPlan:
     """Check everything that can be known before work starts. The sample's teacher is made here if it is not yet."""
-    _check_gates(order)
-    _check_task(order)
-    profile = read_profile(order.target, order.profiles)
-    recipe = read_recipe(order.recipe or _own_recipe(order, profile))
+    _check_gates(request)
+    _check_task(request)
+    profile = read_profile(request.target, request.profiles)
+    recipe = read_recipe(request.recipe or _own_recipe(request, profile))
     named = {step.stage for step in recipe.steps}
     learning = recipe.steps if "finetune" in named else (Step("finetune"), *recipe.steps)
-    _check_ends(pipeline.plan(override(learning, order.assignments), "torch", {}))
-    check_head(order.teacher, order.task)
-    data, languages = _data_and_languages(order)
-    source = find_teacher(order.teacher, order.task, languages, order.work, order.offline, digests, on_event)
-    headless = not head_of(source, order.task)
-    steps = override(learning if headless else recipe.steps, order.assignments)
-    given: dict[str, Any] = {"task": order.task, "languages": languages, "data": data, "text": order.text}
+    _check_ends(plan_jobs(override(learning, request.assignments), "torch", {}))
+    check_head(request.teacher, request.task)
+    data, languages = _data_and_languages(request)
+    source = find_teacher(request.teacher, request.task, languages, request.work, request.offline, digests, on_event)
+    headless = not head_of(source, request.task)
+    steps = override(learning if headless else recipe.steps, request.assignments)
+    given: dict[str, Any] = {"task": request.task, "languages": languages, "data": data, "text": request.text}
     given |= {
         "isa": profile.isa,
         "threads": profile.threads,
         "free_mb": profile.memory.free and profile.memory.free.value,
     }
-    sample = SAMPLE in (order.teacher, order.data)
-    jobs = pipeline.plan(steps, "torch", {**given, "sample": sample})
-    notes = [f"the teacher has no head for {order.task}: finetune goes first"] if headless else []
+    sample = SAMPLE in (request.teacher, request.data)
+    jobs = plan_jobs(steps, "torch", {**given, "sample": sample})
+    notes = [f"the teacher has no head for {request.task}: finetune goes first"] if headless else []
     learners = [job.stage.name for job in jobs if job.learns]
     if data is None and learners:
         raise UsageError(
             f"there is no labelled data for {learners[0]} to learn from",
             "Add --data DIR with a train and a dev file for every language.",
         )
-    return Checked(order, profile, recipe, steps, data, languages, source, jobs, tuple(notes))
+    return BuildPlan(request, profile, recipe, steps, data, languages, source, jobs, tuple(notes))
 
 
-def _own_recipe(order: Order, profile: DeviceProfile) -> str:
-    """The device's recipe for this order: one that trains a student needs data of the user's own to learn from."""
-    own_data = order.data is not None and SAMPLE not in (order.teacher, order.data)
+def _own_recipe(request: BuildRequest, profile: DeviceProfile) -> str:
+    """The device's recipe for this request: one that trains a student needs data of the user's own to learn from."""
+    own_data = request.data is not None and SAMPLE not in (request.teacher, request.data)
     return profile.recipe_with_data or profile.recipe if own_data else profile.recipe
 
 
-def dry_run(checked: Checked, digests: Digests) -> list[dict[str, Any]]:
+def dry_run(plan: BuildPlan, digests: Digests) -> list[dict[str, Any]]:
     """The plan: every step with its settings, and whether its result is there already."""
-    folders = pipeline.folders(checked.jobs, checked.teacher, digests)
-    work = checked.order.work
+    folders = step_folders(plan.jobs, plan.teacher, digests)
+    work = plan.request.work
     return [
         {
             "stage": job.stage.name,
@@ -121,31 +123,31 @@ def dry_run(checked: Checked, digests: Digests) -> list[dict[str, Any]]:
             "reused": is_artifact(work / folder),
             "settings": _shown(job),
         }
-        for job, folder in zip(checked.jobs, folders, strict=True)
+        for job, folder in zip(plan.jobs, folders, strict=True)
     ]
 
 
-def deliver(checked: Checked, digests: Digests, on_event: OnEvent) -> Document:
+def deliver(plan: BuildPlan, digests: Digests, on_event: OnEvent) -> Document:
     """Build, measure, judge and write the report; returns the document that `build --json` prints."""
-    order, profile = checked.order, checked.profile
-    with storage(order.work):
-        ledger = Ledger(order.work, digests, on_event, order.fresh)
-        found = _found_in(checked, ledger)
-        done = pipeline.build(checked.jobs, checked.teacher, order.work, digests, on_event)
-        with pipeline.workplace(order.work):  # two measurements at once would disturb each other
-            document = _measured(checked, done, found, ledger)
-        checks = report.judge(profile.budget, document, order.max_drop, order.max_worst_drop)
+    request, profile = plan.request, plan.profile
+    with storage(request.work):
+        cache = MeasurementCache(request.work, digests, on_event, request.fresh)
+        found = _found_in(plan, cache)
+        done = pipeline.run_jobs(plan.jobs, plan.teacher, request.work, digests, on_event)
+        with pipeline.workplace(request.work):  # two measurements at once would disturb each other
+            document = _measured(plan, done, found, cache)
+        checks = report.judge(profile.budget, document, request.max_drop, request.max_worst_drop)
         document["checks"] = [asdict(item) for item in checks]
         document["passed"] = not report.failed(checks)
-        document["report"] = _write_report(document, order.work)
+        document["report"] = _write_report(document, request.work)
     return document
 
 
-def _measured(checked: Checked, done: Sequence[Finished], found: Findings, ledger: Ledger) -> Document:
-    order, profile = checked.order, checked.profile
-    bundle, step = done[-1].artifact, _reference_step(checked, [item.stage for item in done])
-    reference = checked.teacher if step is None else done[step].artifact
-    quality = ledger.quality(reference, bundle, checked.data, checked.languages, order.task)
+def _measured(plan: BuildPlan, done: Sequence[Finished], found: DataIssues, cache: MeasurementCache) -> Document:
+    request, profile = plan.request, plan.profile
+    bundle, step = done[-1].artifact, _reference_step(plan, [item.stage for item in done])
+    reference = plan.teacher if step is None else done[step].artifact
+    quality = cache.quality(reference, bundle, plan.data, plan.languages, request.task)
     if quality is not None:
         quality["test_sentences_in_train"] = found.leaked
     chain = [reference, *(item.artifact for item in done[0 if step is None else step + 1 :])]
@@ -153,43 +155,43 @@ def _measured(checked: Checked, done: Sequence[Finished], found: Findings, ledge
         "bundle": str(bundle.path),
         "artifact_id": bundle.id,
         "target": profile.name,
-        "task": order.task,
-        "languages": list(checked.languages),
-        "sample": checked.sample,
-        "recipe": checked.recipe.name,
-        "teacher": _teacher(checked.teacher),
+        "task": request.task,
+        "languages": list(plan.languages),
+        "sample": plan.sample,
+        "recipe": plan.recipe.name,
+        "teacher": _teacher(plan.teacher),
         "steps": [_step(item) for item in done],
         "quality": quality,
-        "parity": ledger.parity(chain, order.task, checked.languages, checked.data, order.text),
+        "parity": cache.parity(chain, request.task, plan.languages, plan.data, request.text),
         "size": _sizes(reference, bundle),
-        "host": _host(ledger, bundle, profile, order.runs),
+        "host": _host(cache, bundle, profile, request.runs),
         "device": _device(bundle, profile),
         "notes": [
-            *checked.notes,
+            *plan.notes,
             *found.notes,
             *few_notes(quality),
             *_golden_notes(bundle),
             *_zero_notes(done),
             *_form_notes(done),
         ],
-        "commands": _commands(order, bundle),
+        "commands": _commands(request, bundle),
     }
 
 
-def _check_gates(order: Order) -> None:
-    for name, value in (("--max-drop", order.max_drop), ("--max-worst-drop", order.max_worst_drop)):
+def _check_gates(request: BuildRequest) -> None:
+    for name, value in (("--max-drop", request.max_drop), ("--max-worst-drop", request.max_worst_drop)):
         if not 0 <= value <= 100:
             raise UsageError(f"{name}: {value} is not a number of points", "Use a number from 0 to 100.")
 
 
-def _check_task(order: Order) -> None:
-    if task(order.task).unit == "sub-word":
+def _check_task(request: BuildRequest) -> None:
+    if task(request.task).unit == "sub-word":
         known = ", ".join(row.name for row in TASKS if row.unit != "sub-word")
         hint = f"Choose one of {known}; a masked-LM teacher is fine-tuned for it first."
-        raise UsageError(f"--task {order.task}: a step of training, not a task for a device", hint)
-    if SAMPLE in (order.teacher, order.data) and order.task != SAMPLE_TASK:
+        raise UsageError(f"--task {request.task}: a step of training, not a task for a device", hint)
+    if SAMPLE in (request.teacher, request.data) and request.task != SAMPLE_TASK:
         hint = f"Add --teacher MODEL and --data DIR of your own, or use --task {SAMPLE_TASK}."
-        raise UsageError(f"the embedded sample is for {SAMPLE_TASK}, not for {order.task}", hint)
+        raise UsageError(f"the embedded sample is for {SAMPLE_TASK}, not for {request.task}", hint)
 
 
 def _check_ends(jobs: Sequence[Job]) -> None:
@@ -207,21 +209,21 @@ def _check_ends(jobs: Sequence[Job]) -> None:
         )
 
 
-def _data_and_languages(order: Order) -> tuple[Path | None, tuple[str, ...]]:
+def _data_and_languages(request: BuildRequest) -> tuple[Path | None, tuple[str, ...]]:
     from edgeafri.data.dataset import files_of, text_files
 
-    data = sample_corpus() if order.data == SAMPLE else Path(order.data) if order.data else None
-    asked = order.languages
+    data = sample_corpus() if request.data == SAMPLE else Path(request.data) if request.data else None
+    asked = request.languages
     if asked == (ALL,) and data is None:
         raise UsageError("without labelled data, the languages must be named", "Add --lang swa,hau or --data DIR.")
-    unit = unit_of(order.task)
+    unit = unit_of(request.task)
     languages = _all_languages(data, unit) if asked == (ALL,) and data else asked
     for code in languages:
         language(code)
     if data is not None:
         files_of(data, languages, SPLITS, unit)
-    if order.text is not None:
-        text_files(order.text, languages)
+    if request.text is not None:
+        text_files(request.text, languages)
     return data, languages
 
 
@@ -238,18 +240,18 @@ def _all_languages(data: Path, unit: "Unit") -> tuple[str, ...]:
     return found
 
 
-def _found_in(checked: Checked, ledger: Ledger) -> Findings:
+def _found_in(plan: BuildPlan, cache: MeasurementCache) -> DataIssues:
     """What is odd about the labelled data; labels that the teacher will not know are an error before any work."""
-    if checked.data is None:
-        return Findings(("no labelled data: quality was not measured",), {})
-    learns = _reference_step(checked, [job.stage.name for job in checked.jobs]) is not None
-    labels = None if learns else labels_of(checked.teacher)
-    return ledger.findings(checked.data, checked.languages, checked.order.task, labels)
+    if plan.data is None:
+        return DataIssues(("no labelled data: quality was not measured",), {})
+    learns = _reference_step(plan, [job.stage.name for job in plan.jobs]) is not None
+    labels = None if learns else labels_of(plan.teacher)
+    return cache.data_issues(plan.data, plan.languages, plan.request.task, labels)
 
 
-def _reference_step(checked: Checked, stages: Sequence[str]) -> int | None:
+def _reference_step(plan: BuildPlan, stages: Sequence[str]) -> int | None:
     """The step whose model the bundle is compared with; None for the teacher itself."""
-    return reference_place(stages, head_of(checked.teacher, checked.order.task))
+    return reference_place(stages, head_of(plan.teacher, plan.request.task))
 
 
 def _sizes(reference: Artifact, bundle: Artifact) -> dict[str, int]:
@@ -260,14 +262,14 @@ def _sizes(reference: Artifact, bundle: Artifact) -> dict[str, int]:
     return {"teacher_bytes": weights, "model_bytes": graph, "bundle_bytes": bundle.bytes}
 
 
-def _host(ledger: Ledger, bundle: Artifact, profile: DeviceProfile, runs: int) -> Any:
+def _host(cache: MeasurementCache, bundle: Artifact, profile: DeviceProfile, runs: int) -> Any:
     threads = min(profile.threads, os.cpu_count() or 1)
     longest = json.loads((bundle.path / "bundle.json").read_text("utf-8"))["max_tokens"]
     seq_len = min(profile.budget.seq_len, longest)
-    request = {"do": "bench", "bundle": str(bundle.path), "threads": threads, "seq_len": seq_len}
-    request |= {"runs": runs, "warmup": 5}
-    return ledger.measured(
-        "bench bundle", bundle, request, lambda progress: call_worker(RUNTIME, request, progress, ledger.log)
+    question = {"do": "bench", "bundle": str(bundle.path), "threads": threads, "seq_len": seq_len}
+    question |= {"runs": runs, "warmup": 5}
+    return cache.measure(
+        "bench bundle", bundle, question, lambda progress: call_worker(RUNTIME, question, progress, cache.log)
     )
 
 
@@ -299,8 +301,8 @@ def _form_notes(done: Sequence[Finished]) -> list[str]:
     return [f"quantize: {item.artifact.manifest.facts['reason']}" for item in done if item.stage == "quantize"]
 
 
-def _commands(order: Order, bundle: Artifact) -> list[str]:
-    commands = [order.command] if order.command else []
+def _commands(request: BuildRequest, bundle: Artifact) -> list[str]:
+    commands = [request.command] if request.command else []
     return [
         *commands,
         f"edgeafri verify {bundle.path}",

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from edgeafri.artifact import Artifact
+from edgeafri.build.events import OnEvent
 from edgeafri.build.lineage import Lineage, lineage, reference_place
-from edgeafri.build.measurement_cache import Ledger
-from edgeafri.build.pipeline import OnEvent, workplace
+from edgeafri.build.measurement_cache import MeasurementCache
+from edgeafri.build.pipeline import workplace
 from edgeafri.build.teacher import head_of
 from edgeafri.data.languages import language
 from edgeafri.errors import UsageError
@@ -33,7 +34,7 @@ class Case:
 
 
 def explain(case: Case, digests: Digests, on_event: OnEvent) -> dict[str, Any]:
-    """The document that `edgeafri why --json` prints: the ledger, the step that cost most, and what its layers cost.
+    """The document that `edgeafri why --json` prints: every step, the one that cost most, and what its layers cost.
 
     `costliest` is None when no step changed anything. `layers` are those of the step of `bisected`: of the quantizing
     and optimizing steps the one that cost most. UsageError for no text, and as in `lineage`.
@@ -44,11 +45,11 @@ def explain(case: Case, digests: Digests, on_event: OnEvent) -> dict[str, Any]:
     _check_text(case, languages, bundle.manifest.task)
     chain = _compared(found)
     with storage(case.work), workplace(case.work):
-        ledger = Ledger(case.work, digests, on_event, fresh=False)
-        parity = ledger.parity(chain, bundle.manifest.task, languages, case.data, case.text)
+        cache = MeasurementCache(case.work, digests, on_event, fresh=False)
+        parity = cache.parity(chain, bundle.manifest.task, languages, case.data, case.text)
         rows = parity["rows"] if parity else []
         place = _costliest(rows, [row["stage"] for row in rows if row["stage"] in _GRAPH_STEPS])
-        layers = ledger.layers(chain[place - 1], chain[place], languages, case.data, case.text) if place else []
+        layers = cache.layers(chain[place - 1], chain[place], languages, case.data, case.text) if place else []
     worst = _costliest(rows, [row["stage"] for row in rows])
     return {
         "bundle": str(case.bundle),

@@ -1,4 +1,4 @@
-"""The ledger of a build: what was measured of which artifact, on which data, on which machine, kept and reused."""
+"""measurement_cache: what was measured of which artifact, on which data, on which machine; kept and reused."""
 
 import hashlib
 import json
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from edgeafri import tasks
 from edgeafri.artifact import Artifact
 from edgeafri.benchmark.measurement import machine_id
-from edgeafri.build.pipeline import Noted, OnEvent, Started, Ticked, versions
+from edgeafri.build.cache_key import versions
+from edgeafri.build.events import Noted, OnEvent, Progressed, Started
 from edgeafri.menu import MENU
 from edgeafri.runners.local import RUNTIME, TORCH, call_worker
 from edgeafri.tasks import unit_of
@@ -33,21 +34,21 @@ _PATHS = ("data", "text", "model", "bundle", "folders", "before", "after")  # th
 
 
 @dataclass(frozen=True)
-class Findings:
-    """What is odd about labelled data: in words, and how many test sentences of a language stand in train too."""
+class DataIssues:
+    """What is odd about labelled data: in words, and per language how many test sentences stand in train too."""
 
     notes: tuple[str, ...]
     leaked: Mapping[str, int]
 
 
-class Ledger:
+class MeasurementCache:
     """Measurements below `work`, each made once for its artifact, data, code and machine; `fresh` makes them again."""
 
     def __init__(self, work: Path, digests: Digests, on_event: OnEvent, fresh: bool) -> None:
         self._folder, self._digests, self._on_event, self._fresh = work / "measurements", digests, on_event, fresh
         self.log = work / "build.log"
 
-    def measured(
+    def measure(
         self, what: str, artifact: Artifact, request: Mapping[str, Any], measure: Callable[[Progress], Any]
     ) -> Any:
         """The result of `measure`, or what is on file for the same artifact and request."""
@@ -58,7 +59,7 @@ class Ledger:
             return known
         self._on_event(Started(what))
         began = time.monotonic()
-        result = measure(lambda done, total: self._on_event(Ticked(what, done, total)))
+        result = measure(lambda done, total: self._on_event(Progressed(what, done, total)))
         self._folder.mkdir(parents=True, exist_ok=True)
         write_whole(file, json_text(result))
         self._on_event(Noted(what, "", seconds=time.monotonic() - began))
@@ -70,12 +71,12 @@ class Ledger:
         """The task's metric per language of teacher and bundle on the test split, and the drop with its interval."""
         if data is None:
             return None
-        before = self.evaluated(reference, data, languages, task)
-        after = self.evaluated(bundle, data, languages, task)
+        before = self.evaluate(reference, data, languages, task)
+        after = self.evaluate(bundle, data, languages, task)
         pair = {**_evaluation(data, languages, task), "reference": reference.id}
-        return dict(self.measured("compare", bundle, pair, lambda _: _compared(before, after, task)))
+        return dict(self.measure("compare", bundle, pair, lambda _: _compared(before, after, task)))
 
-    def evaluated(self, model: Artifact, data: Path, languages: Sequence[str], task: str, **more: Any) -> Any:
+    def evaluate(self, model: Artifact, data: Path, languages: Sequence[str], task: str, **more: Any) -> Any:
         """Quality per language on the test split: of a bundle through the runtime, of a torch model through torch.
 
         `more` goes into the request: the form that the worker makes of a torch model, and what that hangs on.
@@ -98,9 +99,7 @@ class Ledger:
         request = {**_questions("parity", task, languages, data, text), "sentences": COMPARED}
         request |= {"folders": [str(item.path) for item in chain], "steps": [_step_of(item) for item in chain]}
         return dict(
-            self.measured(
-                "parity", chain[-1], request, lambda progress: call_worker(TORCH, request, progress, self.log)
-            )
+            self.measure("parity", chain[-1], request, lambda progress: call_worker(TORCH, request, progress, self.log))
         )
 
     def layers(
@@ -109,12 +108,12 @@ class Ledger:
         """What every layer costs by itself that the graph `after` computes otherwise than `before`, worst first."""
         request = {**_questions("layers", after.manifest.task, languages, data, text), "sentences": BISECTED}
         request |= {"before": str(before.path), "after": str(after.path), "source": before.id}
-        answer = self.measured(
+        answer = self.measure(
             "layers", after, request, lambda progress: call_worker(TORCH, request, progress, self.log)
         )
         return list(answer["layers"])
 
-    def findings(self, data: Path, languages: Sequence[str], task: str, labels: Sequence[str] | None) -> Findings:
+    def data_issues(self, data: Path, languages: Sequence[str], task: str, labels: Sequence[str] | None) -> DataIssues:
         """Read all splits once and say what is odd. The answer is kept for the same files and labels.
 
         DataError, before any work, when test has labels that the model will not know: it knows `labels`, or where it
@@ -133,12 +132,12 @@ class Ledger:
             known = _oddities(data, languages, labels, unit)
             file.parent.mkdir(parents=True, exist_ok=True)
             write_whole(file, json_text(known))
-        return Findings(tuple(known["notes"]), known["leaked"])
+        return DataIssues(tuple(known["notes"]), known["leaked"])
 
     def _asked(self, what: str, artifact: Artifact, module: str, request: Mapping[str, Any]) -> Any:
-        return self.measured(
-            what, artifact, request, lambda progress: call_worker(module, request, progress, self.log)
-        )["quality"]
+        return self.measure(what, artifact, request, lambda progress: call_worker(module, request, progress, self.log))[
+            "quality"
+        ]
 
     def _key(self, artifact: Artifact, request: Mapping[str, Any]) -> str:
         plain = {name: value for name, value in request.items() if name not in _PATHS}

@@ -1,7 +1,6 @@
-"""The engine: check all steps before any work, then make or reuse one artifact after another.
+"""pipeline: makes or reuses one artifact after another, below a work folder.
 
-A step's folder is named after a key: the source, every step so far with its settings, side inputs by content, the code
-of the stage and the versions of the libraries. It is made as `.partial` and renamed when sealed, so a folder that looks
+A step's folder is named after its cache key. It is made as `.partial` and renamed when sealed, so a folder that looks
 finished is finished, and a build that was killed goes on from its last finished step.
 """
 
@@ -9,120 +8,34 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, cast
 
-from edgeafri import __version__, menu
-from edgeafri.artifact import Artifact, Kind, Manifest, adopt, is_artifact, load, seal
-from edgeafri.build.recipe import Step
-from edgeafri.device.profile import read_profile
-from edgeafri.errors import ArtifactError, ConfigError, DataError, StorageError
-from edgeafri.settings import identity, read
+from edgeafri import menu
+from edgeafri.artifact import Artifact, Manifest, adopt, is_artifact, load, seal
+from edgeafri.build.cache_key import step_folders, versions
+from edgeafri.build.events import Finished, Noted, OnEvent, Progressed, Started
+from edgeafri.build.jobs import Job, stages_giving
+from edgeafri.errors import ArtifactError, StorageError
+from edgeafri.settings import identity
 from edgeafri.tasks import tasks_of
 from edgeafri.util.files import Digests, WatchedDisk, cache_folder, partial_folder, storage, write_whole
-from edgeafri.util.import_closure import files_of, with_data
 from edgeafri.util.output_capture import chatter_to
-from edgeafri.util.packages import needed_by, version_of
+from edgeafri.util.packages import needed_by
 
-LIBRARIES = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "onnxruntime", "tokenizers", "sentencepiece")
 _KEY = "made-for.txt"  # in an unfinished folder: what it was to become
 
 
-@dataclass(frozen=True)
-class Job:
-    """One step, checked: its menu line and its complete settings."""
-
-    stage: menu.Stage
-    settings: Any
-
-    @property
-    def learns(self) -> bool:
-        """Whether it trains: then how long that takes is said beforehand."""
-        return bool(getattr(self.settings, "learns", False))
-
-
-@dataclass(frozen=True)
-class Started:
-    """A stage begins."""
-
-    stage: str
-
-
-@dataclass(frozen=True)
-class Ticked:
-    """A stage is at `done` of `total`."""
-
-    stage: str
-    done: int
-    total: int
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A stage's artifact is there; `seconds` is 0 when it was reused."""
-
-    stage: str
-    artifact: Artifact
-    reused: bool
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Noted:
-    """Something that is not a stage ended, such as a measurement; `text` says how."""
-
-    stage: str
-    text: str
-    reused: bool = False
-    seconds: float = 0.0
-
-
-Event = Started | Ticked | Finished | Noted
-OnEvent = Callable[[Event], None]
-
-
-def plan(steps: Sequence[Step], kind: Kind, given: Mapping[str, Any]) -> tuple[Job, ...]:
-    """The steps as jobs, every stage, setting and hand-over checked. Raises ConfigError or UsageError; does no work.
-
-    `given` holds what belongs to the whole build (task, languages, data, text); a step's own settings go first.
-    """
-    jobs = []
-    for step in steps:
-        line = menu.stage(step.stage)
-        if line.takes != kind:
-            raise ConfigError(
-                f"step '{line.name}' takes {line.takes}, but gets {kind} at this place",
-                f"Put a step before it that gives {line.takes}: {_givers(line.takes)}.",
-            )
-        wanted = {field.name for field in fields(line.settings) if field.metadata.get("given")}
-        filled = {name: value for name, value in given.items() if name in wanted}
-        jobs.append(Job(line, _read_settings(line, {**filled, **step.settings})))
-        kind = line.gives
-    return tuple(jobs)
-
-
-def folders(jobs: Sequence[Job], source: Artifact, digests: Digests) -> tuple[str, ...]:
-    """The folder name of every step, known before any work because each key hangs on the keys before it."""
-    key, names = source.id, []
-    for job in jobs:
-        settings = {**identity(job.settings, digests.of), **_devices(job.settings)}
-        parts = [key, job.stage.name, settings, _code(job.stage.name, digests), versions()]
-        key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-        names.append(f"{job.stage.name}-{key[:12]}")
-    return tuple(names)
-
-
-def build(
+def run_jobs(
     jobs: Sequence[Job], source: Artifact, work: Path, digests: Digests, on_event: OnEvent
 ) -> tuple[Finished, ...]:
     """Run the jobs in order below `work`; every step is reused when its folder is there."""
     done: list[Finished] = []
     log = work / "build.log"
     with storage(work), workplace(work):
-        named = list(zip(jobs, folders(jobs, source, digests), strict=True))
+        named = list(zip(jobs, step_folders(jobs, source, digests), strict=True))
         to_learn = [job for job, folder in named if job.learns and not is_artifact(work / folder)]
         # What takes longest is said before anything starts, as far as it can be known from the source.
         if to_learn and source.kind == to_learn[0].stage.takes:
@@ -131,18 +44,18 @@ def build(
             if job in to_learn:
                 announce(job, source, log, on_event)
             on_event(Started(job.stage.name))
-            done.append(run(job, source, work / folder, log, digests, on_event))
+            done.append(run_job(job, source, work / folder, log, digests, on_event))
             on_event(done[-1])
             source = done[-1].artifact
     return tuple(done)
 
 
-def run(job: Job, source: Artifact, target: Path, log: Path, digests: Digests, on_event: OnEvent) -> Finished:
+def run_job(job: Job, source: Artifact, target: Path, log: Path, digests: Digests, on_event: OnEvent) -> Finished:
     """Make or reuse one artifact at `target`; what libraries print goes to `log`."""
     if is_artifact(target):
         return Finished(job.stage.name, _reused(target, digests), reused=True, seconds=0.0)
     began = time.monotonic()
-    (key,) = folders([job], source, digests)
+    (key,) = step_folders([job], source, digests)
     partial = _partial_folder(target, key if job.stage.resumable else None)
     with ExitStack() as undone:
         if not job.learns:  # only learning goes on from what was left
@@ -150,7 +63,7 @@ def run(job: Job, source: Artifact, target: Path, log: Path, digests: Digests, o
         with chatter_to(log), WatchedDisk(partial), needed_by(job.stage.name):
             method = menu.load(job.stage.name)
             facts = method.run(
-                source, job.settings, partial, lambda *progress: on_event(Ticked(job.stage.name, *progress))
+                source, job.settings, partial, lambda *progress: on_event(Progressed(job.stage.name, *progress))
             )
         (partial / _KEY).unlink(missing_ok=True)
         seal(partial, _manifest(job, source, facts, digests), digests)
@@ -159,7 +72,7 @@ def run(job: Job, source: Artifact, target: Path, log: Path, digests: Digests, o
     return Finished(job.stage.name, load(target, digests), reused=False, seconds=time.monotonic() - began)
 
 
-def make(job: Job, source: Artifact, out: Path, digests: Digests, on_event: OnEvent) -> Finished:
+def make_artifact(job: Job, source: Artifact, out: Path, digests: Digests, on_event: OnEvent) -> Finished:
     """Run one stage into a folder of the user's choice, which must not exist yet."""
     if out.exists():
         raise StorageError(f"{out}: already there", "Choose another --out, or remove it first.")
@@ -172,29 +85,23 @@ def make(job: Job, source: Artifact, out: Path, digests: Digests, on_event: OnEv
             if job.learns:
                 announce(job, source, log, on_event)
             on_event(Started(job.stage.name))
-            finished = run(job, source, out.absolute(), log, digests, on_event)
+            finished = run_job(job, source, out.absolute(), log, digests, on_event)
     on_event(finished)
     return finished
 
 
-def opened(path: Path, line: menu.Stage, digests: Digests) -> Artifact:
+def open_source(path: Path, line: menu.Stage, digests: Digests) -> Artifact:
     """A folder as the source of one stage: one of our artifacts, or a user's own, described where it is."""
     if is_artifact(path):
         found = load(path, digests)
         if found.kind == line.takes:
             return found
-        hint = f"Give a folder made by: {_givers(line.takes)}."
+        hint = f"Give a folder made by: {stages_giving(line.takes)}."
         raise ArtifactError(f"{path}: holds {found.kind}; {line.name} takes {line.takes}", hint)
     if line.takes in ("corpus", "torch"):
         return adopt(path, line.takes, _task_in(path), (), digests)
-    hint = f"Give a folder made by: {_givers(line.takes)}."
+    hint = f"Give a folder made by: {stages_giving(line.takes)}."
     raise ArtifactError(f"{path}: not an EdgeAfri artifact of kind {line.takes}", hint)
-
-
-def versions() -> dict[str, str]:
-    """The versions of this package and of the libraries that shape an artifact; without those not installed."""
-    found = {name: version_of(name) for name in LIBRARIES}
-    return {"edgeafri": __version__, **{name: version for name, version in found.items() if version}}
 
 
 @contextmanager
@@ -268,30 +175,3 @@ def _reused(target: Path, digests: Digests) -> Artifact:
     except ArtifactError as error:
         hint = f"Remove {target} and build again: only this step and those after it are repeated."
         raise ArtifactError(error.message, hint) from None
-
-
-def _read_settings(line: menu.Stage, values: Mapping[str, Any]) -> Any:
-    """A stage's settings, checked; a path that does not exist is found here and not when its step begins."""
-    settings: Any = read(line.settings, values, line.name)
-    for field in fields(line.settings):
-        path = getattr(settings, field.name)
-        if isinstance(path, Path) and not path.exists():
-            what = "model" if field.name in ("teacher", "into") else "data"
-            raise DataError(f"{path}: no such {what} folder", f"Check the path given for {line.name}.{field.name}.")
-    return settings
-
-
-def _devices(settings: Any) -> dict[str, Any]:
-    """What is known of the devices that a goal names: with another profile, other parts would go."""
-    names = getattr(settings, "latency_of", None) or ()
-    return {f"profile {name}": asdict(read_profile(name)) for name in names}
-
-
-def _code(stage: str, digests: Digests) -> list[str]:
-    """What the stage's module runs, by content. The menu declares settings, and their values stand in the key."""
-    files = with_data(files_of(menu.module_of(stage), without=(menu.__name__,)))
-    return [digests.of(file) for file in files]
-
-
-def _givers(kind: str) -> str:
-    return ", ".join(line.name for line in menu.MENU if line.gives == kind)

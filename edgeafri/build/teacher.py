@@ -10,7 +10,8 @@ from typing import Any
 
 from edgeafri.artifact import Artifact, adopt
 from edgeafri.build import pipeline
-from edgeafri.build.pipeline import OnEvent
+from edgeafri.build.events import Noted, OnEvent, Started
+from edgeafri.build.jobs import plan_jobs
 from edgeafri.build.recipe import Step
 from edgeafri.errors import ModelError, UsageError
 from edgeafri.runners.local import TORCH, call_worker
@@ -61,8 +62,8 @@ def sample_teacher(digests: Digests, on_event: OnEvent) -> Artifact:
     languages = languages_in(corpus)
     source = adopt(corpus, "corpus", SAMPLE_TASK, languages, digests)
     given = {"task": SAMPLE_TASK, "languages": languages, "data": corpus}
-    jobs = pipeline.plan(_SAMPLE_STEPS, "corpus", given)
-    return pipeline.build(jobs, source, cache_folder() / "sample-teacher", digests, on_event)[-1].artifact
+    jobs = plan_jobs(_SAMPLE_STEPS, "corpus", given)
+    return pipeline.run_jobs(jobs, source, cache_folder() / "sample-teacher", digests, on_event)[-1].artifact
 
 
 def check_head(name: str, task: str) -> None:
@@ -115,21 +116,21 @@ def _downloaded(name: str, work: Path, offline: bool, on_event: OnEvent) -> Path
     """A hub model on disk, in safetensors. Its download, and a conversion if it is published as a pickle, are said."""
     with storage(work):
         work.mkdir(parents=True, exist_ok=True)
-    on_event(pipeline.Started(f"download {name}"))
+    on_event(Started(f"download {name}"))
     offline = offline or os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0")
     request = {"do": "download", "name": name, "offline": offline}
     answer = call_worker(
         TORCH, request, log=work / "build.log", environment={"HF_HUB_OFFLINE": "1" if offline else "0"}
     )
     folder = Path(answer["folder"])
-    on_event(pipeline.Noted(f"download {name}", f"revision {answer['revision']}"))
+    on_event(Noted(f"download {name}", f"revision {answer['revision']}"))
     if not answer["pickled"]:
         return folder
     converted = work / f"converted-{name.replace('/', '--')}-{answer['revision'][:12]}"
     if not converted.is_dir():
-        on_event(pipeline.Started("convert"))
+        on_event(Started("convert"))
         found = call_worker(
             TORCH, {"do": "convert", "source": str(folder), "out": str(converted)}, log=work / "build.log"
         )
-        on_event(pipeline.Noted("convert", f"pickled weights to safetensors, {found['parameters']:,} parameters"))
+        on_event(Noted("convert", f"pickled weights to safetensors, {found['parameters']:,} parameters"))
     return converted

@@ -73,26 +73,26 @@ def build_command(arguments: list[str], /, as_json: bool, dry_run: bool, **optio
     from edgeafri.cli.console import showing_events
     from edgeafri.util.files import Digests
 
-    order = _order(options, arguments)
+    request = _request(options, arguments)
     with Digests() as digests, showing_events(lambda event: _say(event, as_json)) as on_event:
-        checked = delivery.check(order, digests, on_event)
+        plan = delivery.plan_build(request, digests, on_event)
         if dry_run:
-            _print_plan(delivery.dry_run(checked, digests), checked.notes, as_json)
+            _print_plan(delivery.dry_run(plan, digests), plan.notes, as_json)
             return OK
-        document = delivery.deliver(checked, digests, on_event)
+        document = delivery.deliver(plan, digests, on_event)
     print_json(document) if as_json else _print_verdict(document)
     return OK if document["passed"] else GATE_FAILED
 
 
-def _order(options: dict[str, Any], arguments: list[str]) -> Any:
-    from edgeafri.build.delivery import Order
+def _request(options: dict[str, Any], arguments: list[str]) -> Any:
+    from edgeafri.build.delivery import BuildRequest
 
     languages = codes(options.pop("lang"))
     if not languages:
         raise UsageError("--lang names no language", "Example: --lang swa,hau,yor or --lang all")
     data = options.pop("data") or ("sample" if options["teacher"] == "sample" else None)
     command = shlex.join(["edgeafri", *arguments])
-    return Order(**options, data=data, languages=languages, command=command)
+    return BuildRequest(**options, data=data, languages=languages, command=command)
 
 
 def _say(event: Any, as_json: bool) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from edgeafri.build.pipeline import Event, Finished, Noted, OnEvent, Started, Ticked
+from edgeafri.build.events import Event, Finished, Noted, OnEvent, Progressed, Started
 from edgeafri.util.progress import Progress, StartProgress, silent
 
 
@@ -35,7 +35,7 @@ def stepping() -> Iterator[StartProgress]:
 
         def start(what: str) -> Progress:
             on_event(Started(what))
-            return lambda done, total: on_event(Ticked(what, done, total))
+            return lambda done, total: on_event(Progressed(what, done, total))
 
         yield start
 
@@ -80,7 +80,7 @@ class _Bars:
     def on_event(self, event: Event) -> None:
         if isinstance(event, Started):
             self._start(event.stage)
-        elif isinstance(event, Ticked) and self._progress is not None:
+        elif isinstance(event, Progressed) and self._progress is not None:
             self._progress.update(self._task, completed=event.done, total=event.total)
         else:
             self._stop()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from edgeafri.build.pipeline import Finished, Noted
+from edgeafri.build.events import Finished, Noted
 from edgeafri.report import gap_cells, parity_rows, parity_words
 
 _MARK = {True: "ok", False: "OVER", None: "?"}

@@ -86,7 +86,8 @@ def _value(value: Any) -> Any:
 
 def _callback(line: Stage) -> Any:
     def run(source: Path, out: Path, as_json: bool, **options: Any) -> None:
-        from edgeafri.build.pipeline import make, opened, plan
+        from edgeafri.build.jobs import plan_jobs
+        from edgeafri.build.pipeline import make_artifact, open_source
         from edgeafri.build.recipe import Step
         from edgeafri.cli.console import showing_events
         from edgeafri.cli.lines import detail_table, event_line
@@ -97,8 +98,8 @@ def _callback(line: Stage) -> Any:
             Digests() as digests,
             showing_events(lambda event: None if as_json else click.echo(event_line(event))) as on_event,
         ):
-            (job,) = plan([Step(line.name, given)], line.takes, {})
-            finished = make(job, opened(source, stage(line.name), digests), out, digests, on_event)
+            (job,) = plan_jobs([Step(line.name, given)], line.takes, {})
+            finished = make_artifact(job, open_source(source, stage(line.name), digests), out, digests, on_event)
         facts = dict(finished.artifact.manifest.facts)
         if as_json:
             print_json({"out": str(out), "id": finished.artifact.id, "stage": line.name, "facts": facts})

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgeafri.artifact import Artifact
-from edgeafri.build.pipeline import OnEvent
+from edgeafri.build.events import OnEvent
 from edgeafri.build.teacher import config_of
 from edgeafri.inference.metrics import drop
 from edgeafri.studies import papers

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from edgeafri.build.pipeline import OnEvent
+from edgeafri.build.events import OnEvent
 from edgeafri.build.teacher import config_of, find_teacher, labels_of
 from edgeafri.data.dataset import languages_in
 from edgeafri.errors import ModelError

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from edgeafri.artifact import Artifact
-from edgeafri.build.pipeline import OnEvent
+from edgeafri.build.events import OnEvent
 from edgeafri.build.teacher import labels_of
 from edgeafri.data.dataset import languages_in
 from edgeafri.studies import distillation, generalisation, parts, pruning, quantization

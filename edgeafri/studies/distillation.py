@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from edgeafri.artifact import Artifact
-from edgeafri.build.pipeline import OnEvent
+from edgeafri.build.events import OnEvent
 from edgeafri.build.teacher import labels_of
 from edgeafri.data.dataset import languages_in
 from edgeafri.inference.metrics import average_drop, drop

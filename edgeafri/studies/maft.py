@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from edgeafri.artifact import Artifact, adopt
-from edgeafri.build.pipeline import OnEvent
+from edgeafri.build.events import OnEvent
 from edgeafri.build.teacher import config_of, head_of
 from edgeafri.data.dataset import languages_in, text_files
 from edgeafri.documents.quality import Drop

@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from edgeafri.artifact import Artifact
-from edgeafri.build.pipeline import OnEvent
+from edgeafri.build.events import OnEvent
 from edgeafri.build.teacher import config_of
 from edgeafri.data.dataset import labels_of, languages_in, read_split, text_files
 from edgeafri.errors import UsageError

@@ -10,8 +10,9 @@ from typing import Any
 
 from edgeafri.artifact import Artifact
 from edgeafri.build import pipeline
-from edgeafri.build.measurement_cache import SPLITS, Ledger
-from edgeafri.build.pipeline import OnEvent
+from edgeafri.build.events import Noted, OnEvent
+from edgeafri.build.jobs import plan_jobs
+from edgeafri.build.measurement_cache import SPLITS, MeasurementCache
 from edgeafri.build.recipe import Step
 from edgeafri.build.teacher import config_of, find_teacher, head_of
 from edgeafri.bundle import read_config
@@ -65,7 +66,7 @@ class Bench:
 
     def __init__(self, order: Order, task: str, digests: Digests, on_event: OnEvent) -> None:
         self.order, self.task, self._digests, self._on_event = order, task, digests, on_event
-        self._ledger = Ledger(order.work, digests, on_event, fresh=False)
+        self._cache = MeasurementCache(order.work, digests, on_event, fresh=False)
         files_of(order.data, order.languages, SPLITS, unit_of(task))  # a missing file is told now, not hours later
         for code in order.languages:
             language(code)
@@ -97,14 +98,14 @@ class Bench:
 
         `labels` are those of the fine-tuned teacher; None when the labels are learnt from the data.
         """
-        self._ledger.findings(self.order.data, self.order.languages, self.task, labels)
+        self._cache.data_issues(self.order.data, self.order.languages, self.task, labels)
 
     def make(self, stage: str, source: Artifact, settings: Settings, **more: Any) -> Artifact:
         """What a stage makes of a source. Languages, task, data and text are the order's where none are given."""
         order = self.order
         given = {"task": self.task, "languages": order.languages, "data": order.data, "text": order.text}
-        jobs = pipeline.plan([Step(stage, {**settings, **more})], source.kind, given)
-        return pipeline.build(jobs, source, order.work, self._digests, self._on_event)[-1].artifact
+        jobs = plan_jobs([Step(stage, {**settings, **more})], source.kind, given)
+        return pipeline.run_jobs(jobs, source, order.work, self._digests, self._on_event)[-1].artifact
 
     def bundle(
         self, model: Artifact, languages: Sequence[str], int8: bool = False, settings: Settings | None = None
@@ -112,15 +113,15 @@ class Bench:
         """A torch model as a bundle, its weights in float32 as they are, in int8, or quantized by these settings."""
         quantize = (Step("quantize", settings or {}),) if int8 or settings else ()
         steps = (Step("export-onnx"), Step("optimize"), *quantize, Step("bundle"))
-        jobs = pipeline.plan(steps, "torch", {"languages": tuple(languages)})
-        return pipeline.build(jobs, model, self.order.work, self._digests, self._on_event)[-1].artifact
+        jobs = plan_jobs(steps, "torch", {"languages": tuple(languages)})
+        return pipeline.run_jobs(jobs, model, self.order.work, self._digests, self._on_event)[-1].artifact
 
     def quality(self, model: Artifact, languages: Sequence[str], data: Path | None = None, **more: Any) -> Quality:
         """Quality per language on test, of a bundle through the runtime, of a torch model through torch.
 
         `more` goes into the worker's request, as in timed().
         """
-        found: Quality = self._ledger.evaluated(model, data or self.order.data, languages, self.task, **more)
+        found: Quality = self._cache.evaluate(model, data or self.order.data, languages, self.task, **more)
         return found
 
     def speeds(self, models: Mapping[str, Artifact], seq_len: int) -> Mapping[str, Mapping[str, float]]:
@@ -149,19 +150,17 @@ class Bench:
 
         together = {**request, "models": {name: [model.id, asked[name]] for name, model in models.items()}}
         last = list(models.values())[-1]
-        found: Mapping[str, Mapping[str, Any]] = self._ledger.measured("bench in turns", last, together, measure)
+        found: Mapping[str, Mapping[str, Any]] = self._cache.measure("bench in turns", last, together, measure)
         return found
 
     def described(self, model: Artifact) -> Mapping[str, Any]:
         """The longest input of a torch model, and what of this machine shapes how torch computes it."""
-        found: Mapping[str, Any] = call_worker(
-            TORCH, {"do": "describe", "model": str(model.path)}, log=self._ledger.log
-        )
+        found: Mapping[str, Any] = call_worker(TORCH, {"do": "describe", "model": str(model.path)}, log=self._cache.log)
         return found
 
     def say(self, what: str, text: str) -> None:
         """OnEvent the user something that is known before work begins."""
-        self._on_event(pipeline.Noted(what, text))
+        self._on_event(Noted(what, text))
 
 
 def masked_teacher(bench: Bench, settings: Settings) -> Artifact:

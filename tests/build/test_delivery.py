@@ -17,7 +17,7 @@ import pytest
 
 from edgeafri.artifact import adopt
 from edgeafri.build import delivery
-from edgeafri.build.delivery import Checked, Order
+from edgeafri.build.delivery import BuildPlan, BuildRequest
 from edgeafri.cli import execute
 from edgeafri.device.profile import read_profile
 from edgeafri.runners.local import TORCH, call_worker
@@ -169,9 +169,9 @@ def test_the_embedded_sample_is_not_trained_on():
     Its teacher is tiny already: the recipe that trains nothing shows the chain in seconds.
     """
     profile = read_profile("rpi4", ())
-    own = Order("rpi4", teacher="mine", data="mine")
+    own = BuildRequest("rpi4", teacher="mine", data="mine")
 
-    assert delivery._own_recipe(Order("rpi4"), profile) == "faithful"
+    assert delivery._own_recipe(BuildRequest("rpi4"), profile) == "faithful"
     assert delivery._own_recipe(own, profile) == "balanced"
     assert delivery._own_recipe(own, replace(profile, recipe_with_data=None)) == "faithful"
 
@@ -213,7 +213,7 @@ def test_what_was_made_smaller_is_compared_with_what_was_not(
     Fine-tuning after it makes up for a loss, and must not hide it; a teacher without a head has none to compare.
     """
     teacher = adopt(teacher_folder if headed else encoder_folder, "torch", "ner", ("swa",), digests)
-    checked = Checked(Order("rpi4"), read_profile("rpi4", ()), None, (), data, ("swa",), teacher, (), ())
+    checked = BuildPlan(BuildRequest("rpi4"), read_profile("rpi4", ()), None, (), data, ("swa",), teacher, (), ())
 
     assert delivery._reference_step(checked, stages.split()) == step
 

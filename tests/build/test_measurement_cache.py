@@ -1,4 +1,4 @@
-"""The ledger: a measurement is made once for its artifact, data, code and machine, and again when asked."""
+"""The cache of measurements: each is made once for its artifact, data, code and machine, and again when asked."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,8 +8,8 @@ import pytest
 
 from edgeafri.artifact import Artifact, Kind, Manifest
 from edgeafri.build import measurement_cache
-from edgeafri.build.measurement_cache import FEW, Ledger, few_notes
-from edgeafri.build.pipeline import Event, Noted, Started, Ticked
+from edgeafri.build.events import Event, Noted, Progressed, Started
+from edgeafri.build.measurement_cache import FEW, MeasurementCache, few_notes
 from edgeafri.errors import DataError
 from edgeafri.runners.local import RUNTIME, TORCH
 from edgeafri.util.files import Digests
@@ -51,8 +51,10 @@ def artifact(name: str = "one", kind: Kind = "bundle") -> Artifact:
     return Artifact(Path("/nowhere") / name, Manifest(kind, "ner", ("swa",), name, {}, None, {}, {}))
 
 
-def opened(tmp_path: Path, digests: Digests, events: list[Event] | None = None, fresh: bool = False) -> Ledger:
-    return Ledger(tmp_path / "work", digests, ([] if events is None else events).append, fresh)
+def opened(
+    tmp_path: Path, digests: Digests, events: list[Event] | None = None, fresh: bool = False
+) -> MeasurementCache:
+    return MeasurementCache(tmp_path / "work", digests, ([] if events is None else events).append, fresh)
 
 
 def test_a_measurement_is_made_once(tmp_path: Path, digests: Digests):
@@ -60,10 +62,10 @@ def test_a_measurement_is_made_once(tmp_path: Path, digests: Digests):
     A second build reads it from its file and says so; the first tells start, progress and end.
     """
     count, events = Counter(), []
-    results = [opened(tmp_path, digests, events).measured("bench bundle", artifact(), BENCH, count) for _ in range(2)]
+    results = [opened(tmp_path, digests, events).measure("bench bundle", artifact(), BENCH, count) for _ in range(2)]
 
     assert results == [{"made": 1}, {"made": 1}]
-    assert events[:2] == [Started("bench bundle"), Ticked("bench bundle", 1, 2)]
+    assert events[:2] == [Started("bench bundle"), Progressed("bench bundle", 1, 2)]
     assert [(event.stage, event.reused) for event in events[2:] if isinstance(event, Noted)] == [
         ("bench bundle", False),
         ("bench bundle", True),
@@ -76,7 +78,7 @@ def test_fresh_measures_again_and_keeps_the_new_result(tmp_path: Path, digests: 
     """
     count = Counter()
     made = [
-        opened(tmp_path, digests, fresh=fresh).measured("bench", artifact(), BENCH, count)["made"]
+        opened(tmp_path, digests, fresh=fresh).measure("bench", artifact(), BENCH, count)["made"]
         for fresh in (False, True, False)
     ]
 
@@ -90,13 +92,13 @@ def test_a_measurement_belongs_to_its_artifact_request_machine_and_code(
     Another model, other threads, another machine or other code measuring: each measures again.
     """
     count, book = Counter(), opened(tmp_path, digests)
-    book.measured("bench", artifact(), BENCH, count)
-    book.measured("bench", artifact("two"), BENCH, count)
-    book.measured("bench", artifact(), {**BENCH, "threads": 4}, count)
+    book.measure("bench", artifact(), BENCH, count)
+    book.measure("bench", artifact("two"), BENCH, count)
+    book.measure("bench", artifact(), {**BENCH, "threads": 4}, count)
     monkeypatch.setattr(measurement_cache, "machine_id", lambda: "another machine")
-    book.measured("bench", artifact(), BENCH, count)
-    monkeypatch.setattr(measurement_cache, "_CODE_FILES", ("text.py",))
-    book.measured("bench", artifact(), BENCH, count)
+    book.measure("bench", artifact(), BENCH, count)
+    monkeypatch.setattr(measurement_cache, "_COMPUTING", ("edgeafri.data.text",))
+    book.measure("bench", artifact(), BENCH, count)
 
     assert count.made == 5
 
@@ -107,9 +109,9 @@ def test_where_model_and_data_lie_does_not_matter(tmp_path: Path, digests: Diges
     """
     count, book = Counter(), opened(tmp_path, digests)
     request = {"do": "evaluate", "task": "ner", "languages": ["swa"], "split": "test"}
-    book.measured("evaluate", artifact(), {**request, "data": str(corpus), "bundle": "/a"}, count)
+    book.measure("evaluate", artifact(), {**request, "data": str(corpus), "bundle": "/a"}, count)
     moved = corpus.rename(tmp_path / "moved")
-    book.measured("evaluate", artifact(), {**request, "data": str(moved), "bundle": "/b"}, count)
+    book.measure("evaluate", artifact(), {**request, "data": str(moved), "bundle": "/b"}, count)
 
     assert count.made == 1
 
@@ -121,10 +123,10 @@ def test_data_counts_by_the_content_of_the_split(split: str, made: int, tmp_path
     """
     count, book = Counter(), opened(tmp_path, digests)
     request = {"do": "evaluate", "task": "ner", "languages": ["swa"], "split": "test", "data": str(corpus)}
-    book.measured("evaluate", artifact(), request, count)
+    book.measure("evaluate", artifact(), request, count)
     with (corpus / "swa" / f"{split}.txt").open("a", encoding="utf-8") as file:
         file.write("\nMombasa B-LOC\n")
-    book.measured("evaluate", artifact(), request, count)
+    book.measure("evaluate", artifact(), request, count)
 
     assert count.made == made
 
@@ -138,9 +140,9 @@ def test_a_measurement_that_fails_is_not_kept(tmp_path: Path, digests: Digests):
         raise DataError("no", "no")
 
     with pytest.raises(DataError):
-        opened(tmp_path, digests).measured("bench", artifact(), BENCH, fail)
+        opened(tmp_path, digests).measure("bench", artifact(), BENCH, fail)
 
-    assert opened(tmp_path, digests).measured("bench", artifact(), BENCH, Counter()) == {"made": 1}
+    assert opened(tmp_path, digests).measure("bench", artifact(), BENCH, Counter()) == {"made": 1}
 
 
 def test_quality_compares_teacher_and_bundle_language_by_language(
@@ -185,7 +187,7 @@ def test_a_model_is_asked_where_it_runs(kind, asked, said, tmp_path, digests, co
     """
     modules, events = [], []
     monkeypatch.setattr(measurement_cache, "call_worker", lambda module, *_: modules.append(module) or {"quality": {}})
-    opened(tmp_path, digests, events).evaluated(artifact(kind=kind), corpus, ("swa",), "ner")
+    opened(tmp_path, digests, events).evaluate(artifact(kind=kind), corpus, ("swa",), "ner")
 
     assert modules == [asked]
     assert events[-1].stage == said
@@ -204,16 +206,16 @@ def test_what_is_odd_about_the_data_is_counted(tmp_path: Path, digests: Digests,
     """
     labels = ("O", "B-PER", "I-PER", "B-LOC")
     book = opened(tmp_path, digests)
-    found = book.findings(corpus, ("swa",), "ner", labels)
+    found = book.data_issues(corpus, ("swa",), "ner", labels)
     (kept,) = (tmp_path / "work" / "measurements").iterdir()
 
     assert found.notes == ("swa dev: 1 repaired tags", "swa: 1 test sentences also stand in train")
     assert found.leaked == {"swa": 1}
-    assert book.findings(corpus, ("swa",), "ner", labels) == found
+    assert book.data_issues(corpus, ("swa",), "ner", labels) == found
     kept.write_text('{"notes": ["from the file"], "leaked": {}}', "utf-8")
-    assert book.findings(corpus, ("swa",), "ner", labels).notes == ("from the file",)
+    assert book.data_issues(corpus, ("swa",), "ner", labels).notes == ("from the file",)
     kept.write_text("{", "utf-8")
-    assert book.findings(corpus, ("swa",), "ner", labels) == found
+    assert book.data_issues(corpus, ("swa",), "ner", labels) == found
 
 
 def test_a_test_split_with_a_tag_that_training_never_saw_is_an_error_before_any_work(
@@ -226,7 +228,7 @@ def test_a_test_split_with_a_tag_that_training_never_saw_is_an_error_before_any_
     file.write_text(file.read_text("utf-8") + "\nKitu B-FOO\n", "utf-8")
 
     with pytest.raises(DataError, match="B-FOO"):
-        opened(tmp_path, digests).findings(corpus, ("swa",), "ner", None)
+        opened(tmp_path, digests).data_issues(corpus, ("swa",), "ner", None)
 
 
 def test_a_language_with_few_entities_is_not_judged(tmp_path: Path):
@@ -265,7 +267,7 @@ def test_texts_that_contradict_train_are_counted(tmp_path: Path, digests: Digest
     for split, label in {"train": "positive", "dev": "positive", "test": "negative"}.items():
         (folder / f"{split}.tsv").write_text(f"tweet\tlabel\nUmwanya mwiza !\t{label}\n", "utf-8")
     labels = ("negative", "positive")
-    found = opened(tmp_path, digests).findings(folder.parent, ("kin",), "sentiment", labels)
+    found = opened(tmp_path, digests).data_issues(folder.parent, ("kin",), "sentiment", labels)
 
     assert found.notes == (
         "kin: 1 test texts also stand in train",
@@ -278,7 +280,7 @@ def test_labels_that_the_teacher_lacks_are_an_error_before_any_work(tmp_path: Pa
     A teacher without LOC would be scored as if it had missed every place. Nothing is kept of the failed look.
     """
     with pytest.raises(DataError, match="the model does not know the tag B-LOC"):
-        opened(tmp_path, digests).findings(corpus, ("swa",), "ner", ("O", "B-PER", "I-PER"))
+        opened(tmp_path, digests).data_issues(corpus, ("swa",), "ner", ("O", "B-PER", "I-PER"))
 
     assert not (tmp_path / "work").exists()
 

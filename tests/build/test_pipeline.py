@@ -10,8 +10,11 @@ import pytest
 
 from edgeafri import menu
 from edgeafri.artifact import Artifact, adopt
-from edgeafri.build import pipeline
-from edgeafri.build.pipeline import Event, Finished, Job, Noted, Started, build, folders, make, opened, plan
+from edgeafri.build import cache_key
+from edgeafri.build.cache_key import step_folders
+from edgeafri.build.events import Event, Finished, Noted, Started
+from edgeafri.build.jobs import Job, plan_jobs
+from edgeafri.build.pipeline import make_artifact, open_source, run_jobs
 from edgeafri.build.recipe import Step
 from edgeafri.device.profile import profile_folders
 from edgeafri.errors import ArtifactError, ConfigError, DataError, EdgeAfriError, StorageError, UsageError
@@ -19,11 +22,11 @@ from edgeafri.util.files import Digests
 
 
 def trim(**settings: Any) -> tuple[Job, ...]:
-    return plan([Step("trim", settings)], "torch", {})
+    return plan_jobs([Step("trim", settings)], "torch", {})
 
 
 def built(jobs: tuple[Job, ...], source: Artifact, work: Path, digests: Digests) -> tuple[Finished, ...]:
-    return build(jobs, source, work, digests, lambda event: None)
+    return run_jobs(jobs, source, work, digests, lambda event: None)
 
 
 def test_a_plan_fills_in_what_belongs_to_the_whole_build():
@@ -31,7 +34,7 @@ def test_a_plan_fills_in_what_belongs_to_the_whole_build():
     Languages and data are given once; a step that has its own keeps them; a step without such a setting gets none.
     """
     steps = [Step("trim", {"languages": ["yor"]}), Step("export-onnx"), Step("bundle", {"golden": 2})]
-    trimmed, exported, bundled = plan(steps, "torch", {"languages": ("swa",), "sample": True, "task": "ner"})
+    trimmed, exported, bundled = plan_jobs(steps, "torch", {"languages": ("swa",), "sample": True, "task": "ner"})
 
     assert (trimmed.settings.languages, bundled.settings.languages) == (("yor",), ("swa",))
     assert (bundled.settings.sample, bundled.settings.golden) == (True, 2)
@@ -52,7 +55,7 @@ def test_a_plan_checks_the_last_step_before_the_first_works(steps: list[Step], e
     An hour of work is not thrown away for a typo at its end.
     """
     with pytest.raises(error, match=message) as raised:
-        plan(steps, "torch", {})
+        plan_jobs(steps, "torch", {})
 
     assert raised.value.hint.startswith(("Did you mean", "Put a step before it that gives"))
     assert method.runs == 0
@@ -78,15 +81,15 @@ def test_settings_that_cannot_go_together_are_told_before_hours_of_learning(step
     What hangs on no model is said when the plan is read, wherever the step stands in it.
     """
     with pytest.raises(ConfigError, match=message):
-        plan([Step("finetune"), step], "torch", {})
+        plan_jobs([Step("finetune"), step], "torch", {})
 
 
 def test_keys_are_known_before_any_work(source: Artifact, tmp_path: Path, digests: Digests, method: Any):
     """
     A dry run names the very folders that the build then makes.
     """
-    jobs = plan([Step("trim"), Step("export-onnx")], "torch", {})
-    named = folders(jobs, source, digests)
+    jobs = plan_jobs([Step("trim"), Step("export-onnx")], "torch", {})
+    named = step_folders(jobs, source, digests)
     done = built(jobs, source, tmp_path / "work", digests)
 
     assert named == tuple(item.artifact.path.name for item in done)
@@ -104,13 +107,13 @@ def test_a_key_changes_with_settings_source_side_input_and_versions(
     (text / "swa.txt").write_text("Habari\n", "utf-8")
     shutil.copytree(source.path, other)
     (other / "model.safetensors").write_bytes(b"other weights")
-    keys = [folders(trim(text=text), source, digests)]
-    keys.append(folders(trim(text=text, keep="scripts"), source, digests))
-    keys.append(folders(trim(text=text), adopt(other, "torch", "ner", ("swa",), digests), digests))
+    keys = [step_folders(trim(text=text), source, digests)]
+    keys.append(step_folders(trim(text=text, keep="scripts"), source, digests))
+    keys.append(step_folders(trim(text=text), adopt(other, "torch", "ner", ("swa",), digests), digests))
     (text / "swa.txt").write_text("Jambo\n", "utf-8")
-    keys.append(folders(trim(text=text), source, digests))
-    monkeypatch.setattr(pipeline, "version_of", lambda name: "99")
-    keys.append(folders(trim(text=text), source, digests))
+    keys.append(step_folders(trim(text=text), source, digests))
+    monkeypatch.setattr(cache_key, "version_of", lambda name: "99")
+    keys.append(step_folders(trim(text=text), source, digests))
 
     assert len(set(keys)) == len(keys)
 
@@ -130,7 +133,7 @@ def test_a_key_changes_with_the_profile_of_a_device_that_a_goal_names(
         own.read_text("utf-8").replace("2326", "2327"),
     ):
         (tmp_path / "rpi4.yaml").write_text(text, "utf-8")
-        keys += folders(plan([Step("shrink", {"latency_of": {"rpi4": 0.5}})], "torch", {}), source, digests)
+        keys += step_folders(plan_jobs([Step("shrink", {"latency_of": {"rpi4": 0.5}})], "torch", {}), source, digests)
 
     assert keys[0] == keys[1] != keys[2]
 
@@ -142,13 +145,13 @@ def test_a_key_does_not_change_with_a_name_or_a_time(source: Artifact, tmp_path:
     text = tmp_path / "text"
     text.mkdir()
     (text / "swa.txt").write_text("Habari\n", "utf-8")
-    before = folders(trim(text=text), source, digests)
+    before = step_folders(trim(text=text), source, digests)
     moved = shutil.copytree(source.path, tmp_path / "moved")
     os.utime(moved / "model.safetensors", ns=(1, 1))
     elsewhere = text.rename(tmp_path / "elsewhere")
     os.utime(elsewhere / "swa.txt", ns=(1, 1))
 
-    assert folders(trim(text=elsewhere), adopt(moved, "torch", "ner", ("swa",), digests), digests) == before
+    assert step_folders(trim(text=elsewhere), adopt(moved, "torch", "ner", ("swa",), digests), digests) == before
 
 
 def test_a_changed_first_step_changes_every_key_behind_it(source: Artifact, digests: Digests):
@@ -156,8 +159,8 @@ def test_a_changed_first_step_changes_every_key_behind_it(source: Artifact, dige
     A step hangs on all before it, not only on its own settings.
     """
     steps = [Step("export-onnx"), Step("optimize")]
-    before = folders(plan([Step("trim"), *steps], "torch", {}), source, digests)
-    after = folders(plan([Step("trim", {"keep": "corpus"}), *steps], "torch", {}), source, digests)
+    before = step_folders(plan_jobs([Step("trim"), *steps], "torch", {}), source, digests)
+    after = step_folders(plan_jobs([Step("trim", {"keep": "corpus"}), *steps], "torch", {}), source, digests)
 
     assert all(old != new for old, new in zip(before, after, strict=True))
 
@@ -167,7 +170,7 @@ def test_a_side_input_that_is_not_there_is_named(source: Artifact, tmp_path: Pat
     A wrong --text is a message, not a traceback.
     """
     with pytest.raises(EdgeAfriError, match="nowhere"):
-        folders(trim(text=tmp_path / "nowhere"), source, digests)
+        step_folders(trim(text=tmp_path / "nowhere"), source, digests)
 
 
 def test_a_finished_step_is_never_repeated(source: Artifact, tmp_path: Path, digests: Digests, method: Any):
@@ -175,9 +178,9 @@ def test_a_finished_step_is_never_repeated(source: Artifact, tmp_path: Path, dig
     A second build takes what is there; a change in the last step repeats the last step alone.
     """
     work = tmp_path / "work"
-    first = built(plan([Step("trim"), Step("export-onnx")], "torch", {}), source, work, digests)
-    again = built(plan([Step("trim"), Step("export-onnx")], "torch", {}), source, work, digests)
-    changed = built(plan([Step("trim"), Step("export-onnx", {"opset": 17})], "torch", {}), source, work, digests)
+    first = built(plan_jobs([Step("trim"), Step("export-onnx")], "torch", {}), source, work, digests)
+    again = built(plan_jobs([Step("trim"), Step("export-onnx")], "torch", {}), source, work, digests)
+    changed = built(plan_jobs([Step("trim"), Step("export-onnx", {"opset": 17})], "torch", {}), source, work, digests)
 
     assert [item.reused for item in (*first, *again, *changed)] == [False, False, True, True, True, False]
     assert [item.artifact for item in first] == [item.artifact for item in again]
@@ -201,13 +204,13 @@ def test_a_stage_of_its_own_makes_the_folder_asked_for(source: Artifact, tmp_pat
     `edgeafri trim SOURCE --out DIR`: the events of a build, and a folder that is never overwritten.
     """
     (job,), events = trim(), []
-    done = make(job, source, tmp_path / "new" / "out", digests, events.append)
+    done = make_artifact(job, source, tmp_path / "new" / "out", digests, events.append)
 
     assert done.artifact.path == tmp_path / "new" / "out"
     assert isinstance(events[0], Started)
     assert events[-1] is done
     with pytest.raises(StorageError, match="out: already there") as error:
-        make(job, source, tmp_path / "new" / "out", digests, events.append)
+        make_artifact(job, source, tmp_path / "new" / "out", digests, events.append)
     assert error.value.hint == "Choose another --out, or remove it first."
 
 
@@ -217,8 +220,8 @@ def test_how_long_learning_takes_is_said_before_anything_starts(
     """
     An hour must not be a surprise in the middle. A second learner stands on what the first makes: said at its turn.
     """
-    jobs, events = plan([Step("trim"), Step("finetune"), Step("distill")], "torch", {}), []
-    done = build(jobs, source, tmp_path / "work", digests, events.append)
+    jobs, events = plan_jobs([Step("trim"), Step("finetune"), Step("distill")], "torch", {}), []
+    done = run_jobs(jobs, source, tmp_path / "work", digests, events.append)
     notes = [event.text for event in events if isinstance(event, Noted)]
 
     assert told(events) == [
@@ -242,10 +245,10 @@ def test_what_was_learnt_before_is_not_announced(source: Artifact, tmp_path: Pat
     """
     steps, events, changed = [Step("finetune"), Step("distill")], [], []
     work = tmp_path / "work"
-    built(plan(steps, "torch", {}), source, work, digests)
-    build(plan(steps, "torch", {}), source, work, digests, events.append)
+    built(plan_jobs(steps, "torch", {}), source, work, digests)
+    run_jobs(plan_jobs(steps, "torch", {}), source, work, digests, events.append)
     again = [Step("finetune"), Step("distill", {"epochs": 9})]
-    build(plan(again, "torch", {}), source, work, digests, changed.append)
+    run_jobs(plan_jobs(again, "torch", {}), source, work, digests, changed.append)
 
     assert told(events) == [(kind, stage) for stage in ("finetune", "distill") for kind in ("Started", "Finished")]
     assert [stage for kind, stage in told(changed) if kind == "Noted"] == ["distill"]
@@ -257,7 +260,7 @@ def test_a_stage_of_its_own_is_announced_too(source: Artifact, tmp_path: Path, d
     """
     for name, announced in (("finetune", True), ("trim", False)):
         events: list[Event] = []
-        make(plan([Step(name)], "torch", {})[0], source, tmp_path / name, digests, events.append)
+        make_artifact(plan_jobs([Step(name)], "torch", {})[0], source, tmp_path / name, digests, events.append)
         first = [("Started", name), ("Noted", name)] if announced else []
 
         assert told(events) == [*first, ("Started", name), ("Finished", name)]
@@ -271,7 +274,7 @@ def test_what_cannot_be_learnt_ends_a_build_before_it_begins(
     """
     method.hopeless = DataError("no dev split", "Add one.")
     with pytest.raises(DataError, match="no dev split"):
-        built(plan([Step("trim"), Step("finetune")], "torch", {}), source, tmp_path / "work", digests)
+        built(plan_jobs([Step("trim"), Step("finetune")], "torch", {}), source, tmp_path / "work", digests)
 
     assert method.runs == 0
 
@@ -284,10 +287,10 @@ def test_a_stage_may_say_what_task_its_model_has_then(
     """
     original = method.run
     monkeypatch.setattr(method, "run", lambda *given: {**original(*given), "task": "mask"})
-    (adapted,) = built(plan([Step("adapt-maft")], "torch", {}), source, tmp_path / "a", digests)
+    (adapted,) = built(plan_jobs([Step("adapt-maft")], "torch", {}), source, tmp_path / "a", digests)
     monkeypatch.setattr(method, "run", original)
     tuned = built(
-        plan([Step("finetune", {"task": "topic"}), Step("trim")], "torch", {}), source, tmp_path / "b", digests
+        plan_jobs([Step("finetune", {"task": "topic"}), Step("trim")], "torch", {}), source, tmp_path / "b", digests
     )
 
     assert adapted.artifact.manifest.task == "mask"
@@ -313,7 +316,7 @@ def test_the_task_of_a_users_model_is_that_of_its_head(source: Artifact, digests
     """
     (source.path / "config.json").write_text(json.dumps(named), "utf-8")
 
-    assert opened(source.path, menu.stage("trim"), digests).manifest.task == task
+    assert open_source(source.path, menu.stage("trim"), digests).manifest.task == task
 
 
 def test_a_corpus_and_a_broken_config_have_the_default_task(source: Artifact, data: Path, digests: Digests):
@@ -322,20 +325,22 @@ def test_a_corpus_and_a_broken_config_have_the_default_task(source: Artifact, da
     """
     (source.path / "config.json").write_text('{"architectures": ', "utf-8")
 
-    assert opened(source.path, menu.stage("trim"), digests).manifest.task == "ner"
-    assert opened(data, menu.stage("scratch"), digests).manifest.task == "ner"
+    assert open_source(source.path, menu.stage("trim"), digests).manifest.task == "ner"
+    assert open_source(data, menu.stage("scratch"), digests).manifest.task == "ner"
 
 
 def test_a_source_must_be_what_the_stage_takes(source: Artifact, tmp_path: Path, digests: Digests, method: Any):
     """
     A model folder is not a graph, and a graph is not a model folder, whoever made them.
     """
-    exported = make(plan([Step("export-onnx")], "torch", {})[0], source, tmp_path / "o", digests, lambda event: None)
+    exported = make_artifact(
+        plan_jobs([Step("export-onnx")], "torch", {})[0], source, tmp_path / "o", digests, lambda event: None
+    )
 
-    assert opened(source.path, menu.stage("trim"), digests).kind == "torch"
-    assert opened(exported.artifact.path, menu.stage("optimize"), digests).kind == "onnx"
+    assert open_source(source.path, menu.stage("trim"), digests).kind == "torch"
+    assert open_source(exported.artifact.path, menu.stage("optimize"), digests).kind == "onnx"
     with pytest.raises(ArtifactError, match="not an EdgeAfri artifact of kind onnx") as error:
-        opened(source.path, menu.stage("optimize"), digests)
+        open_source(source.path, menu.stage("optimize"), digests)
     assert error.value.hint == "Give a folder made by: export-onnx, optimize, quantize."
     with pytest.raises(ArtifactError, match="onnx"):
-        opened(exported.artifact.path, menu.stage("trim"), digests)
+        open_source(exported.artifact.path, menu.stage("trim"), digests)

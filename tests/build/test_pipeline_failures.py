@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 
 from edgeafri.artifact import Artifact, is_artifact
-from edgeafri.build.pipeline import Finished, Job, Started, build, folders, make, plan, workplace
+from edgeafri.build.cache_key import step_folders
+from edgeafri.build.events import Finished, Started
+from edgeafri.build.jobs import Job, plan_jobs
+from edgeafri.build.pipeline import make_artifact, run_jobs, workplace
 from edgeafri.build.recipe import Step
 from edgeafri.errors import ArtifactError, MissingPackage, StorageError
 from edgeafri.util.files import Digests, partial_folder
@@ -21,11 +24,12 @@ ROOT = Path(__file__).parents[2]
 DYING = """
 import os, signal, sys
 from pathlib import Path
-from edgeafri.build import pipeline
 from edgeafri.artifact import adopt
+from edgeafri.build import pipeline
+from edgeafri.build.jobs import plan_jobs
 from edgeafri.util.files import Digests
 from edgeafri.build.recipe import Step
-from edgeafri.stages import menu
+from edgeafri import menu
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -44,16 +48,16 @@ if sys.argv[3] == "before the rename":
 menu.load = lambda name: Method()
 digests = Digests()
 source = adopt(Path(sys.argv[1]), "torch", "ner", (), digests)
-pipeline.build(pipeline.plan([Step("trim")], "torch", {}), source, Path(sys.argv[2]), digests, lambda event: None)
+pipeline.run_jobs(plan_jobs([Step("trim")], "torch", {}), source, Path(sys.argv[2]), digests, lambda event: None)
 """
 
 
 def trim(**settings: Any) -> tuple[Job, ...]:
-    return plan([Step("trim", settings)], "torch", {})
+    return plan_jobs([Step("trim", settings)], "torch", {})
 
 
 def built(jobs: tuple[Job, ...], source: Artifact, work: Path, digests: Digests) -> tuple[Finished, ...]:
-    return build(jobs, source, work, digests, lambda event: None)
+    return run_jobs(jobs, source, work, digests, lambda event: None)
 
 
 def finished_folders(work: Path) -> list[str]:
@@ -106,8 +110,8 @@ def test_a_resumable_stage_finds_its_own_unfinished_work(
     """
     found = []
     for name in ("finetune", "trim"):
-        jobs = plan([Step(name)], "torch", {})
-        target = tmp_path / "work" / folders(jobs, source, digests)[0]
+        jobs = plan_jobs([Step(name)], "torch", {})
+        target = tmp_path / "work" / step_folders(jobs, source, digests)[0]
         partial = partial_folder(target)
         partial.mkdir(parents=True)
         (partial / "checkpoint").write_text("half", "utf-8")
@@ -151,10 +155,10 @@ def test_a_second_stage_into_the_same_folder_is_refused(source: Artifact, tmp_pa
     def on_event(event: object) -> None:
         if isinstance(event, Started):
             with pytest.raises(StorageError, match="out: another build is at work there") as error:
-                make(job, source, tmp_path / "out", digests, lambda event: None)
+                make_artifact(job, source, tmp_path / "out", digests, lambda event: None)
             refused.append(error.value.hint)
 
-    make(job, source, tmp_path / "out", digests, on_event)
+    make_artifact(job, source, tmp_path / "out", digests, on_event)
 
     assert refused == ["Wait for it to end, or choose another folder with --out DIR."]
 
@@ -252,7 +256,7 @@ def test_a_folder_of_the_users_with_partial_in_its_name_is_left_alone(
     """
     (tmp_path / "out.partial").mkdir()
     (tmp_path / "out.partial" / "mine.txt").write_text("precious", "utf-8")
-    make(trim()[0], source, tmp_path / "out", digests, lambda event: None)
+    make_artifact(trim()[0], source, tmp_path / "out", digests, lambda event: None)
 
     assert (tmp_path / "out.partial" / "mine.txt").read_text("utf-8") == "precious"
 
@@ -304,8 +308,8 @@ def test_what_a_kill_left_is_taken_up_for_the_same_work_only(source, digests, tm
     monkeypatch.setattr("edgeafri.menu.load", lambda name: Learner())
 
     def tuned(count: int) -> None:
-        (job,) = plan([Step("finetune", {"epochs": count})], "torch", {})
-        make(job, source, tmp_path / "out", digests, lambda event: None)
+        (job,) = plan_jobs([Step("finetune", {"epochs": count})], "torch", {})
+        make_artifact(job, source, tmp_path / "out", digests, lambda event: None)
 
     with pytest.raises(KeyboardInterrupt):
         tuned(3)
@@ -323,8 +327,8 @@ def test_a_failure_leaves_nothing_beside_out_but_what_learning_goes_on_from(
     The user's folder is not littered with hidden ones that nobody takes up again.
     """
     method.broken = ArtifactError("no", "Change it.")
-    (job,) = plan([Step(stage, settings)], "torch", {})
+    (job,) = plan_jobs([Step(stage, settings)], "torch", {})
     with pytest.raises(ArtifactError):
-        make(job, source, tmp_path / "here" / "out", digests, lambda event: None)
+        make_artifact(job, source, tmp_path / "here" / "out", digests, lambda event: None)
 
     assert len(list((tmp_path / "here").iterdir())) == left

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeafri.build.pipeline import plan
+from edgeafri.build.jobs import plan_jobs
 from edgeafri.build.recipe import Step, override, read_recipe, recipe_names
 from edgeafri.errors import ConfigError, UsageError
 
@@ -25,7 +25,7 @@ def test_every_recipe_of_the_project_can_be_planned(name: str):
     recipe = read_recipe(name)
 
     assert recipe.about
-    assert [job.stage.name for job in plan(recipe.steps, "torch", {})] == [step.stage for step in recipe.steps]
+    assert [job.stage.name for job in plan_jobs(recipe.steps, "torch", {})] == [step.stage for step in recipe.steps]
 
 
 def test_the_faithful_recipe_trains_nothing():

@@ -8,7 +8,7 @@ import pytest
 
 from edgeafri.artifact import Artifact
 from edgeafri.build import teacher
-from edgeafri.build.pipeline import Event, Noted, Started
+from edgeafri.build.events import Event, Noted, Started
 from edgeafri.build.teacher import check_head, config_of, find_teacher, head_of, labels_of
 from edgeafri.errors import HubError, ModelError, UsageError
 from edgeafri.util.files import Digests

@@ -12,7 +12,7 @@ import pytest
 
 from edgeafri import menu
 from edgeafri.artifact import Artifact, adopt
-from edgeafri.build.pipeline import plan
+from edgeafri.build.jobs import plan_jobs
 from edgeafri.build.recipe import Step
 from edgeafri.cli import execute
 from edgeafri.cli.stage import stage_command
@@ -108,7 +108,7 @@ def test_text_becomes_the_settings_that_the_stage_sees(source: Path, tmp_path: P
 
     assert execute(arguments) == 0
     assert method.settings == menu.Trim(languages=("swa", "hau"), data=data)
-    (job,) = plan([Step("trim", {"languages": ["swa", "hau"], "data": data})], "torch", {})
+    (job,) = plan_jobs([Step("trim", {"languages": ["swa", "hau"], "data": data})], "torch", {})
     assert job.settings == method.settings
 
 

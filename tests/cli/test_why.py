@@ -10,6 +10,7 @@ import pytest
 
 from edgeafri.artifact import Artifact, Manifest, adopt, seal
 from edgeafri.build import pipeline
+from edgeafri.build.jobs import plan_jobs
 from edgeafri.build.recipe import Step
 from edgeafri.cli import execute
 from edgeafri.cli.lines import layers_table, parity_table
@@ -29,10 +30,10 @@ def work(teacher_folder: Path, data: Path, tmp_path: Path, digests: Digests) -> 
     work = tmp_path / "work"
     teacher = adopt(teacher_folder, "torch", "ner", ("swa", "hau"), digests)
     given = {"task": "ner", "languages": ("swa", "hau"), "data": data, "text": None}
-    done = pipeline.build(pipeline.plan(STEPS, "torch", given), teacher, work, digests, lambda event: None)
+    done = pipeline.run_jobs(plan_jobs(STEPS, "torch", given), teacher, work, digests, lambda event: None)
     broken = _broken(done[-1].artifact, digests)
-    (job,) = pipeline.plan((Step("bundle", {"margin": 0.0}),), "onnx", given)
-    pipeline.run(job, broken, work / "bundle-1", work / "build.log", digests, lambda event: None)
+    (job,) = plan_jobs((Step("bundle", {"margin": 0.0}),), "onnx", given)
+    pipeline.run_job(job, broken, work / "bundle-1", work / "build.log", digests, lambda event: None)
     return work
 
 

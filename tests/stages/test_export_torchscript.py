@@ -8,7 +8,7 @@ import torch
 
 from edgeafri import menu
 from edgeafri.artifact import Manifest, seal
-from edgeafri.build.pipeline import plan
+from edgeafri.build.jobs import plan_jobs
 from edgeafri.build.recipe import Step
 from edgeafri.cli.lines import fact_line
 from edgeafri.errors import ArtifactError, ConfigError, ModelError
@@ -156,7 +156,7 @@ def test_no_stage_takes_it():
     A recipe that would bundle it is refused before any work.
     """
     with pytest.raises(ConfigError, match="step 'bundle' takes onnx, but gets torchscript"):
-        plan([Step("export-torchscript"), Step("bundle")], "torch", {})
+        plan_jobs([Step("export-torchscript"), Step("bundle")], "torch", {})
 
 
 @pytest.mark.parametrize("weights", ["float32", "int8"])

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from edgeafri.artifact import MODEL_FILES
-from edgeafri.build.pipeline import plan
+from edgeafri.build.jobs import plan_jobs
 from edgeafri.build.recipe import Step
 from edgeafri.cli.lines import fact_line
 from edgeafri.errors import ConfigError, MissingPackage, ModelError
@@ -161,7 +161,7 @@ def test_no_step_comes_after_it():
     Found when the recipe is planned, before any work.
     """
     with pytest.raises(ConfigError) as caught:
-        plan([Step("quantize-torch"), Step("export-onnx")], "torch", {})
+        plan_jobs([Step("quantize-torch"), Step("export-onnx")], "torch", {})
     assert caught.value.message == "step 'export-onnx' takes torch, but gets torch-int8 at this place"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgeafri import menu
-from edgeafri.build.pipeline import Finished, Noted
+from edgeafri.build.events import Finished, Noted
 from edgeafri.errors import DataError, ModelError
 from edgeafri.menu.settings import AdaptMaft, Finetune, Prune
 from edgeafri.studies import compression, study

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeafri.build.pipeline import Finished, Noted
+from edgeafri.build.events import Finished, Noted
 from edgeafri.inference.metrics import scores
 from edgeafri.studies import distillation
 from edgeafri.studies.distillation import (

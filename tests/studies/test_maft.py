@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgeafri import menu
-from edgeafri.build.pipeline import Finished, Noted
+from edgeafri.build.events import Finished, Noted
 from edgeafri.errors import ModelError, UsageError
 from edgeafri.menu.settings import AdaptMaft, Finetune, Scratch, Trim
 from edgeafri.studies import maft

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeafri.build.pipeline import Finished, Noted
+from edgeafri.build.events import Finished, Noted
 from edgeafri.errors import DataError, UsageError
 from edgeafri.studies import mini_model
 from edgeafri.studies.mini_model import JOINT, POST, STANDARD, Adapted, checked, mini_depth, plots, quality_table

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from edgeafri.build.jobs import plan_jobs
 from edgeafri.errors import MissingPackage
 from edgeafri.util.files import cache_folder
 
@@ -69,10 +70,10 @@ def lab_int8(lab: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     work = tmp_path_factory.mktemp("lab-int8")
     languages = ("amh", "hau", "ibo", "kin", "lug", "luo", "pcm", "swa", "wol", "yor")
     given = {"task": "ner", "languages": languages, "data": lab / "data" / "masakhaner"}
-    jobs = pipeline.plan(read_recipe("faithful").steps, "torch", given)
+    jobs = plan_jobs(read_recipe("faithful").steps, "torch", given)
     with Digests(work / "digests.json") as digests:
         source = adopt(lab / "models" / "lab-ner", "torch", "ner", languages, digests)
-        return pipeline.build(jobs, source, work, digests, lambda event: None)[-1].artifact.path
+        return pipeline.run_jobs(jobs, source, work, digests, lambda event: None)[-1].artifact.path
 
 
 @pytest.fixture(scope="session")

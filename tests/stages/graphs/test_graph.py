@@ -7,7 +7,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgeafri.build.pipeline import plan, run
+from edgeafri.build.jobs import plan_jobs
+from edgeafri.build.pipeline import run_job
 from edgeafri.build.recipe import Step
 from edgeafri.errors import ModelError
 from edgeafri.inference.session import IR_VERSION
@@ -204,8 +205,10 @@ def test_a_stage_leaves_nothing_behind_when_it_refuses(exported, tmp_path, diges
     """
     folder = shutil.copytree(exported.path, tmp_path / "graph")
     (folder / "model.onnx").write_bytes(break_it((folder / "model.onnx").read_bytes()))
-    (job,) = plan([Step(stage)], "onnx", {})
+    (job,) = plan_jobs([Step(stage)], "onnx", {})
     with pytest.raises(ModelError):
-        run(job, as_artifact(folder, "onnx"), tmp_path / "work" / "out", tmp_path / "log", digests, lambda event: None)
+        run_job(
+            job, as_artifact(folder, "onnx"), tmp_path / "work" / "out", tmp_path / "log", digests, lambda event: None
+        )
 
     assert list((tmp_path / "work").iterdir()) == []

@@ -1,0 +1,51 @@
+"""cache_key: the name of a step's folder, which covers all that shapes the step's result.
+
+That is the source, every step so far with its settings, side inputs by content, the code of the stage and the versions
+of the libraries.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from edgeafri import __version__, menu
+from edgeafri.artifact import Artifact
+from edgeafri.build.jobs import Job
+from edgeafri.device.profile import read_profile
+from edgeafri.settings import identity
+from edgeafri.util.files import Digests
+from edgeafri.util.import_closure import files_of, with_data
+from edgeafri.util.packages import version_of
+
+LIBRARIES = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "onnxruntime", "tokenizers", "sentencepiece")
+
+
+def step_folders(jobs: Sequence[Job], source: Artifact, digests: Digests) -> tuple[str, ...]:
+    """The folder name of every step, known before any work because each key hangs on the keys before it."""
+    key, names = source.id, []
+    for job in jobs:
+        settings = {**identity(job.settings, digests.of), **_devices(job.settings)}
+        parts = [key, job.stage.name, settings, _code(job.stage.name, digests), versions()]
+        key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        names.append(f"{job.stage.name}-{key[:12]}")
+    return tuple(names)
+
+
+def versions() -> dict[str, str]:
+    """The versions of this package and of the libraries that shape an artifact; without those not installed."""
+    found = {name: version_of(name) for name in LIBRARIES}
+    return {"edgeafri": __version__, **{name: version for name, version in found.items() if version}}
+
+
+def _devices(settings: Any) -> dict[str, Any]:
+    """What is known of the devices that a goal names: with another profile, other parts would go."""
+    names = getattr(settings, "latency_of", None) or ()
+    return {f"profile {name}": asdict(read_profile(name)) for name in names}
+
+
+def _code(stage: str, digests: Digests) -> list[str]:
+    """What the stage's module runs, by content. The menu declares settings, and their values stand in the key."""
+    files = with_data(files_of(menu.module_of(stage), without=(menu.__name__,)))
+    return [digests.of(file) for file in files]

@@ -1,0 +1,61 @@
+"""jobs: the steps of a recipe, checked before any work: its stages, their settings, and what each gives the next."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from edgeafri import menu
+from edgeafri.artifact import Kind
+from edgeafri.build.recipe import Step
+from edgeafri.errors import ConfigError, DataError
+from edgeafri.settings import read
+
+
+@dataclass(frozen=True)
+class Job:
+    """One step, checked: its menu line and its complete settings."""
+
+    stage: menu.Stage
+    settings: Any
+
+    @property
+    def learns(self) -> bool:
+        """Whether it trains: then how long that takes is said beforehand."""
+        return bool(getattr(self.settings, "learns", False))
+
+
+def plan_jobs(steps: Sequence[Step], kind: Kind, given: Mapping[str, Any]) -> tuple[Job, ...]:
+    """The steps as jobs, every stage, setting and hand-over checked. Raises ConfigError or UsageError; does no work.
+
+    `given` holds what belongs to the whole build (task, languages, data, text); a step's own settings go first.
+    """
+    jobs = []
+    for step in steps:
+        line = menu.stage(step.stage)
+        if line.takes != kind:
+            raise ConfigError(
+                f"step '{line.name}' takes {line.takes}, but gets {kind} at this place",
+                f"Put a step before it that gives {line.takes}: {stages_giving(line.takes)}.",
+            )
+        wanted = {field.name for field in fields(line.settings) if field.metadata.get("given")}
+        filled = {name: value for name, value in given.items() if name in wanted}
+        jobs.append(Job(line, _read_settings(line, {**filled, **step.settings})))
+        kind = line.gives
+    return tuple(jobs)
+
+
+def stages_giving(kind: Kind) -> str:
+    """The names of the stages that make an artifact of this kind, for messages."""
+    return ", ".join(line.name for line in menu.MENU if line.gives == kind)
+
+
+def _read_settings(line: menu.Stage, values: Mapping[str, Any]) -> Any:
+    """A stage's settings, checked; a path that does not exist is found here and not when its step begins."""
+    settings: Any = read(line.settings, values, line.name)
+    for field in fields(line.settings):
+        path = getattr(settings, field.name)
+        if isinstance(path, Path) and not path.exists():
+            what = "model" if field.name in ("teacher", "into") else "data"
+            raise DataError(f"{path}: no such {what} folder", f"Check the path given for {line.name}.{field.name}.")
+    return settings
