@@ -1,11 +1,11 @@
 """How long one sentence should take on a device: an interval, from what a bundle computes and the device can do."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from edgeafri.device.calibration import Constants
 from edgeafri.device.profile import DeviceProfile
+from edgeafri.documents.estimate import Estimate
 from edgeafri.errors import UsageError
 from edgeafri.latency.roofline import Work, milliseconds, read_work, unknowns
 
@@ -19,27 +19,6 @@ _BOARDS = (
     "Measured on {device}, scaled by the clocks. Published boards of one core were about 10 % apart, one 2.1 times as "
     "slow as the others; the interval reaches that far and claims no probability."
 )
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Milliseconds for one sentence lie between `low_ms` and `high_ms`; None where the device is not known enough.
-
-    With a calibration, `expected_ms` is its prediction and `level` the probability that the interval was fitted for.
-    `weight_bytes_per_token` spreads the weights, which are read once, over the sentence and adds the embeddings' rows.
-    """
-
-    low_ms: float | None
-    high_ms: float | None
-    basis: str
-    notes: tuple[str, ...]
-    expected_ms: float | None
-    level: float | None
-    macs: int
-    bytes_moved: int
-    weight_bytes: int
-    weight_bytes_per_token: float
-    activation_bytes: int | None
 
 
 class _Found(NamedTuple):

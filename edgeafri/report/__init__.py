@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from edgeafri.report.checks import Check, check, failed, judge, measured, verdict
+from edgeafri.documents.checks import Check
+from edgeafri.report.checks import check, failed, judge, measured, verdict
 from edgeafri.report.documents import of_build
 from edgeafri.report.entry import Entry
 from edgeafri.report.markdown import to_card, to_markdown

@@ -1,29 +1,16 @@
 """checks: a number against its limit, every check of a build, and the verdict."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from edgeafri.device.profile import Budget
+from edgeafri.documents.checks import Check
 from edgeafri.report.words import number, points, span
 
 Document = Mapping[str, Any]
 FITS, OVER, UNKNOWN, UNJUDGED = "Fits", "Does not fit", "Nothing over its limit", "Not judged"
 WORDS = {True: "passed", False: "over", None: "not known"}
 _PARTS = ("quality", "size", "host", "device")
-
-
-@dataclass(frozen=True)
-class Check:
-    """A number to hold against its limit. `passed` is None when it is unknown, or when its interval holds the limit."""
-
-    name: str
-    measured: float | None
-    limit: float
-    unit: str
-    passed: bool | None
-    low: float | None = None
-    high: float | None = None
 
 
 def check(

@@ -7,8 +7,9 @@ import pytest
 
 from edgeafri.device.calibration import Calibration, Constants
 from edgeafri.device.profile import Cluster, DeviceProfile, Fact, Memory, Speed, read_profile
+from edgeafri.documents.estimate import Estimate
 from edgeafri.errors import ArtifactError, UsageError
-from edgeafri.latency.estimate import Estimate, estimate
+from edgeafri.latency.estimate import estimate
 from edgeafri.latency.roofline import activations
 
 UNKNOWN = Speed(None, None, None)
