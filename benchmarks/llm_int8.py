@@ -17,7 +17,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from edgeafri.benchmark.measurement import device_name, machine_conditions
+from edgeafri.benchmark.machine import device_name, machine_conditions
 from edgeafri.errors import MissingPackage
 from edgeafri.runners.local import TORCH, call_worker
 from edgeafri.util.files import json_text
@@ -97,7 +97,7 @@ def conditions(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "command": " ".join(["python", *sys.argv]),
         "processor": device_name(),
-        **machine_conditions(),
+        **machine_conditions().to_json(),
         **call_worker(TORCH, {"do": "describe", "model": str(options.model)}),
         "threads": 1,
         "rounds": options.rounds,

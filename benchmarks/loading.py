@@ -45,12 +45,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    from edgeafri.benchmark.measurement import device_name, machine_conditions
+    from edgeafri.benchmark.machine import device_name, machine_conditions
 
     rows = [compared(bundle, options.rounds, options.threads) for bundle in options.bundles]
     document = {
         "command": shlex.join(["python", "benchmarks/loading.py", *sys.argv[1:]]),
-        "conditions": {"device": device_name(), **machine_conditions(), "threads": options.threads},
+        "conditions": {"device": device_name(), **machine_conditions().to_json(), "threads": options.threads},
         "rounds": options.rounds,
         "bundles": rows,
     }

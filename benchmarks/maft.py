@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
-from edgeafri.benchmark.measurement import device_name, machine_conditions
+from edgeafri.benchmark.machine import device_name, machine_conditions
 from edgeafri.menu.settings import AdaptMaft
 from edgeafri.stages import adapt_maft
 from edgeafri.stages.models import checkpoint
@@ -163,7 +163,7 @@ def summary(
         "warm_up_steps": WARM_UP,
         "batch": options.batch,
         "rounds": options.rounds,
-        "conditions": {"device": device_name(), "torch": torch.__version__, **machine_conditions()},
+        "conditions": {"device": device_name(), "torch": torch.__version__, **machine_conditions().to_json()},
     }
 
 

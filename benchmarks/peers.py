@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.peers.page import page  # noqa: E402
 from benchmarks.peers.table import BASE, ENVIRONMENTS, FORMS, OUR_SHAPES, SHAPES, Form  # noqa: E402
-from edgeafri.benchmark.measurement import device_name, machine_conditions  # noqa: E402
+from edgeafri.benchmark.machine import device_name, machine_conditions  # noqa: E402
 
 LENGTHS, THREADS, STARTS = (32, 128), (1, 2), 3
 NO_SPINNING = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0", "GOMP_SPINCOUNT": "0"}
@@ -73,7 +73,7 @@ def main() -> None:
     document = {
         "command": shlex.join(["python", "benchmarks/peers.py", *sys.argv[1:]]),
         "device": device_name(),
-        "conditions": {**machine_conditions(), "rounds": options.rounds, "starts": STARTS, **NO_SPINNING},
+        "conditions": {**machine_conditions().to_json(), "rounds": options.rounds, "starts": STARTS, **NO_SPINNING},
         "environments": {home: list(ENVIRONMENTS[home]) for home in ENVIRONMENTS},
         "subjects": {subject.name: measured(subject, homes, options) for subject in subjects},
         "minutes": round((time.monotonic() - began) / 60, 1),

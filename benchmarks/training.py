@@ -33,7 +33,7 @@ from transformers import (
 )
 
 from edgeafri.artifact import adopt
-from edgeafri.benchmark.measurement import device_name, machine_conditions
+from edgeafri.benchmark.machine import device_name, machine_conditions
 from edgeafri.data.dataset import Split, labels_of, languages_in, read_split
 from edgeafri.menu.settings import Finetune
 from edgeafri.stages import finetune
@@ -222,7 +222,7 @@ def summary(rounds: list[dict[str, dict[str, Any]]], options: argparse.Namespace
         "lang": options.lang,
         "batch": options.batch,
         "rounds": options.rounds,
-        "conditions": {"device": device_name(), "torch": torch.__version__, **machine_conditions()},
+        "conditions": {"device": device_name(), "torch": torch.__version__, **machine_conditions().to_json()},
     }
 
 

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from edgeafri.benchmark.measurement import machine_conditions
+from edgeafri.benchmark.machine import machine_conditions
 
 SHAPES = {"AfriBERTa-large": (70_006, 10, 6), "XLM-R base": (250_002, 12, 12)}
 MODES = ("corpus", "scripts")
@@ -35,7 +35,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         rows = [row for name in SHAPES for row in measured(name, Path(place), options)]
     command = shlex.join(["python", "benchmarks/trim_memory.py", *sys.argv[1:]])
-    text = json.dumps({"command": command, "conditions": machine_conditions(), "rows": rows}, indent=1)
+    text = json.dumps({"command": command, "conditions": machine_conditions().to_json(), "rows": rows}, indent=1)
     options.out.write_text(text + "\n", "utf-8")
     print(text)
 

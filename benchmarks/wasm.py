@@ -29,10 +29,10 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    from edgeafri.benchmark.measurement import device_name, machine_conditions
+    from edgeafri.benchmark.machine import device_name, machine_conditions
 
     named = {name: Path(place) for name, _, place in (given.partition("=") for given in options.bundles)}
-    before = machine_conditions()
+    before = machine_conditions().to_json()
     turns = [{name: compared(place, options.runs) for name, place in named.items()} for _ in progress(options.rounds)]
     document = {
         "command": shlex.join(["python", "benchmarks/wasm.py", *sys.argv[1:]]),

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from edgeafri.artifact import Artifact, load, seal
-from edgeafri.benchmark.measurement import Measurement
+from edgeafri.documents.measurement import Measurement
 from edgeafri.util.files import Digests
 
 DEMO = Path(__file__).parents[1] / "android-demo"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote
 
-from edgeafri.benchmark.measurement import device_name
+from edgeafri.benchmark.machine import device_name
 from edgeafri.errors import UsageError
 
 # What the page may do: load from its own origin and run WebAssembly. Nothing inline, nothing from elsewhere.

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from edgeafri.documents.measurement import MemorySamples
+
 _EVERY_S = 0.01
 _MOST = 60  # samples of a phase that are kept
 _STATM = Path("/proc/self/statm")
-
-Samples = dict[str, list[list[float]]]
 
 
 class Watch:
@@ -35,7 +35,7 @@ class Watch:
             self._phases[self._phase].append((time.perf_counter() - self._began, held))
 
     @property
-    def samples(self) -> Samples | None:
+    def samples(self) -> MemorySamples | None:
         """At most 60 a phase: of neighbours the largest is kept, so that no peak is lost. None where none was taken."""
         found = {phase: _thinned(taken) for phase, taken in self._phases.items() if taken}
         return found or None
@@ -75,7 +75,7 @@ def resident_bytes() -> int | None:
         return None
 
 
-def _thinned(taken: list[tuple[float, int]]) -> list[list[float]]:
+def _thinned(taken: list[tuple[float, int]]) -> tuple[tuple[float, float], ...]:
     step = -(-len(taken) // _MOST)
     largest = (max(taken[start : start + step], key=lambda pair: pair[1]) for start in range(0, len(taken), step))
-    return [[round(seconds, 3), round(held / 1e6, 1)] for seconds, held in largest]
+    return tuple((round(seconds, 3), round(held / 1e6, 1)) for seconds, held in largest)

@@ -4,34 +4,36 @@ import random
 import resource
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from edgeafri.benchmark.measurement import SCHEMA, Measurement, device_name, machine_conditions, machine_state
+from edgeafri.benchmark.machine import device_name, machine_conditions, machine_state
 from edgeafri.data.text import words_of
+from edgeafri.documents.measurement import SCHEMA, Measurement
 from edgeafri.errors import UsageError
 from edgeafri.inference.predict import Encoder, Forward, Ids, Predictor, labelled, padded
 
 _MEGA = 1_000_000
 
 
-def bench(
-    forward: Forward,
-    ids: Ids,
-    runs: int,
-    warmup: int,
-    load_ms: float,
-    named: dict[str, Any],
-    conditions: dict[str, Any],
-) -> Measurement:
-    """Time `forward` on one sentence, ids int64 of shape (1, length). Warm-up runs are not counted.
+@dataclass(frozen=True, kw_only=True)
+class TimedModel:
+    """What is timed: which model, what runs it, and how it computes; the fields of a Measurement and its conditions."""
 
-    `named` gives bundle_id, runtime and threads, and whatever else of a Measurement the caller knows.
-    """
+    bundle_id: str
+    runtime: str
+    threads: int
+    work: Mapping[str, float] | None = None
+    int8_arithmetic: str | None = None
+    spinning: bool | None = None
+    precision: str | None = None
+
+
+def bench(model: TimedModel, forward: Forward, ids: Ids, runs: int, warmup: int, load_ms: float) -> Measurement:
+    """Time `forward` on one sentence, ids int64 of shape (1, length). Warm-up runs are not counted."""
     mask = np.ones_like(ids)
     for _ in range(warmup):
         forward(ids, mask)
@@ -42,7 +44,10 @@ def bench(
     p50, p95 = np.percentile(times, [50, 95])
     return Measurement(
         schema=SCHEMA,
+        bundle_id=model.bundle_id,
         device=device_name(),
+        runtime=model.runtime,
+        threads=model.threads,
         seq_len=ids.shape[1],
         runs=runs,
         warmup=warmup,
@@ -53,14 +58,16 @@ def bench(
         cpu_ms=round(cpu_ms, 3),
         tokens_per_s=round(ids.shape[1] / float(p50) * 1000, 1),
         peak_rss_mb=round(peak_rss_bytes() / _MEGA, 1),
-        conditions={**before, **conditions},
+        work=model.work,
+        conditions=replace(
+            before, int8_arithmetic=model.int8_arithmetic, spinning=model.spinning, precision=model.precision
+        ),
         after=machine_state(),
-        **named,
     )
 
 
-def beside(predictor: Predictor, ids: Ids, runs: int) -> dict[str, float]:
-    """What goes on before and after the model, in milliseconds a sentence: medians of `runs`, after one that is not.
+def beside(predictor: Predictor, ids: Ids, runs: int) -> tuple[float, float]:
+    """Milliseconds per sentence before the model (text to ids) and after it (logits to labels): medians of `runs`.
 
     The text is what the sub-words `ids`, int64 of shape (1, length), spell; it may have a few more or less of them.
     """
@@ -80,7 +87,7 @@ def beside(predictor: Predictor, ids: Ids, runs: int) -> dict[str, float]:
 
     times = [(_timed(tokenize), _timed(decode)) for _ in range(runs + 1)][1:]
     before, after = np.median(times, axis=0)
-    return {"tokenize_ms": round(float(before), 3), "decode_ms": round(float(after), 3)}
+    return round(float(before), 3), round(float(after), 3)
 
 
 def sentence_of(length: int, encoder: Encoder, vocabulary: int) -> Ids:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeafri import tasks
 from edgeafri.artifact import Artifact
-from edgeafri.benchmark.measurement import machine_id
+from edgeafri.benchmark.machine import machine_id
 from edgeafri.build.cache_key import versions
 from edgeafri.build.events import Noted, OnEvent, Progressed, Started
 from edgeafri.menu import MENU

@@ -36,7 +36,7 @@ def doctor_command(as_json: bool) -> None:
     """Say what is installed, at which version, and what each missing piece would enable."""
     from dataclasses import replace
 
-    from edgeafri.benchmark.measurement import device_name
+    from edgeafri.benchmark.machine import device_name
     from edgeafri.inference.session import int8_arithmetic
     from edgeafri.util.packages import version_of
 

@@ -35,7 +35,9 @@ _START = (
     f"import sys\nif sys.version_info < {_OLDEST}: sys.exit('{_TOO_OLD} %d.%d' % sys.version_info[:2])\n"
     "stdin = sys.stdin.buffer\nexec(stdin.read(int(stdin.readline())))"
 )
-_CONDITIONS = "import json, edgeafri.benchmark.measurement as m; print(json.dumps({'answer': m.machine_conditions()}))"
+_CONDITIONS = (
+    "import json, edgeafri.benchmark.machine as m; print(json.dumps({'answer': m.machine_conditions().to_json()}))"
+)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,13 @@
 """`python -m edgeafri.runtime`: one request on stdin, one JSON document on stdout."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from edgeafri.artifact import MANIFEST
 from edgeafri.benchmark.memory import watched
-from edgeafri.benchmark.timing import bench, beside, sentence_of
+from edgeafri.benchmark.timing import TimedModel, bench, beside, sentence_of
 from edgeafri.bundle import Golden, read_golden
 from edgeafri.data.dataset import check_labels, read_split
 from edgeafri.data.text import words_of
@@ -72,24 +73,26 @@ def measure_speed(request: Mapping[str, Any], progress: Progress) -> dict[str, A
         watch.enter("run")
         encoder, runs = engine.predictor.encoder, int(request["runs"])
         ids = sentence_of(int(request["seq_len"]), encoder, encoder.tokenizer.get_vocab_size())
-        conditions = {"int8_arithmetic": int8_arithmetic(_twin(request)), "spinning": False}
-        forward = engine.predictor.forward
-        result = bench(forward, ids, runs, request["warmup"], engine.load_ms, _named(engine), conditions)
+        model = _timed_model(engine, _twin(request))
+        result = bench(model, engine.predictor.forward, ids, runs, request["warmup"], engine.load_ms)
     # Last, so that what it holds is not in the peak.
-    return {**result.as_json(), "memory": watch.samples, **beside(engine.predictor, ids, runs)}
+    tokenize_ms, decode_ms = beside(engine.predictor, ids, runs)
+    return replace(result, memory=watch.samples, tokenize_ms=tokenize_ms, decode_ms=decode_ms).to_json()
 
 
-def _named(engine: Engine) -> dict[str, Any]:
-    """What a measurement says of its bundle: who it is, what runs it, and its manifest's numbers."""
+def _timed_model(engine: Engine, twin: bool) -> TimedModel:
+    """The bundle of a measurement: who it is, what runs it and how, and its manifest's numbers."""
     import onnxruntime
 
     facts = engine.artifact.manifest.facts
-    return {
-        "bundle_id": engine.artifact.id,
-        "runtime": f"onnxruntime {onnxruntime.__version__}",
-        "threads": engine.threads,
-        "work": {name: value for name, value in facts.items() if type(value) in (int, float)},
-    }
+    return TimedModel(
+        bundle_id=engine.artifact.id,
+        runtime=f"onnxruntime {onnxruntime.__version__}",
+        threads=engine.threads,
+        work={name: value for name, value in facts.items() if type(value) in (int, float)},
+        int8_arithmetic=int8_arithmetic(twin),
+        spinning=False,
+    )
 
 
 def _engine(request: Mapping[str, Any]) -> Engine:

@@ -58,7 +58,7 @@ def measure_speed(request: Mapping[str, Any], progress: Progress) -> dict[str, A
     """
     import torch
 
-    from edgeafri.benchmark.timing import bench, sentence_of
+    from edgeafri.benchmark.timing import TimedModel, bench, sentence_of
     from edgeafri.stages.comparison import in_memory
     from edgeafri.stages.export_torchscript import SCRIPT, check_whole
     from edgeafri.stages.models import checkpoint
@@ -76,11 +76,14 @@ def measure_speed(request: Mapping[str, Any], progress: Progress) -> dict[str, A
         checkpoint.encoder(tokenizer, checkpoint.max_tokens(model.config.to_dict())),
         len(tokenizer),
     )
-    runtime = f"{'torchscript' if traced else 'torch'} {torch.__version__}"
-    named = {"bundle_id": request["id"], "runtime": runtime, "threads": int(request["threads"])}
-    conditions = {"precision": form or getattr(model.config, checkpoint.QUANTIZED, "float32")}
-    result = bench(checkpoint.forward(model), ids, request["runs"], request["warmup"], load_ms, named, conditions)
-    return {**result.as_json(), **(in_memory.facts(model, form) if form else {})}
+    timed = TimedModel(
+        bundle_id=request["id"],
+        runtime=f"{'torchscript' if traced else 'torch'} {torch.__version__}",
+        threads=int(request["threads"]),
+        precision=form or getattr(model.config, checkpoint.QUANTIZED, "float32"),
+    )
+    result = bench(timed, checkpoint.forward(model), ids, request["runs"], request["warmup"], load_ms)
+    return (in_memory.measurement_of(model, form, result) if form else result).to_json()
 
 
 def describe(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgeafri.artifact import Artifact
-from edgeafri.benchmark.measurement import machine_id
+from edgeafri.benchmark.machine import machine_id
 from edgeafri.errors import DataError, MissingPackage, ModelError, UsageError, WorkerError
 from edgeafri.settings import did_you_mean
 from edgeafri.studies.study import Bench, Quality, weights_mb

@@ -42,7 +42,7 @@ def test_the_largest_of_neighbours_is_kept(monkeypatch: pytest.MonkeyPatch):
     samples = watch.samples["run"]
 
     assert len(samples) == 59
-    assert [pair for pair in samples if pair[1] == 70] == [[501, 70.0]]
+    assert [pair for pair in samples if pair[1] == 70] == [(501, 70.0)]
 
 
 @pytest.mark.parametrize("said", [None, "", "12", "many pages"])

@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 
 from edgeafri.benchmark import timing
-from edgeafri.benchmark.timing import bench, beside, peak_rss_bytes, sentence_of
+from edgeafri.benchmark.timing import TimedModel, bench, beside, peak_rss_bytes, sentence_of
 from edgeafri.bundle import Frame
+from edgeafri.documents.measurement import Measurement
 from edgeafri.errors import UsageError
 from edgeafri.inference.predict import Encoder, Predictor
 
 ROOT = Path(__file__).parents[2]
-NAMED = {"bundle_id": "b1", "runtime": "none", "threads": 1}
+MODEL = TimedModel(bundle_id="b1", runtime="none", threads=1, precision="int8")
 IDS = np.array([[0, 5, 6, 2]], dtype=np.int64)
 ENCODER = Encoder(None, Frame(start=0, end=2, pad=1), limit=64)  # type: ignore[arg-type]  # no text is encoded here
 
@@ -35,7 +36,7 @@ class Clock:
         return self.now
 
 
-def measured(times_ms: list[float], warmup: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, list[Any]]:
+def measured(times_ms: list[float], warmup: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Measurement, list[Any]]:
     """The measurement of a forward pass that takes exactly these times, warm-up included, and its calls."""
     clock, left, calls = Clock(), iter(times_ms), []
 
@@ -44,7 +45,7 @@ def measured(times_ms: list[float], warmup: int, monkeypatch: pytest.MonkeyPatch
         clock.now += next(left) / 1000
 
     monkeypatch.setattr(time, "perf_counter", clock.perf_counter)
-    return bench(forward, IDS, len(times_ms) - warmup, warmup, 12.3456, NAMED, {"precision": "int8"}), calls
+    return bench(MODEL, forward, IDS, len(times_ms) - warmup, warmup, 12.3456), calls
 
 
 def test_percentiles_and_mean_are_those_of_the_timed_runs(monkeypatch: pytest.MonkeyPatch):
@@ -85,8 +86,9 @@ def test_the_conditions_hold_the_machines_and_the_models(monkeypatch: pytest.Mon
     """
     conditions = measured([1.0], 0, monkeypatch)[0].conditions
 
-    assert conditions["precision"] == "int8"
-    assert {"cores", "load_average_1min", "governor"} <= set(conditions)
+    assert (conditions.precision, conditions.cores) == ("int8", os.cpu_count())
+    assert {"cores", "load_average_1min", "governor", "precision"} <= set(conditions.to_json())
+    assert "spinning" not in conditions.to_json()
 
 
 def test_a_sentence_is_drawn_evenly_and_always_the_same():
@@ -137,7 +139,7 @@ def test_what_goes_on_around_the_model_is_timed_without_it(monkeypatch: pytest.M
     monkeypatch.setattr(timing, "labelled", slow)
     predictor = Predictor(replace(ENCODER, tokenizer=Tokenizer()), ("O", "B-PER"), forward)
 
-    assert beside(predictor, IDS, runs=3) == {"tokenize_ms": 5.0, "decode_ms": 2.0}
+    assert beside(predictor, IDS, runs=3) == (5.0, 2.0)
     assert calls == [(1, 10)]
 
 

@@ -5,8 +5,8 @@ from dataclasses import fields
 import pytest
 
 from edgeafri.artifact import Manifest, seal
-from edgeafri.benchmark.measurement import Measurement
 from edgeafri.data.dataset import read_split
+from edgeafri.documents.measurement import Measurement
 from edgeafri.inference.evaluate import evaluate
 from edgeafri.inference.predict import Predictor
 from edgeafri.menu.settings import ExportTorchscript, QuantizeTorch

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from edgeafri.apps.web import make_page
-from edgeafri.benchmark.measurement import Measurement
 from edgeafri.device.profile import read_profile
+from edgeafri.documents.measurement import Measurement
 from edgeafri.latency.calibrate import calibrate
 
 # From a cold start to the first entity with the lab's model, the processor four times slower. The aim is 3 s; what else

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from edgeafri.documents.measurement import InMemoryMeasurement, Measurement
 from edgeafri.errors import MissingPackage
 from edgeafri.stages.comparison import llm_int8
 from edgeafri.stages.models import checkpoint
@@ -28,13 +29,15 @@ def place_of(model: Any) -> str:
     return str(torch.cuda.get_device_name(model.device)) if model.device.type == "cuda" else "CPU"
 
 
-def facts(model: Any, form: str) -> dict[str, Any]:
-    """Where a model is computed, what its weights take in a file, and the most memory that was taken on a GPU."""
-    stored = llm_int8.stored_bytes(model) if form in _LLM else checkpoint.weight_bytes(model)
-    found = {"where": place_of(model), "weight_bytes": stored}
-    if model.device.type == "cuda":
-        found["peak_gpu_mb"] = round(torch.cuda.max_memory_allocated(model.device) / 1e6, 1)
-    return found
+def measurement_of(model: Any, form: str, taken: Measurement) -> InMemoryMeasurement:
+    """A measurement, and where the model was computed, what its weights take in a file, and the GPU's memory."""
+    on_gpu = model.device.type == "cuda"
+    return InMemoryMeasurement(
+        **vars(taken),
+        where=place_of(model),
+        weight_bytes=llm_int8.stored_bytes(model) if form in _LLM else checkpoint.weight_bytes(model),
+        peak_gpu_mb=round(torch.cuda.max_memory_allocated(model.device) / 1e6, 1) if on_gpu else None,
+    )
 
 
 def _on_gpu(model: Any) -> Any:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from edgeafri.benchmark.timing import TimedModel, bench
 from edgeafri.errors import MissingPackage
 from edgeafri.stages.comparison import in_memory, llm_int8
 from edgeafri.stages.models import checkpoint
@@ -138,9 +139,12 @@ def test_what_a_worker_says_of_a_form(teacher_folder):
     Where it was computed, in plain words, and what it would take in a file.
     """
     model = in_memory.read(teacher_folder, "bf16")
-    facts = in_memory.facts(model, "bf16")
+    timed = TimedModel(bundle_id="b", runtime="torch", threads=1)
+    taken = bench(timed, checkpoint.forward(model), np.array([[0, 5, 2]]), runs=1, warmup=0, load_ms=1)
+    found = in_memory.measurement_of(model, "bf16", taken)
 
-    assert facts == {"where": "CPU", "weight_bytes": 2 * checkpoint.parameters(model)}
+    assert (found.where, found.weight_bytes) == ("CPU", 2 * checkpoint.parameters(model))
+    assert list(found.to_json()) == [*taken.to_json(), "where", "weight_bytes"]
 
 
 def test_a_package_that_is_not_there_is_named(monkeypatch):

@@ -1,4 +1,4 @@
-// Speed of a bundle on this device, in the form of edgeafri/benchmark/measurement.py; what a browser does not tell is null.
+// Speed of a bundle on this device, in the form of edgeafri/documents/measurement.py; what a browser does not tell is null.
 
 import { rowsOf } from "./encoder.js";
 import { best } from "./labels.js";

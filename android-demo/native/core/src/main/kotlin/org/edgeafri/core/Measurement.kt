@@ -1,4 +1,4 @@
-/* Measurement: one benchmark on one phone, in the keys of edgeafri/benchmark/measurement.py: `edgeafri calibrate` reads it. */
+/* Measurement: one benchmark on one phone, in the keys of edgeafri/documents/measurement.py: `edgeafri calibrate` reads it. */
 package org.edgeafri.core
 
 import java.util.Random

@@ -1,22 +1,14 @@
-"""Measurements: the keys that other programs read, and what tells one machine from another."""
+"""The machine: its name, its state, and what tells it from another."""
 
-import dataclasses
 import os
 import platform
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from edgeafri.benchmark import measurement
-from edgeafri.benchmark.measurement import Measurement, device_name, machine_conditions, machine_id, machine_state
-
-# The phone app, calibration and device farm read these: a change here is a change of schema.
-KEYS = [
-    *("schema", "bundle_id", "device", "runtime", "threads", "seq_len", "runs", "warmup", "load_ms"),
-    *("p50_ms", "p95_ms", "mean_ms", "cpu_ms", "tokenize_ms", "decode_ms", "tokens_per_s", "peak_rss_mb"),
-    *("memory", "work", "conditions", "after"),
-]
+from edgeafri.benchmark import machine
+from edgeafri.benchmark.machine import device_name, machine_conditions, machine_id, machine_state
+from edgeafri.documents.measurement import MachineState
 
 
 @pytest.fixture
@@ -25,18 +17,8 @@ def files(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     What the machine's files say; a file that is not listed is not there.
     """
     said: dict[str, str] = {}
-    monkeypatch.setattr(measurement, "_read", lambda path: said.get(path, ""))
+    monkeypatch.setattr(machine, "_read", lambda path: said.get(path, ""))
     return said
-
-
-def test_the_keys_of_a_measurement_are_fixed():
-    """
-    Names, order and units stay as other programs know them.
-    """
-    values: dict[str, Any] = dict.fromkeys(KEYS, 1) | {key: {} for key in ("conditions", "after", "memory", "work")}
-
-    assert [field.name for field in dataclasses.fields(Measurement)] == KEYS
-    assert Measurement(**values).as_json() == values
 
 
 def test_a_board_says_its_own_name(files: dict[str, str]):
@@ -72,10 +54,10 @@ def test_conditions_name_what_shapes_a_timing(files: dict[str, str]):
     files["/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"] = "powersave\n"
     found = machine_conditions()
 
-    assert (found["governor"], found["cores"], found["machine"]) == ("powersave", os.cpu_count(), platform.machine())
-    assert found["load_average_1min"] >= 0
+    assert (found.governor, found.cores, found.machine) == ("powersave", os.cpu_count(), platform.machine())
+    assert found.load_average_1min >= 0
     files.clear()
-    assert machine_conditions()["governor"] is None
+    assert machine_conditions().governor is None
 
 
 def test_the_state_of_a_board(files: dict[str, str]):
@@ -87,13 +69,13 @@ def test_the_state_of_a_board(files: dict[str, str]):
     files["/proc/meminfo"] = "MemTotal:  1890000 kB\nMemAvailable:  1000000 kB\n"
     files["/sys/devices/platform/soc/soc:firmware/get_throttled"] = "50005\n"
 
-    assert machine_state() == {
+    assert machine_state().to_json() == {
         "temperature_c": 61.3,
         "clock_mhz": 1800,
         "throttled": ["under-voltage", "throttled", "under-voltage has occurred", "throttled has occurred"],
         "available_mb": 1024,
     }
-    assert machine_state().items() <= machine_conditions().items()
+    assert machine_state().to_json().items() <= machine_conditions().to_json().items()
 
 
 @pytest.mark.parametrize("said", ["", "throttled=0x0", "no such command"])
@@ -105,7 +87,7 @@ def test_a_board_asked_by_its_own_command(files: dict[str, str], tmp_path: Path,
     (tmp_path / "vcgencmd").chmod(0o700)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
 
-    assert machine_state()["throttled"] == ([] if said == "throttled=0x0" else None)
+    assert machine_state().throttled == (() if said == "throttled=0x0" else None)
 
 
 def test_a_machine_that_says_nothing_has_no_state(files: dict[str, str], monkeypatch):
@@ -114,7 +96,7 @@ def test_a_machine_that_says_nothing_has_no_state(files: dict[str, str], monkeyp
     """
     monkeypatch.setenv("PATH", "")
 
-    assert set(machine_state().values()) == {None}
+    assert machine_state() == MachineState()
 
 
 def test_another_processor_is_another_machine(files: dict[str, str]):
@@ -134,5 +116,5 @@ def test_a_file_that_cannot_be_read_says_nothing(tmp_path: Path):
     """
     (tmp_path / "odd").write_bytes(b"caf\xe9")
 
-    assert measurement._read(str(tmp_path / "nowhere")) == ""
-    assert measurement._read(str(tmp_path / "odd")) == "caf\ufffd"
+    assert machine._read(str(tmp_path / "nowhere")) == ""
+    assert machine._read(str(tmp_path / "odd")) == "caf\ufffd"
