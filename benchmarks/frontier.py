@@ -21,9 +21,9 @@ from typing import Any
 import yaml
 from main_job import BENCH, LENGTHS, macs, medians
 
+from edgeafri.documents.table import Column, Table
 from edgeafri.runners.local import RUNTIME, TORCH, call_worker
 from edgeafri.studies.page import Page, Plot, write
-from edgeafri.studies.table import Column, Table
 
 HERE = Path(__file__).parent
 TEACHER = "teacher, PyTorch fp32"

@@ -13,9 +13,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from edgeafri.documents.table import markdown_table
 from edgeafri.runners.local import RUNTIME, TORCH, call_worker
 
 LENGTHS = (32, 128)
@@ -56,7 +58,7 @@ def entry(options: argparse.Namespace, languages: str, recipe: str | None, work:
 
 
 def macs(teacher: str) -> int:
-    """Multiply-accumulates of a teacher's encoder layers a sub-word, attention's pairs of sub-words not counted."""
+    """Multiply-accumulates of a teacher's encoder layers per subword, attention's pairs of subwords not counted."""
     config = json.loads((Path(teacher) / "config.json").read_text("utf-8"))
     width, within = config["hidden_size"], config["intermediate_size"]
     return int(config["num_hidden_layers"] * (4 * width * width + 2 * width * within))
@@ -90,28 +92,35 @@ def page(entries: list[dict[str, Any]]) -> str:
 
 
 def section(entry: dict[str, Any]) -> str:
-    quality, size = entry["quality"], entry["size"]
     recipe = f" --recipe {entry['recipe']}" if entry["recipe"] else ""
-    lines = [f"## --lang {entry['lang']}{recipe}", "", "| | teacher, PyTorch fp32 | bundle | |", "|---|--:|--:|---|"]
-    lines.append(f"| model | {size['teacher_bytes'] / 1e6:.1f} MB | {size['model_bytes'] / 1e6:.1f} MB | |")
-    lines.append(f"| with tokenizer and all | | {size['bundle_bytes'] / 1e6:.1f} MB | |")
-    facts = entry["steps"][-1]["facts"]
-    costs = f"{entry['teacher_macs'] / 1e6:.2f} million | {facts['linear_macs_per_token'] / 1e6:.2f} million"
-    lines.append(f"| encoder MACs a sub-word | {costs} | |")
+    header = ("", "teacher, PyTorch fp32", "bundle", "")
+    rows = [*size_rows(entry), *quality_rows(entry["quality"]), *time_rows(entry["timings"])]
+    return f"## --lang {entry['lang']}{recipe}\n\n{markdown_table([header, *rows], (1, 2))}\n"
+
+
+def size_rows(entry: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    size, facts = entry["size"], entry["steps"][-1]["facts"]
+    costs = (f"{value / 1e6:.2f} million" for value in (entry["teacher_macs"], facts["linear_macs_per_token"]))
+    yield "model", f"{size['teacher_bytes'] / 1e6:.1f} MB", f"{size['model_bytes'] / 1e6:.1f} MB", ""
+    yield "with tokenizer and all", "", f"{size['bundle_bytes'] / 1e6:.1f} MB", ""
+    yield "encoder MACs per subword", *costs, ""
+
+
+def quality_rows(quality: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     for code, drop in quality["drop"].items():
         lost = f"{drop['value']:+.2f} lost, {drop['low']:+.2f} to {drop['high']:+.2f}"
-        lines.append(f"| F1 {code} | {quality['teacher'][code]:.2f} | {quality['bundle'][code]:.2f} | {lost} |")
-    for timing in entry["timings"]:
-        before, after, low_high = timing["teacher"], timing["bundle"], timing["speed_up_range"]
-        note = f"{timing['speed_up']:.2f} times as fast ({low_high[0]:.2f} to {low_high[1]:.2f})"
-        lines.append(
-            f"| p50, {timing['seq_len']} sub-words | {before['p50_ms']:.2f} ms | {after['p50_ms']:.2f} ms | {note} |"
-        )
-        lines.append(f"| processor time | {before['cpu_ms']:.2f} ms | {after['cpu_ms']:.2f} ms | |")
-    last = entry["timings"][-1]
+        yield f"F1 {code}", f"{quality['teacher'][code]:.2f}", f"{quality['bundle'][code]:.2f}", lost
+
+
+def time_rows(timings: list[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
+    """Times at every length; memory and loading at the last."""
+    for timing in timings:
+        before, after, (low, high) = timing["teacher"], timing["bundle"], timing["speed_up_range"]
+        note = f"{timing['speed_up']:.2f} times as fast ({low:.2f} to {high:.2f})"
+        yield f"p50, {timing['seq_len']} subwords", f"{before['p50_ms']:.2f} ms", f"{after['p50_ms']:.2f} ms", note
+        yield "processor time", f"{before['cpu_ms']:.2f} ms", f"{after['cpu_ms']:.2f} ms", ""
     for name, unit in (("peak_rss_mb", "MB"), ("load_ms", "ms")):
-        lines.append(f"| {name} | {last['teacher'][name]:.0f} {unit} | {last['bundle'][name]:.0f} {unit} | |")
-    return "\n".join(lines) + "\n"
+        yield name, *(f"{timings[-1][side][name]:.0f} {unit}" for side in ("teacher", "bundle")), ""
 
 
 if __name__ == "__main__":

@@ -23,10 +23,10 @@ from edgeafri.artifact import Artifact
 from edgeafri.build.events import Event, Finished, Noted
 from edgeafri.cli.lines import event_line
 from edgeafri.data.dataset import languages_in
+from edgeafri.documents.table import Column, Table
 from edgeafri.inference.metrics import average_drop
 from edgeafri.studies.page import Page, write
 from edgeafri.studies.study import Bench, Order, weights_mb
-from edgeafri.studies.table import Column, Table
 from edgeafri.util.files import Digests
 
 COVERED = "corpus, test covered"

@@ -187,7 +187,7 @@ def test_the_walker_sees_every_import(module: str):
         ("stages.graphs.splice", "from edgeafri.stages.optimize import run"),
         ("build.pipeline", "from edgeafri.stages import trim"),
         ("build.delivery", "from edgeafri.cli.lines import table"),
-        ("build.delivery", "from edgeafri.studies import table"),
+        ("build.delivery", "from edgeafri.studies import page"),
         ("menu", "from edgeafri import __version__"),
     ],
 )

@@ -4,6 +4,12 @@ from collections.abc import Iterator, Mapping
 from statistics import fmean
 from typing import Any
 
+from edgeafri.documents.table import markdown_table
+
+_SPEED_HEADER = (
+    *("form", "file MB", "peak MB", "load s"),
+    *("1 thread, 32", "128", "2 threads, 32", "128", "logits differ by"),
+)
 _SPEEDS = tuple(f"{length} sub-words, threads: {threads}" for threads in (1, 2) for length in (32, 128))
 
 
@@ -22,7 +28,7 @@ def page(document: Mapping[str, Any]) -> str:
             "",
             f"## {name}",
             "",
-            *speeds(subject),
+            speeds(subject),
             "",
             *peaks(subject),
             "",
@@ -32,14 +38,14 @@ def page(document: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def speeds(subject: Mapping[str, Any]) -> Iterator[str]:
-    yield "| form | file MB | peak MB | load s | 1 thread, 32 | 128 | 2 threads, 32 | 128 | logits differ by |"
-    yield "|---|--:|--:|--:|--:|--:|--:|--:|--:|"
+def speeds(subject: Mapping[str, Any]) -> str:
+    rows = [_SPEED_HEADER]
     for name, row in subject["forms"].items():
         cells = [f"{row[key]:.{digits}f}" if key in row else "-" for key, digits in _COLUMNS]
-        cells += [_speed(row, key) for key in _SPEEDS]
         difference = row.get("max_logit_difference")
-        yield f"| {name} | {' | '.join(cells)} | {max(difference.values()) if difference else '-'} |"
+        last = str(max(difference.values())) if difference else "-"
+        rows.append((name, *cells, *(_speed(row, key) for key in _SPEEDS), last))
+    return markdown_table(rows, range(1, len(_SPEED_HEADER)))
 
 
 def peaks(subject: Mapping[str, Any]) -> Iterator[str]:
@@ -57,10 +63,8 @@ def qualities(subject: Mapping[str, Any]) -> Iterator[str]:
     if not rows:
         return
     codes = list(next(iter(rows.values())))
-    yield f"| F1 on test | {' | '.join(codes)} | mean |"
-    yield "|---" + "|--:" * (len(codes) + 1) + "|"
-    for name, f1 in rows.items():
-        yield f"| {name} | {' | '.join(f'{f1[code]:.2f}' for code in codes)} | {fmean(f1.values()):.2f} |"
+    cells = [(name, *(f"{f1[code]:.2f}" for code in codes), f"{fmean(f1.values()):.2f}") for name, f1 in rows.items()]
+    yield markdown_table([("F1 on test", *codes, "mean"), *cells], range(1, len(codes) + 2))
     yield ""
 
 

@@ -110,7 +110,7 @@ def _documents(files: tuple[Path, ...]) -> Iterator[tuple[str, Any]]:
 
 
 def _told(calibration: "Calibration") -> str:
-    from edgeafri.cli.lines import table
+    from edgeafri.documents.table import text_table
 
     head = (
         "weights",
@@ -137,7 +137,7 @@ def _told(calibration: "Calibration") -> str:
                 _interval(item.level, item.factor),
             )
         )
-    lines = [f"{calibration.device}, measured on {calibration.measured_on}", table(rows)]
+    lines = [f"{calibration.device}, measured on {calibration.measured_on}", text_table(rows)]
     left_out = {
         f"{name} left out: {why}": None for item in calibration.constants for name, why in item.left_out.items()
     }

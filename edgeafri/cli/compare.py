@@ -1,6 +1,5 @@
 """`edgeafri compare`: ways to keep a model's weights, side by side: size, quality per language, time and memory."""
 
-import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -38,10 +37,10 @@ def compare_command(arguments: list[str], /, model: str, methods: str | None, as
     """
     from edgeafri.cli.console import showing_events
     from edgeafri.cli.lines import event_line
+    from edgeafri.documents.table import to_markdown
     from edgeafri.studies import comparison
     from edgeafri.studies.methods import NAMES
     from edgeafri.studies.page import write
-    from edgeafri.studies.table import to_json, to_markdown
     from edgeafri.util.files import Digests
 
     out = options["out"]
@@ -52,7 +51,7 @@ def compare_command(arguments: list[str], /, model: str, methods: str | None, as
     if out is not None:
         write(page, out, f"Weights in fewer bits: {model}", [order.command])
     if as_json:
-        print_json([json.loads(to_json(table)) for table in page.tables])
+        print_json([table.to_json() for table in page.tables])
     else:
         click.echo("\n" + "\n".join(to_markdown(table) for table in page.tables))
 

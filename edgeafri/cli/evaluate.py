@@ -61,7 +61,7 @@ def _languages(bundle: Path, data: Path, lang: str) -> tuple[str, ...]:
 
 
 def _print(answer: dict[str, Any], split: str) -> None:
-    from edgeafri.cli.lines import table
+    from edgeafri.documents.table import text_table
 
     texts = any("accuracy" in entry for entry in answer["quality"].values())
     shown = ("precision", "recall", "f1", *(("accuracy",) if texts else ()), "loss")
@@ -70,4 +70,4 @@ def _print(answer: dict[str, Any], split: str) -> None:
         rows.append([code, *(f"{entry[name]:.2f}" for name in shown), str(entry["sentences"]), ""])
     average = [f"{answer['average_f1']:.2f}" if name == "f1" else "" for name in shown]
     rows.append(["avg", *average, "", ""])
-    click.echo(f"{answer['metric']} on {split}, in points; {answer['int8_arithmetic']}\n{table(rows)}")
+    click.echo(f"{answer['metric']} on {split}, in points; {answer['int8_arithmetic']}\n{text_table(rows)}")

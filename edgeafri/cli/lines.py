@@ -1,9 +1,10 @@
 """What a build says in plain lines: one a stage, then the tables. Numbers carry their units."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from edgeafri.build.events import Finished, Noted
+from edgeafri.documents.table import text_table
 from edgeafri.report import gap_cells, parity_rows, parity_words
 
 _MARK = {True: "ok", False: "OVER", None: "?"}
@@ -37,12 +38,12 @@ def quality_table(quality: Facts) -> str:
         worst = "  worst" if code == quality["worst"]["lang"] and len(quality["drop"]) > 2 else ""
         span = f"{lost['low']:+.2f} to {lost['high']:+.2f}{worst}"
         rows.append((code, f"{before:.2f}", f"{after:.2f}", f"{lost['value']:+.2f}", span))
-    return f"{quality['metric']} on {quality['split']}, in points\n" + table(rows)
+    return f"{quality['metric']} on {quality['split']}, in points\n" + text_table(rows)
 
 
 def parity_table(parity: Facts) -> str:
     """A row a step: how far its answers are from those of the step before it, and its F1 where that is known."""
-    return f"{parity_words(parity)}\n{table(parity_rows(parity))}"
+    return f"{parity_words(parity)}\n{text_table(parity_rows(parity))}"
 
 
 def layers_table(layers: Iterable[Facts]) -> str:
@@ -52,13 +53,13 @@ def layers_table(layers: Iterable[Facts]) -> str:
         lost = f"{item['lost'][item['worst']]:+.2f} {item['worst']}" if item["worst"] else ""
         own = "no number" if item["local_error"] is None else f"{100 * item['local_error']:.2g} %"
         rows.append((item["layer"], own, *gap_cells(item), lost))
-    return table(rows)
+    return text_table(rows)
 
 
 def checks_table(checks: Iterable[Facts]) -> str:
     """A row a check: what was measured, the limit, and the verdict in a word."""
     head = ("check", "measured", "limit", "unit", "")
-    return table([head, *(_check_row(item) for item in checks)])
+    return text_table([head, *(_check_row(item) for item in checks)])
 
 
 def measured(item: Facts) -> str:
@@ -68,19 +69,6 @@ def measured(item: Facts) -> str:
     if item["low"] is None and item["high"] is None:
         return "not known"
     return f"{item['low'] or 0:.0f} to {item['high']:.0f}" if item["high"] is not None else f"from {item['low']:.0f}"
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Columns of equal width, the first to the left and the others to the right, the last one free."""
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [
-            row[0].ljust(widths[0]),
-            *(cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:-1], strict=True)),
-        ]
-        lines.append("  " + "  ".join([*cells, row[-1]]).rstrip())
-    return "\n".join(lines)
 
 
 def _check_row(item: Facts) -> tuple[str, ...]:
@@ -107,7 +95,7 @@ def _trim_table(facts: Facts) -> str:
     rows = [("language", "covered", "held out", "pieces a word", "unknown", "cut as before")]
     for code, own in facts["languages"].items():
         rows.append((code, f"{100 * own['coverage']:.3f} %", *_held_out(own["held_out"])))
-    return table(rows)
+    return text_table(rows)
 
 
 def _held_out(found: Facts) -> tuple[str, str, str, str]:
@@ -144,7 +132,7 @@ def _adapt_maft_table(facts: Facts) -> str:
         before = "" if found["before"] is None else f"{found['before']:,.1f}"
         left_out = counts["no_letter"] + counts["too_short"]
         rows.append((code, f"{counts['inputs']:,}", f"{left_out:,}", before, f"{found['after']:,.1f}"))
-    return table(rows)
+    return text_table(rows)
 
 
 def _distill(facts: Facts) -> str:

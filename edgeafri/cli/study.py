@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgeafri.cli.options import codes, json_option
+from edgeafri.cli.options import codes, json_option, print_json
 from edgeafri.errors import UsageError
 
 _EPILOG = """\b
@@ -81,7 +81,10 @@ def study_command(arguments: list[str], /, name: str, as_json: bool, **options: 
     with Digests() as digests, showing_events(lambda event: click.echo(event_line(event), err=as_json)) as on_event:
         page = study.run(order, digests, on_event)
     file = write(page, order.out, f"Study: {name}", [order.command])
-    click.echo(_as_json(page.tables) if as_json else f"\n{file.read_text('utf-8')}\n{file}")
+    if as_json:
+        print_json([table.to_json() for table in page.tables])
+    else:
+        click.echo(f"\n{file.read_text('utf-8')}\n{file}")
 
 
 def _check(name: str, options: Mapping[str, Any]) -> None:
@@ -119,11 +122,3 @@ def _seeds(text: str) -> tuple[int, ...]:
     if not seeds or not all(seed.isdecimal() for seed in seeds):
         raise UsageError("--seeds: not a list of whole numbers", "Example: --seeds 1,3,5")
     return tuple(dict.fromkeys(read(Learning, {"seed": seed}, "study").seed for seed in seeds))
-
-
-def _as_json(tables: Any) -> str:
-    import json
-
-    from edgeafri.studies.table import to_json
-
-    return json.dumps([json.loads(to_json(item)) for item in tables], ensure_ascii=False, indent=1)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from edgeafri.cli.lines import table
+from edgeafri.documents.table import text_table
 
 Facts = Mapping[str, Any]
 _UNKNOWN = "not known"
@@ -29,7 +29,7 @@ def tiers_table(documents: Sequence[Facts]) -> str:
     ]
     names = [document["bundle"].rstrip("/").rsplit("/", 1)[-1] for document in documents]
     kept = [row for row in rows if any(row[1:])]
-    return table([("tier", *names, ""), *kept])
+    return text_table([("tier", *names, ""), *kept])
 
 
 def _estimate(found: Facts) -> str:

@@ -1,21 +1,24 @@
 """The page of all devices: every number that a profile may have, where it comes from, and what is not known."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from edgeafri.device.profile import Cluster, DeviceProfile, Fact, numbers
+from edgeafri.documents.table import markdown_table
 
-_HEAD = """# Devices
+_HEADING = """# Devices
 
 Made from the profiles by `edgeafri devices --markdown`; change the YAML files, not this page.
 MB is 1,000,000 bytes. What is "assumed" has its reason beside it; what is not known is never used.
 """
+_COLUMNS = ("device", "what", "cores", "isa", "free MB", "bundle MB", "peak MB", "p95 ms", "load ms", "recipe")
+_NUMBERS = (4, 5, 6, 8)
 
 
 def devices_page(profiles: Iterable[DeviceProfile]) -> str:
     """The page as Markdown: a table of budgets, then a table of numbers for each device."""
     found = list(profiles)
-    head = ("device", "what", "cores", "isa", "free MB", "bundle MB", "peak MB", "p95 ms", "load ms", "recipe")
-    return "\n".join([_HEAD, _table([head, *(_summary(profile) for profile in found)]), *map(_section, found)])
+    table = markdown_table([_COLUMNS, *map(_summary, found)], _NUMBERS)
+    return "\n".join([_HEADING, table + "\n", *map(_section, found)])
 
 
 def _summary(profile: DeviceProfile) -> tuple[str, ...]:
@@ -29,7 +32,7 @@ def _summary(profile: DeviceProfile) -> tuple[str, ...]:
         _value(profile.memory.free),
         _value(budget.bundle_mb),
         _value(budget.peak_rss_mb),
-        f"{_value(budget.p95_ms)} at {budget.seq_len} sub-words",
+        f"{_value(budget.p95_ms)} at {budget.seq_len} subwords",
         _value(budget.load_ms),
         profile.recipe + learnt,
     )
@@ -41,7 +44,8 @@ def _section(profile: DeviceProfile) -> str:
     cores = [f"- {_core(cluster)}: {_identity(cluster)}" for cluster in profile.cores]
     sources = [f"- `{key}`: {source}" for key, source in profile.sources.items()]
     facts = f"{profile.title}; {profile.soc}; {profile.threads} threads unless told otherwise."
-    return "\n".join([f"\n## {profile.name}\n\n{facts}\n", *cores, "", _table(rows), "Sources:\n", *sources]) + "\n"
+    table = markdown_table(rows, (1,))
+    return "\n".join([f"\n## {profile.name}\n\n{facts}\n", *cores, "", table, "\nSources:\n", *sources]) + "\n"
 
 
 def _core(cluster: Cluster) -> str:
@@ -62,8 +66,3 @@ def _origin(fact: Fact | None) -> str:
     if fact is None:
         return ""
     return f"`{fact.source}`" if fact.source else f"assumed: {fact.assumed}"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    lines = [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows]
-    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]]) + "\n"

@@ -37,11 +37,6 @@ def megabytes(size: float | None) -> str:
     return UNKNOWN if size is None else f"{number(size / 1e6)} MB"
 
 
-def one_line(value: Any) -> str:
-    """Any text without line breaks."""
-    return " ".join(str(value).split())
-
-
 def text_of(value: Any) -> str:
     """Any part of a document in one line; a long part of it, such as a figure a matrix, by its length alone."""
     if isinstance(value, (Mapping, list, tuple)) and not value:

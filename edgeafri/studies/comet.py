@@ -14,11 +14,11 @@ import numpy as np
 from edgeafri.artifact import Artifact
 from edgeafri.build.events import OnEvent
 from edgeafri.build.teacher import config_of
+from edgeafri.documents.table import Column, Table
 from edgeafri.inference.metrics import drop
 from edgeafri.studies import papers
 from edgeafri.studies.page import Page
 from edgeafri.studies.study import Bench, Order, Quality, masked_teacher, parameters, read_grid, weights_mb
-from edgeafri.studies.table import Column, Table
 from edgeafri.util.files import Digests
 
 TASK = "sentiment"

@@ -16,11 +16,11 @@ from edgeafri.artifact import Artifact
 from edgeafri.build.events import OnEvent
 from edgeafri.build.teacher import labels_of
 from edgeafri.data.dataset import languages_in
+from edgeafri.documents.table import Column, Spread, Table, spread
 from edgeafri.inference.metrics import average_drop, drop
 from edgeafri.studies import papers
 from edgeafri.studies.page import Page
 from edgeafri.studies.study import Bench, Order, Quality, masked_teacher, parameters, read_grid, weights_mb
-from edgeafri.studies.table import Column, Spread, Table, spread
 from edgeafri.util.files import Digests
 
 TASK = "ner"

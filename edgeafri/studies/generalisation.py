@@ -9,6 +9,7 @@ from edgeafri.artifact import Artifact
 from edgeafri.build.measurement_cache import SPLIT, SPLITS
 from edgeafri.data.dataset import Sentence, check_labels, labels_of, read_split
 from edgeafri.data.languages import language
+from edgeafri.documents.table import Column, Table, spread
 from edgeafri.studies.levels import (
     Level,
     Run,
@@ -26,7 +27,6 @@ from edgeafri.studies.page import Plot
 from edgeafri.studies.parts import Part
 from edgeafri.studies.pruning import ENCODER_NOTE
 from edgeafri.studies.study import Bench, Quality
-from edgeafri.studies.table import Column, Table, spread
 from edgeafri.util.files import storage, write_whole
 
 _IN_WORDS = "The paper reports this in words: near the known languages' F1, and fast downwards from 70 % sparsity."

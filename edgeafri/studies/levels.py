@@ -10,11 +10,11 @@ import numpy as np
 
 from edgeafri.artifact import Artifact
 from edgeafri.documents.quality import Drop
+from edgeafri.documents.table import Cell, Column, Spread, Table, spread
 from edgeafri.inference.metrics import average_drop
 from edgeafri.studies import papers
 from edgeafri.studies.papers import PruneRow
 from edgeafri.studies.study import Bench, Quality
-from edgeafri.studies.table import Cell, Column, Spread, Table, spread
 
 AVERAGE = "avg"
 OTHER_TEACHER = "Another teacher than the paper's: the shapes of curves are compared, not values."

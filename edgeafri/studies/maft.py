@@ -18,12 +18,12 @@ from edgeafri.build.events import OnEvent
 from edgeafri.build.teacher import config_of, head_of
 from edgeafri.data.dataset import languages_in, text_files
 from edgeafri.documents.quality import Drop
+from edgeafri.documents.table import Cell, Column, Table, spread
 from edgeafri.errors import ModelError, UsageError
 from edgeafri.inference.metrics import average_drop
 from edgeafri.studies import papers
 from edgeafri.studies.page import Page
 from edgeafri.studies.study import Bench, Order, Quality, Settings, parameters, read_grid, weights_mb
-from edgeafri.studies.table import Cell, Column, Table, spread
 from edgeafri.util.files import Digests
 
 TASK = "ner"

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeafri.documents.table import Table, escaped, one_line, to_csv, to_markdown
 from edgeafri.studies import plot
 from edgeafri.studies.plot import Series
-from edgeafri.studies.table import Table, escaped, one_line, to_csv, to_json, to_markdown
-from edgeafri.util.files import storage, write_whole
+from edgeafri.util.files import json_text, storage, write_whole
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,10 @@ def write(page: Page, folder: Path, heading: str, commands: Sequence[str]) -> Pa
     file = folder / f"{folder.resolve().name}.md"
     texts = {file: _markdown(page.parts, heading, commands)}
     for table in page.tables:
-        texts |= {folder / f"{table.name}.csv": to_csv(table), folder / f"{table.name}.json": to_json(table)}
+        texts |= {
+            folder / f"{table.name}.csv": to_csv(table),
+            folder / f"{table.name}.json": json_text(table.to_json()),
+        }
     with storage(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for target, text in texts.items():

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from edgeafri.data.dataset import languages_in
+from edgeafri.documents.table import Column, Table
 from edgeafri.studies.study import Order
-from edgeafri.studies.table import Column, Table
 from edgeafri.util.packages import version_of
 
 NAMES = ("after", "before", "during", "distillation", "quantization", "few-shot", "zero-shot", "high-resource")

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from edgeafri.artifact import Artifact
+from edgeafri.documents.table import Table
 from edgeafri.studies.levels import (
     OTHER_TEACHER,
     Point,
@@ -22,7 +23,6 @@ from edgeafri.studies.levels import (
 from edgeafri.studies.page import Plot
 from edgeafri.studies.parts import Part
 from edgeafri.studies.study import Bench, fitting
-from edgeafri.studies.table import Table
 
 ENCODER_NOTE = (
     "The encoder fine-tuned here is the given teacher's, trained on raw text again. It has seen the labels once, in "

@@ -6,12 +6,12 @@ from statistics import fmean
 from typing import Any
 
 from edgeafri.artifact import Artifact
+from edgeafri.documents.table import Column, Table
 from edgeafri.studies import papers
 from edgeafri.studies.levels import AVERAGE, OTHER_TEACHER, drop_of, oddities, worst_of
 from edgeafri.studies.methods import Measured, Method, chosen, conditions, measured
 from edgeafri.studies.parts import Part
 from edgeafri.studies.study import Bench
-from edgeafri.studies.table import Column, Table
 from edgeafri.tasks import task
 
 _STUDIED = ("fp32", "torch-dynamic", "llm-int8", "ort-int8")

@@ -349,6 +349,6 @@ def test_the_page_has_every_number_its_source_and_what_is_not_known(tmp_path: Pa
     )
     assert "| `cores[0].ghz` | 1.6 | GHz | `maker` |" in page
     assert "| `memory.free` | not known | MB |  |" in page
-    assert "| `budget.load_ms` | 100 | ms | assumed: this / that |" in page
+    assert "| `budget.load_ms` | 100 | ms | assumed: this \\| that |" in page
     assert "- `maker`: the maker's page" in page
     assert "- 2 x cortex-a75 at 1.6 GHz: part not known, features not known" in page

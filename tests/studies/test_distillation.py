@@ -56,8 +56,8 @@ def test_a_row_is_a_mean_over_seeds():
     table = quality_table(order(), ("teacher", 10.9, 43.8, quality(10)), [taught(SPECIFIC, 8, 6)])
 
     assert table.rows[0]["avg"].mean == 100
-    assert (table.rows[1]["swa"].mean, table.rows[1]["swa"].count) == (70, 2)
-    assert table.rows[1]["swa"].deviation == pytest.approx(14.142, abs=1e-3)
+    assert (table.rows[1]["swa"].mean, table.rows[1]["swa"].n) == (70, 2)
+    assert table.rows[1]["swa"].sd == pytest.approx(14.142, abs=1e-3)
     assert table.rows[1]["kept"] == pytest.approx(70)
 
 

@@ -120,7 +120,7 @@ def test_what_is_taught_does_not_count_as_zero_shot(runs):
     (row,) = zero_shot_table(runs, ("swa", "hau", "yor"), "zero", "Zero", ()).rows
 
     assert row["swa"].mean == 100
-    assert (row["others"].mean, row["others"].deviation) == (50.0, pytest.approx(14.142, abs=1e-3))
+    assert (row["others"].mean, row["others"].sd) == (50.0, pytest.approx(14.142, abs=1e-3))
     assert (row["best"], row["worst"]) == ("hau", "yor")
 
 

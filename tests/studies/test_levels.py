@@ -71,9 +71,9 @@ def test_seeds_are_compared_each_with_its_own(seeds):
     """
     row = compact_table(seeds, "before", "Before").rows[1]
 
-    assert (row["avg"].mean, row["avg"].count) == (75.0, 2)
+    assert (row["avg"].mean, row["avg"].n) == (75.0, 2)
     assert row["lost"].mean == pytest.approx(15)
-    assert row["lost"].deviation == pytest.approx(7.071, abs=1e-3)
+    assert row["lost"].sd == pytest.approx(7.071, abs=1e-3)
     assert "low" not in row
 
 

@@ -115,7 +115,7 @@ def test_a_row_is_a_vocabulary_adapted_or_not(variants):
     assert (first["vocabulary"], first["adapted"], first["sub_words"], first["graph_mb"]) == (FULL, "no", 16000, 10.0)
     assert (second["adapted"], third["vocabulary"]) == ("yes", "top")
     assert (first["seen"].mean, first["unseen"].mean) == (80, 40)
-    assert (second["lug"].mean, second["lug"].deviation) == (80, pytest.approx(14.142, abs=1e-3))
+    assert (second["lug"].mean, second["lug"].sd) == (80, pytest.approx(14.142, abs=1e-3))
 
 
 def test_gains_stand_apart_for_seen_and_unseen_languages(variants):

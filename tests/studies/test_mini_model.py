@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from edgeafri.build.events import Finished, Noted
+from edgeafri.documents.table import spread
 from edgeafri.errors import DataError, UsageError
 from edgeafri.studies import mini_model
 from edgeafri.studies.mini_model import JOINT, POST, STANDARD, Adapted, checked, mini_depth, plots, quality_table
 from edgeafri.studies.parts import Part
 from edgeafri.studies.study import Order, read_grid
-from edgeafri.studies.table import spread
 from edgeafri.util.files import Digests
 
 FEW = Part("few-shot", Path("unseen"), {"k": 100}, ("bam",), (1, 3))

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from edgeafri.documents.table import Column, Table, to_csv
 from edgeafri.errors import StorageError
 from edgeafri.studies.page import Page, Plot, write
-from edgeafri.studies.table import Column, Table, to_csv, to_json
+from edgeafri.util.files import json_text
 
 COLUMNS = (Column("model", "model"), Column("f1", "F1", "points"))
 
@@ -53,7 +54,7 @@ def test_a_study_is_one_page_and_two_files_a_table(table: Table, tmp_path: Path)
     assert text.index("## Students") < text.index("## Teachers")
     assert text.endswith("## Repeat it\n\n    edgeafri study comet --lang swa\n")
     assert (page.parent / "grid.csv").read_text("utf-8") == to_csv(table)
-    assert (page.parent / "grid.json").read_text("utf-8") == to_json(table)
+    assert (page.parent / "grid.json").read_text("utf-8") == json_text(table.to_json())
 
 
 def test_the_same_tables_are_the_same_files(table: Table, tmp_path: Path):

@@ -10,6 +10,7 @@ from edgeafri import __version__
 from edgeafri.artifact import Artifact
 from edgeafri.bundle import BundleConfig
 from edgeafri.data.languages import language
+from edgeafri.documents.table import escaped
 from edgeafri.tasks import unit_of
 
 
@@ -23,7 +24,7 @@ def render_card(config: BundleConfig, source: Artifact, facts: Mapping[str, Any]
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701  # Markdown, not HTML
     )
-    environment.filters["cell"] = lambda text: " ".join(text.split()).replace("|", "\\|")
+    environment.filters["cell"] = escaped
     named = [language(code) for code in config.languages]
     card: str = environment.get_template("card.md.j2").render(
         config=config,

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from edgeafri.studies.table import Column, Spread, Table, spread, to_csv, to_json, to_markdown
+from edgeafri.documents.table import Column, Spread, Table, markdown_table, spread, text_table, to_csv, to_markdown
+from edgeafri.util.files import json_text
 
 COLUMNS = (
     Column("model", "model"),
@@ -36,8 +37,8 @@ def test_a_spread_is_the_mean_and_the_sample_deviation():
     found = spread([1.0, 2.0, 4.0])
 
     assert found.mean == pytest.approx(7 / 3)
-    assert found.deviation == pytest.approx((7 / 3) ** 0.5)
-    assert found.count == 3
+    assert found.sd == pytest.approx((7 / 3) ** 0.5)
+    assert found.n == 3
 
 
 def test_one_seed_has_no_deviation():
@@ -92,6 +93,22 @@ def test_text_of_others_stays_in_its_cell():
     assert to_markdown(table) == "## A \\| B\n\n| name |\n| --- |\n| a\\|b &lt;b> |\n\n- one two\n"
 
 
+def test_rows_for_a_terminal():
+    """
+    Columns of equal width, the first to the left and the others to the right; the last one is free, without spaces.
+    """
+    rows = [("language", "teacher", "note"), ("swa", "76.09", "worst"), ("yoruba", "9.5", "")]
+
+    assert text_table(rows) == "  language  teacher  note\n  swa         76.09  worst\n  yoruba        9.5"
+
+
+def test_rows_in_markdown():
+    """
+    Whatever stands in a cell is escaped; the columns that are named stand to the right.
+    """
+    assert markdown_table([("name", "n"), ("a|b", 3)], (1,)) == "| name | n |\n| --- | ---: |\n| a\\|b | 3 |"
+
+
 def test_csv_for_programs(table: Table):
     """
     Figures in full, a column for the deviation where there are seeds, nothing where nothing is known.
@@ -117,13 +134,24 @@ def test_json_has_everything(table: Table):
     """
     Units, all three parts of a spread, and null for what is not known.
     """
-    read = json.loads(to_json(table))
+    read = json.loads(json_text(table.to_json()))
 
     assert read["columns"][2] == {"key": "f1", "title": "F1", "unit": "points"}
     assert read["rows"][0]["f1"] == pytest.approx({"mean": 67.42, "sd": 0.31, "n": 3})
     assert read["rows"][1]["f1"] == {"mean": 71.5, "sd": None, "n": 1}
     assert read["rows"][2] == {"model": "published", "layers": None, "f1": None, "p50_ms": None}
     assert (read["name"], read["title"], read["notes"]) == ("grid", "Students", ["Three seeds."])
+
+
+def test_json_is_read_back(table: Table):
+    """
+    Cells come back as the values that they were, spreads too; a cell that was left out is one that is not known.
+    """
+    read = Table.from_json(json.loads(json_text(table.to_json())))
+
+    assert read.rows[:2] == table.rows[:2]
+    assert set(read.rows[2].values()) == {"published", None}
+    assert read.to_json() == table.to_json()
 
 
 def test_a_cell_that_no_column_shows_is_an_error():
