@@ -14,12 +14,13 @@ from edgeafri.build.cache_key import step_folders
 from edgeafri.build.events import Finished, OnEvent
 from edgeafri.build.jobs import Job, plan_jobs
 from edgeafri.build.lineage import reference_place
-from edgeafri.build.measurement_cache import SPLITS, DataIssues, MeasurementCache, few_notes
+from edgeafri.build.measurement_cache import SPLITS, MeasurementCache, few_notes
 from edgeafri.build.recipe import Recipe, Step, override, read_recipe
 from edgeafri.build.teacher import SAMPLE, SAMPLE_TASK, check_head, find_teacher, head_of, labels_of, sample_corpus
 from edgeafri.bundle import CARD, GRAPH, WEIGHTS
 from edgeafri.data.languages import language
 from edgeafri.device.profile import DeviceProfile, read_profile
+from edgeafri.documents.data_issues import DataIssues
 from edgeafri.errors import ConfigError, UsageError
 from edgeafri.latency.estimate import estimate
 from edgeafri.runners.local import RUNTIME, call_worker
@@ -210,7 +211,7 @@ def _check_ends(jobs: Sequence[Job]) -> None:
 
 
 def _data_and_languages(request: BuildRequest) -> tuple[Path | None, tuple[str, ...]]:
-    from edgeafri.data.dataset import files_of, text_files
+    from edgeafri.data.dataset import Dataset, text_files
 
     data = sample_corpus() if request.data == SAMPLE else Path(request.data) if request.data else None
     asked = request.languages
@@ -221,7 +222,7 @@ def _data_and_languages(request: BuildRequest) -> tuple[Path | None, tuple[str, 
     for code in languages:
         language(code)
     if data is not None:
-        files_of(data, languages, SPLITS, unit)
+        Dataset(data, languages, unit).files(*SPLITS)
     if request.text is not None:
         text_files(request.text, languages)
     return data, languages

@@ -67,13 +67,13 @@ def explain(case: Case, digests: Digests, on_event: OnEvent) -> dict[str, Any]:
 
 def _check_text(case: Case, languages: Sequence[str], name: str) -> None:
     """What the models are compared on is there, for every language, before anything is loaded."""
-    from edgeafri.data.dataset import files_of, text_files
+    from edgeafri.data.dataset import Dataset, text_files
     from edgeafri.tasks import unit_of
 
     for code in languages:
         language(code)
     if case.data is not None:
-        files_of(case.data, languages, ("dev",), unit_of(name))
+        Dataset(case.data, tuple(languages), unit_of(name)).files("dev")
     elif case.text is not None:
         text_files(case.text, languages)
     else:

@@ -4,24 +4,22 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edgeafri import tasks
 from edgeafri.artifact import Artifact
 from edgeafri.benchmark.machine import machine_id
 from edgeafri.build.cache_key import versions
 from edgeafri.build.events import Noted, OnEvent, Progressed, Started
+from edgeafri.documents.data_issues import DataIssues
 from edgeafri.menu import MENU
 from edgeafri.runners.local import RUNTIME, TORCH, call_worker
 from edgeafri.tasks import unit_of
 from edgeafri.util import import_closure as closure
 from edgeafri.util.files import Digests, json_text, write_whole
 from edgeafri.util.progress import Progress
-
-if TYPE_CHECKING:  # data is read where it is needed, so that a typo is told before anything is loaded
-    from edgeafri.data.dataset import Unit
 
 SPLIT = "test"
 SPLITS = ("train", "dev", SPLIT)
@@ -31,14 +29,6 @@ FEW = 10  # below so many entities or texts in a language's test split, a bootst
 _COMPUTING = (f"{RUNTIME}.__main__", f"{TORCH}.__main__", __name__)
 _READING = "edgeafri.data.dataset"
 _PATHS = ("data", "text", "model", "bundle", "folders", "before", "after")  # they count by what they hold
-
-
-@dataclass(frozen=True)
-class DataIssues:
-    """What is odd about labelled data: in words, and per language how many test sentences stand in train too."""
-
-    notes: tuple[str, ...]
-    leaked: Mapping[str, int]
 
 
 class MeasurementCache:
@@ -119,20 +109,21 @@ class MeasurementCache:
         DataError, before any work, when test has labels that the model will not know: it knows `labels`, or where it
         is still to be trained, those of train and dev.
         """
-        from edgeafri.data.dataset import files_of
+        from edgeafri.data.dataset import Dataset
 
         unit = unit_of(task)
-        files = files_of(data, languages, SPLITS, unit)
+        dataset = Dataset(data, tuple(languages), unit)
+        files = dataset.files(*SPLITS)
         parts = [list(languages), unit, list(labels or ())]
         digests = [self._digests.of(file) for file in (*files, *closure.files_of(_READING))]
         key = hashlib.sha256(json.dumps([*digests, *parts]).encode()).hexdigest()[:16]
         file = self._folder / f"data-{key}.json"
         known = _on_file(file)
         if known is None:
-            known = _oddities(data, languages, labels, unit)
+            known = dataset.issues(labels).to_json()
             file.parent.mkdir(parents=True, exist_ok=True)
             write_whole(file, json_text(known))
-        return DataIssues(tuple(known["notes"]), known["leaked"])
+        return DataIssues.from_json(known, str(file))
 
     def _asked(self, what: str, artifact: Artifact, module: str, request: Mapping[str, Any]) -> Any:
         return self.measure(what, artifact, request, lambda progress: call_worker(module, request, progress, self.log))[
@@ -146,14 +137,14 @@ class MeasurementCache:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     def _data(self, request: Mapping[str, Any]) -> list[str]:
-        from edgeafri.data.dataset import files_of, text_files
+        from edgeafri.data.dataset import Dataset, text_files
 
         if "text" in request:
             return [self._digests.of(file) for file in text_files(Path(request["text"]), request["languages"]).values()]
         if "data" not in request:
             return []
-        files = files_of(Path(request["data"]), request["languages"], (request["split"],), unit_of(request["task"]))
-        return [self._digests.of(file) for file in files]
+        dataset = Dataset(Path(request["data"]), tuple(request["languages"]), unit_of(request["task"]))
+        return [self._digests.of(file) for file in dataset.files(request["split"])]
 
 
 def few_notes(quality: Mapping[str, Any] | None) -> list[str]:
@@ -180,29 +171,6 @@ def _step_of(artifact: Artifact) -> dict[str, Any]:
     other = (stage is not None and stage.resumable) or manifest.settings.get("factorise") is not None
     name = "teacher" if manifest.stage == "adopt" else manifest.stage
     return {"stage": name, "id": artifact.id, "kind": artifact.kind, "another_model": other}
-
-
-def _oddities(data: Path, languages: Sequence[str], labels: Sequence[str] | None, unit: "Unit") -> dict[str, Any]:
-    from edgeafri.data.dataset import check_labels, contradicting, labels_of, leaked, read_split
-
-    read = {code: {name: read_split(data, code, name, unit) for name in SPLITS} for code in languages}
-    if labels is None:
-        labels = labels_of(read[code][name] for code in languages for name in ("train", "dev"))
-    notes, leaks = [], {}
-    for code, splits in read.items():
-        check_labels(splits[SPLIT], labels)
-        for name, split in splits.items():
-            notes += [f"{code} {name}: {count} {what.replace('_', ' ')}" for what, count in split.notes.items()]
-        leaks[code] = leaked(splits["train"], splits[SPLIT])
-        notes += _leak_notes(code, leaks[code], contradicting(splits["train"], splits[SPLIT]), unit)
-    return {"notes": notes, "leaked": leaks}
-
-
-def _leak_notes(code: str, leaks: int, contradictions: int, unit: "Unit") -> list[str]:
-    items = "sentences" if unit == "word" else "texts"
-    also = [f"{code}: {leaks} test {items} also stand in train"] if leaks else []
-    otherwise = [f"{code}: {contradictions} test {items} stand in train labelled otherwise"] if contradictions else []
-    return also + otherwise
 
 
 def _on_file(file: Path) -> Any:

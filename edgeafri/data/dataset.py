@@ -7,15 +7,17 @@ Raw text: ROOT/<ISO 639-3 code>.txt, a sentence a line.
 import difflib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from edgeafri.data import conll, tsv
 from edgeafri.data.text import clean
 from edgeafri.data.textfile import decoded
+from edgeafri.documents.data_issues import DataIssues
 from edgeafri.errors import DataError
 
+SPLITS = ("train", "dev", "test")
 Unit = Literal["word", "text"]
 """What a label stands for: every word of a sentence, or the whole text."""
 
@@ -45,6 +47,64 @@ class Split:
     sentences: tuple[Sentence, ...]
     notes: Mapping[str, int]
     unit: Unit = "word"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The labelled data of some languages below one folder. A split is read once, and kept until `forget`."""
+
+    root: Path
+    languages: tuple[str, ...]
+    unit: Unit = "word"
+    _splits: dict[tuple[str, str], Split] = field(default_factory=dict, repr=False, compare=False)
+
+    def files(self, *names: str) -> list[Path]:
+        """The files that these splits are read from. DataError for the first that is missing."""
+        return [_labelled_file(self.root, language, name, self.unit) for language in self.languages for name in names]
+
+    def split(self, language: str, name: str) -> Split:
+        """One split of one language; DataError as read_split raises it."""
+        if (language, name) not in self._splits:
+            self._splits[language, name] = read_split(self.root, language, name, self.unit)
+        return self._splits[language, name]
+
+    def splits(self, *names: str) -> list[Split]:
+        """These splits of every language, language after language."""
+        return [self.split(language, name) for language in self.languages for name in names]
+
+    def forget(self) -> None:
+        """Give the memory of the splits back; they are read again when they are asked for again."""
+        self._splits.clear()
+
+    def labels(self, *names: str) -> tuple[str, ...]:
+        """The labels that a model of these splits needs, as labels_of orders them."""
+        return labels_of(self.splits(*names))
+
+    def check_labels(self, name: str, labels: Sequence[str]) -> None:
+        """DataError when this split of a language has a label that is not among the model's."""
+        for split in self.splits(name):
+            check_labels(split, labels)
+
+    def notes(self, name: str) -> dict[str, Mapping[str, int]]:
+        """What was repaired while this split was read, by language; languages without repairs are left out."""
+        return {split.language: split.notes for split in self.splits(name) if split.notes}
+
+    def issues(self, labels: Sequence[str] | None) -> DataIssues:
+        """What is odd about all three splits: repairs, and test sentences that also stand in train.
+
+        DataError when test has labels that the model will not know: it knows `labels`, or where it is still to be
+        trained, those of train and dev.
+        """
+        known = self.labels("train", "dev") if labels is None else labels
+        notes: list[str] = []
+        leaks = {}
+        for code in self.languages:
+            train, _, test = splits = [self.split(code, name) for name in SPLITS]
+            check_labels(test, known)
+            notes += [line for split in splits for line in _repairs(split)]
+            leaks[code] = leaked(train, test)
+            notes += _leak_notes(test, leaks[code], contradicting(train, test))
+        return DataIssues(tuple(notes), leaks)
 
 
 @dataclass(frozen=True)
@@ -111,12 +171,6 @@ def languages_in(root: Path, unit: Unit = "word") -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def files_of(root: Path, languages: Iterable[str], splits: Iterable[str], unit: Unit = "word") -> list[Path]:
-    """The files that these languages and splits are read from. DataError for the first that is missing."""
-    names = tuple(splits)
-    return [_labelled_file(root, language, name, unit) for language in languages for name in names]
-
-
 def labels_of(splits: Iterable[Split]) -> tuple[str, ...]:
     """The labels a model of this data needs, the same whatever the order of the data.
 
@@ -175,6 +229,18 @@ def read_lines(path: Path) -> Iterator[str]:
         visible = " ".join(clean(" ".join(line.split())).split())
         if visible:
             yield visible
+
+
+def _repairs(split: Split) -> list[str]:
+    where = f"{split.language} {split.name}"
+    return [f"{where}: {count} {what.replace('_', ' ')}" for what, count in split.notes.items()]
+
+
+def _leak_notes(test: Split, leaks: int, contradictions: int) -> list[str]:
+    found = f"{test.language}: {{}} test {_FORMATS[test.unit].item}s"
+    also = [f"{found.format(leaks)} also stand in train"] if leaks else []
+    otherwise = [f"{found.format(contradictions)} stand in train labelled otherwise"] if contradictions else []
+    return also + otherwise
 
 
 def _folders(root: Path, form: _Format) -> set[str]:

@@ -142,5 +142,5 @@ def _test_files(bundle: Path, visit: Visit) -> list[Copied]:
     if visit.data is None:
         return []
     config = read_config(bundle)
-    found = dataset.files_of(visit.data, visit.languages or config.languages, ("test",), unit_of(config.task))
-    return [copied(file, f"data/{file.parent.name}/{file.name}") for file in found]
+    labelled = dataset.Dataset(visit.data, tuple(visit.languages or config.languages), unit_of(config.task))
+    return [copied(file, f"data/{file.parent.name}/{file.name}") for file in labelled.files("test")]

@@ -12,11 +12,11 @@ from edgeafri.artifact import Artifact
 from edgeafri.build import pipeline
 from edgeafri.build.events import Noted, OnEvent
 from edgeafri.build.jobs import plan_jobs
-from edgeafri.build.measurement_cache import SPLITS, MeasurementCache
+from edgeafri.build.measurement_cache import MeasurementCache
 from edgeafri.build.recipe import Step
 from edgeafri.build.teacher import config_of, find_teacher, head_of
 from edgeafri.bundle import read_config
-from edgeafri.data.dataset import files_of, text_files
+from edgeafri.data.dataset import SPLITS, Dataset, text_files
 from edgeafri.data.languages import language
 from edgeafri.errors import ModelError, UsageError
 from edgeafri.runners.local import RUNTIME, TORCH, call_worker
@@ -67,7 +67,8 @@ class Bench:
     def __init__(self, order: Order, task: str, digests: Digests, on_event: OnEvent) -> None:
         self.order, self.task, self._digests, self._on_event = order, task, digests, on_event
         self._cache = MeasurementCache(order.work, digests, on_event, fresh=False)
-        files_of(order.data, order.languages, SPLITS, unit_of(task))  # a missing file is told now, not hours later
+        # A missing file is told now, not hours later.
+        Dataset(order.data, order.languages, unit_of(task)).files(*SPLITS)
         for code in order.languages:
             language(code)
         if order.text is not None:

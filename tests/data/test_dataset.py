@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from edgeafri.data.dataset import (
+    Dataset,
     Sentence,
     Split,
     check_labels,
     contradicting,
-    files_of,
     labels_of,
     languages_in,
     leaked,
@@ -212,19 +212,19 @@ def test_files_are_listed_by_language_then_split(root):
     """
     Exactly the files that would be read, in the order asked for; a missing one is refused.
     """
-    found = files_of(root, ["yor", "swa"], ["train", "test"])
+    found = Dataset(root, ("yor", "swa")).files("train", "test")
 
     assert [str(path.relative_to(root)) for path in found] == [
         "yor/train.txt", "yor/test.txt", "swa/train.txt", "swa/test.txt"
     ]  # fmt: skip
-    assert refusal(files_of, root, ["swa"], ["gold"])[0] == f"{root}/swa/gold.txt: no such file"
+    assert refusal(Dataset(root, ("swa",)).files, "gold")[0] == f"{root}/swa/gold.txt: no such file"
 
 
 def test_files_of_texts_are_listed(texts):
     """
     With their own suffix.
     """
-    assert files_of(texts, ["kin"], ["dev"], "text") == [texts / "kin" / "dev.tsv"]
+    assert Dataset(texts, ("kin",), "text").files("dev") == [texts / "kin" / "dev.tsv"]
 
 
 def test_labels_are_both_tags_of_every_type():
@@ -299,6 +299,75 @@ def test_contradictions_count_test_sentences_with_other_tags_in_train():
     test = of_texts(("a b", "negative"), ("a b", "positive"), ("c", "neutral"), ("d", "neutral"), ("e", "positive"))
 
     assert contradicting(train, test) == 2
+
+
+def test_a_split_is_read_once_until_it_is_forgotten(root):
+    """
+    Whoever holds the data reads no file twice, and can give the memory back.
+    """
+    data = Dataset(root, ("swa",))
+    first = data.split("swa", "test")
+    (root / "swa" / "test.txt").write_text("Juma O\n", "utf-8")
+
+    assert data.splits("test") == [first]
+    data.forget()
+    assert data.split("swa", "test").sentences == (Sentence(("Juma",), ("O",)),)
+
+
+def test_data_that_is_the_same_is_equal_whatever_was_read(root):
+    """
+    What was read is a cache, and no part of which data this is.
+    """
+    data = Dataset(root, ("swa",))
+    data.splits("dev")
+
+    assert data == Dataset(root, ("swa",), "word")
+
+
+def test_labels_are_those_of_the_splits_named(root):
+    """
+    A tag that only test has is not learnt.
+    """
+    (root / "swa" / "test.txt").write_text("Juma B-ORG\n", "utf-8")
+    data = Dataset(root, ("swa", "yor"))
+
+    assert data.labels("train", "dev") == ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
+    assert refusal(data.check_labels, "test", data.labels("train"))[0].startswith("swa/test.txt: the model does not")
+
+
+def test_notes_name_the_languages_that_were_repaired(root):
+    """
+    A language without repairs is not named.
+    """
+    (root / "yor" / "test.txt").write_text("Amina I-PER\n", "utf-8")
+
+    assert Dataset(root, ("swa", "yor")).notes("test") == {"yor": {"repaired_tags": 1}}
+
+
+def test_issues_count_repairs_and_leaks(root):
+    """
+    Of all three splits; a test sentence that train labels otherwise is counted as both.
+    """
+    (root / "swa" / "test.txt").write_text("Amina I-PER\nKisumu O\n", "utf-8")
+    found = Dataset(root, ("yor", "swa")).issues(None)
+
+    assert found.leaked == {"yor": 1, "swa": 1}
+    assert found.notes == (
+        "yor: 1 test sentences also stand in train",
+        "swa test: 1 repaired tags",
+        "swa: 1 test sentences also stand in train",
+        "swa: 1 test sentences stand in train labelled otherwise",
+    )
+
+
+def test_issues_refuse_labels_that_no_model_will_know(root):
+    """
+    With the labels of a trained model, or of train and dev.
+    """
+    (root / "yor" / "test.txt").write_text("Amina B-ORG\n", "utf-8")
+
+    for labels in (None, ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")):
+        assert "does not know the tag B-ORG" in refusal(Dataset(root, ("swa", "yor")).issues, labels)[0]
 
 
 def test_raw_text_is_one_file_a_language(tmp_path):
