@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from edgeafri.artifact import Artifact, adopt
 from edgeafri.build.jobs import plan_jobs
 from edgeafri.device.profile import DeviceProfile, read_profile
 from edgeafri.emulator.install import Emulator, ready
+from edgeafri.menu.facts import Facts, Figures
 from edgeafri.util.files import Digests
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -52,15 +53,13 @@ class Method:
             raise self.hopeless
         return f"about 2 h from {source.id}"
 
-    def run(
-        self, source: Artifact, settings: Any, out: Path, progress: Callable[[int, int], None]
-    ) -> Mapping[str, Any]:
+    def run(self, source: Artifact, settings: Any, out: Path, progress: Callable[[int, int], None]) -> Facts:
         self.runs += 1
         (out / "model.safetensors").write_text(f"{source.id} {settings}", "utf-8")
         if self.broken is not None:
             raise self.broken
         progress(1, 1)
-        return {"runs": self.runs}
+        return Figures({"runs": self.runs})
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ from edgeafri import __version__, menu
 from edgeafri.artifact import Artifact
 from edgeafri.build.jobs import Job
 from edgeafri.device.profile import read_profile
+from edgeafri.documents import base
+from edgeafri.menu.settings import StageSettings
 from edgeafri.settings import identity
 from edgeafri.util.files import Digests
 from edgeafri.util.import_closure import files_of, with_data
@@ -39,13 +41,15 @@ def versions() -> dict[str, str]:
     return {"edgeafri": __version__, **{name: version for name, version in found.items() if version}}
 
 
-def _devices(settings: Any) -> dict[str, Any]:
+def _devices(settings: StageSettings) -> dict[str, Any]:
     """What is known of the devices that a goal names: with another profile, other parts would go."""
-    names = getattr(settings, "latency_of", None) or ()
-    return {f"profile {name}": asdict(read_profile(name)) for name in names}
+    return {f"profile {name}": asdict(read_profile(name)) for name in settings.devices}
 
 
 def _code(stage: str, digests: Digests) -> list[str]:
-    """What the stage's module runs, by content. The menu declares settings, and their values stand in the key."""
-    files = with_data(files_of(menu.module_of(stage), without=(menu.__name__,)))
+    """What the stage's module runs, by content, and what writes its facts.
+
+    The menu only declares: the values of settings stand in the key, and facts are named where the module makes them.
+    """
+    files = with_data(files_of(menu.module_of(stage), base.__name__, without=(menu.__name__,)))
     return [digests.of(file) for file in files]

@@ -9,6 +9,7 @@ from edgeafri import menu
 from edgeafri.artifact import Kind
 from edgeafri.build.recipe import Step
 from edgeafri.errors import ConfigError, DataError
+from edgeafri.menu.settings import StageSettings
 from edgeafri.settings import read
 
 
@@ -17,12 +18,12 @@ class Job:
     """One step, checked: its menu line and its complete settings."""
 
     stage: menu.Stage
-    settings: Any
+    settings: StageSettings
 
     @property
     def learns(self) -> bool:
         """Whether it trains: then how long that takes is said beforehand."""
-        return bool(getattr(self.settings, "learns", False))
+        return self.settings.learns
 
 
 def plan_jobs(steps: Sequence[Step], kind: Kind, given: Mapping[str, Any]) -> tuple[Job, ...]:
@@ -50,9 +51,9 @@ def stages_giving(kind: Kind) -> str:
     return ", ".join(line.name for line in menu.MENU if line.gives == kind)
 
 
-def _read_settings(line: menu.Stage, values: Mapping[str, Any]) -> Any:
+def _read_settings(line: menu.Stage, values: Mapping[str, Any]) -> StageSettings:
     """A stage's settings, checked; a path that does not exist is found here and not when its step begins."""
-    settings: Any = read(line.settings, values, line.name)
+    settings = read(line.settings, values, line.name)
     for field in fields(line.settings):
         path = getattr(settings, field.name)
         if isinstance(path, Path) and not path.exists():

@@ -19,6 +19,7 @@ from edgeafri.build.cache_key import step_folders, versions
 from edgeafri.build.events import Finished, Noted, OnEvent, Progressed, Started
 from edgeafri.build.jobs import Job, stages_giving
 from edgeafri.errors import ArtifactError, StorageError
+from edgeafri.menu.facts import Facts, Figures
 from edgeafri.settings import identity
 from edgeafri.tasks import tasks_of
 from edgeafri.util.files import Digests, WatchedDisk, cache_folder, partial_folder, storage, write_whole
@@ -134,18 +135,19 @@ def _task_in(path: Path) -> str:
     return next((task.name for task in tasks_of(str(named))), "ner")
 
 
-def _manifest(job: Job, source: Artifact, facts: Mapping[str, Any], digests: Digests) -> Manifest:
+def _manifest(job: Job, source: Artifact, facts: Facts | Mapping[str, Any], digests: Digests) -> Manifest:
+    said = facts if isinstance(facts, Facts) else Figures(facts)
     settings = identity(job.settings, digests.of)
     return Manifest(
         kind=job.stage.gives,
-        task=str(facts.get("task") or getattr(job.settings, "task", source.manifest.task)),
-        languages=tuple(getattr(job.settings, "languages", ())) or source.manifest.languages,
+        task=said.task or job.settings.task or source.manifest.task,
+        languages=job.settings.languages or source.manifest.languages,
         stage=job.stage.name,
         settings=settings,
         parent=source.id,
         versions=versions(),
         files={},
-        facts=dict(facts),
+        facts=said.to_json(),
     )
 
 
@@ -153,7 +155,7 @@ def announce(job: Job, source: Artifact, log: Path, on_event: OnEvent) -> None:
     """Say how long a stage that learns will take, before it starts."""
     on_event(Started(job.stage.name))
     with chatter_to(log), needed_by(job.stage.name):
-        text = cast("menu.Learner", menu.load(job.stage.name)).forecast(source, job.settings)
+        text = cast("menu.LearningModule", menu.load(job.stage.name)).forecast(source, job.settings)
     on_event(Noted(job.stage.name, text))
 
 

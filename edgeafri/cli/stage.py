@@ -8,19 +8,9 @@ from typing import Any, Literal, get_args, get_origin
 import click
 
 from edgeafri.cli.options import json_option, print_json
-from edgeafri.menu import MENU, Stage, stage
+from edgeafri.menu import Stage, find
 from edgeafri.settings import types_of
 
-_EXAMPLES = {
-    "trim": " --languages swa,hau --text ./raw",
-    "finetune": " --languages swa,hau --data ./masakhaner",
-    "adapt-maft": " --languages swa,hau --text ./raw",
-    "adapt-mini": " --languages bam --text ./raw --into ./my-ner",
-    "distill": " --languages swa,hau --data ./masakhaner --layers 3 --hidden 128",
-    "prune": " --sparsity 0.7",
-    "shrink": " --languages swa,hau --data ./masakhaner --macs 0.5",
-    "bundle": " --languages swa,hau",
-}
 _SOURCES = {
     "corpus": "a folder of raw text (LANG.txt, with --languages) or of labelled data",
     "torch": "a model folder",
@@ -30,7 +20,7 @@ _SOURCES = {
 
 def stage_command(name: str) -> click.Command | None:
     """The command of a stage; None when there is no such stage."""
-    line = next((line for line in MENU if line.name == name), None)
+    line = find(name)
     if line is None:
         return None
     out = click.Option(["--out"], required=True, type=click.Path(path_type=Path), help="The new folder.")
@@ -40,7 +30,7 @@ def stage_command(name: str) -> click.Command | None:
         callback=_callback(line),
         params=[source, out, *_options(line)],
         help=f"{line.about}\n\nSOURCE is {_SOURCES[line.takes]}; gives {line.gives}.",
-        epilog=f"Example: edgeafri {name} SOURCE --out DIR{_EXAMPLES.get(name, '')}",
+        epilog=f"Example: edgeafri {name} SOURCE --out DIR {line.example}".rstrip(),
     )
     return json_option(command)
 
@@ -90,7 +80,9 @@ def _callback(line: Stage) -> Any:
         from edgeafri.build.pipeline import make_artifact, open_source
         from edgeafri.build.recipe import Step
         from edgeafri.cli.console import showing_events
-        from edgeafri.cli.lines import detail_table, event_line
+        from edgeafri.cli.lines import event_line
+        from edgeafri.documents.table import text_table
+        from edgeafri.menu import facts_of
         from edgeafri.util.files import Digests
 
         given = {name: _value(value) for name, value in options.items() if value not in (None, ())}
@@ -99,11 +91,11 @@ def _callback(line: Stage) -> Any:
             showing_events(lambda event: None if as_json else click.echo(event_line(event))) as on_event,
         ):
             (job,) = plan_jobs([Step(line.name, given)], line.takes, {})
-            finished = make_artifact(job, open_source(source, stage(line.name), digests), out, digests, on_event)
-        facts = dict(finished.artifact.manifest.facts)
+            finished = make_artifact(job, open_source(source, line, digests), out, digests, on_event)
+        manifest = finished.artifact.manifest
         if as_json:
-            print_json({"out": str(out), "id": finished.artifact.id, "stage": line.name, "facts": facts})
-        elif details := detail_table(line.name, facts):
-            click.echo(details)
+            print_json({"out": str(out), "id": manifest.id, "stage": line.name, "facts": manifest.facts})
+        elif rows := facts_of(manifest).table():
+            click.echo(text_table(rows))
 
     return run

@@ -1,8 +1,7 @@
 """What every document shares: a frozen dataclass that is written as JSON and read back from it.
 
-Keys are the names of fields. A key that is not known is passed over (a later version wrote it), one that is missing or
-null takes its default (an earlier version wrote it); anything else that does not fit is a DataError that names the
-place. So a field that may be None has the default None, or none at all.
+Keys are the names of fields. A key that is not known is passed over (a later version wrote it), a missing one takes its
+default (an earlier version wrote it); anything else that does not fit is a DataError that names the place.
 """
 
 import dataclasses
@@ -25,9 +24,13 @@ class Document:
 
     def to_json(self) -> dict[str, Json]:
         """The document as JSON values, its keys in the order of its fields."""
-        fields = dataclasses.fields(self)  # type: ignore[arg-type]  # every subclass is a dataclass
-        values = ((field, getattr(self, field.name)) for field in fields)
-        return {field.name: plain(value) for field, value in values if value is not None or not _omitted(field)}
+        found: dict[str, Json] = {}
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
+            value = getattr(self, field.name)
+            if value is None and _has(field, "omitted"):
+                continue
+            found |= value.to_json() if _has(field, "inlined") else {field.name: plain(value)}
+        return found
 
     @classmethod
     def from_json(cls, value: object, where: str = "") -> Self:
@@ -38,6 +41,12 @@ class Document:
 def omitted_when_none() -> Any:  # Any: dataclasses.field() is typed as the field's own type
     """A field whose key is left out of the JSON when it is None, as it says nothing of such a document."""
     return dataclasses.field(default=None, metadata={"omitted": True})
+
+
+def inlined(optional: bool = False) -> Any:  # Any: dataclasses.field() is typed as the field's own type
+    """A field that holds a document whose keys stand among those of this one; None, if allowed, has no keys at all."""
+    metadata = {"inlined": True, "omitted": optional}
+    return dataclasses.field(default=None if optional else dataclasses.MISSING, metadata=metadata)
 
 
 def plain(value: object) -> Json:
@@ -86,12 +95,20 @@ def _read_fields(kind: type, value: object, where: str) -> object:
         return _refuse(value, "names with values", where)
     found, hints = {}, _hints(kind)
     for field in dataclasses.fields(kind):
-        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        if field.name in value and (required or value[field.name] is not None):
+        if _has(field, "inlined"):
+            found[field.name] = _read_inlined(field, hints[field.name], value, where)
+        elif field.name in value:
             found[field.name] = _read(hints[field.name], value[field.name], f"{where}.{field.name}")
-        elif required:
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise DataError(f"{where}: '{field.name}' is missing", _AGAIN)
     return kind(**found)
+
+
+def _read_inlined(field: "dataclasses.Field[Any]", kind: Any, value: Mapping[str, object], where: str) -> object:
+    """A document from the keys around it; None where that is allowed and none of its keys is there."""
+    inner = next((item for item in get_args(kind) if item is not types.NoneType), kind)
+    there = any(own.name in value for own in dataclasses.fields(inner))
+    return _read(inner, value, where) if there or not _has(field, "omitted") else None
 
 
 def _read_union(kinds: tuple[Any, ...], value: object, where: str) -> object:
@@ -138,8 +155,8 @@ def _refuse(value: object, words: str, where: str) -> object:
     raise DataError(f"{where}: {shown if len(shown) < 40 else shown[:40] + '...'} is not {words}", _AGAIN)
 
 
-def _omitted(field: "dataclasses.Field[Any]") -> bool:
-    return bool(field.metadata.get("omitted"))
+def _has(field: "dataclasses.Field[Any]", trait: str) -> bool:
+    return bool(field.metadata.get(trait))
 
 
 @cache

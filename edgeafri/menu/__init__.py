@@ -1,10 +1,13 @@
-"""The menu of stages: what each takes and gives. This file imports no method: `load()` does, when a step runs."""
+"""The menu of stages: all that the rest of the project knows of each. `load()` imports a stage's module when it runs.
+
+A new stage is one module in edgeafri/stages, one class in settings.py, and one entry here. What is asked about a stage
+anywhere is a field of its entry, a property of its settings, or a method of its facts; nobody asks for its name.
+"""
 
 import importlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from edgeafri.errors import UsageError
 from edgeafri.menu.settings import (
@@ -22,82 +25,139 @@ from edgeafri.menu.settings import (
     QuantizeTorch,
     Scratch,
     Shrink,
+    StageSettings,
     Trim,
 )
 from edgeafri.settings import did_you_mean
 
-if TYPE_CHECKING:  # the command line lists stages without reading a model
-    from edgeafri.artifact import Artifact, Kind
+if TYPE_CHECKING:  # the command line lists stages without reading a model, and without the classes of their facts
+    from edgeafri.artifact import Artifact, Kind, Manifest
+    from edgeafri.menu.facts import Facts
     from edgeafri.util.progress import Progress
 
 
-class Method(Protocol):
+class StageModule(Protocol):
     """What a stage's module offers: do the work in the empty folder `out`, and say what can be counted."""
 
-    def run(self, source: "Artifact", settings: Any, out: Path, progress: "Progress") -> Mapping[str, Any]: ...
+    def run(self, source: "Artifact", settings: StageSettings, out: Path, progress: "Progress") -> "Facts": ...
 
 
-class Learner(Method, Protocol):
+class LearningModule(StageModule, Protocol):
     """What a stage that learns offers too: how long that will take here, in words, found out by trying a little."""
 
-    def forecast(self, source: "Artifact", settings: Any) -> str: ...
+    def forecast(self, source: "Artifact", settings: StageSettings) -> str: ...
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One line of the menu."""
+    """One entry of the menu: a stage's name, the kinds of artifact it takes and gives, and the class of its settings.
+
+    `facts` names the class of its facts in menu/facts as "module.Class"; with none, facts are names with values.
+    `example` is what an example of its command says after SOURCE and --out DIR.
+    """
 
     name: str
     takes: "Kind"
     gives: "Kind"
-    settings: type
+    settings: type[StageSettings]
+    facts: str = ""
+    example: str = ""
+    needs_head: bool = False  # it works on a model with a task's head only
+    teaches_task: bool = False  # it gives a model a head, and what it gives is what a bundle may be compared with
+    makes_smaller: bool = False  # its model is another one with less in it, which costs quality that a build must show
 
     @property
     def about(self) -> str:
+        """One sentence: what it does."""
         return str(self.settings.__doc__)
 
     @property
-    def summary(self) -> str:
-        """The first sentence of it, for a list."""
-        return self.about.split("\n")[0].split(": ")[0].rstrip(".")
-
-    @property
     def resumable(self) -> bool:
-        """Whether it can learn: then it is a Learner, and finds its unfinished folder again."""
+        """Whether it can learn: then it is a LearningModule, and finds its unfinished folder again."""
         return issubclass(self.settings, Learning)
 
+    @property
+    def rewrites_graph(self) -> bool:
+        """Whether it takes a graph and gives one whose layers can be compared with those of the first."""
+        return self.takes == self.gives == "onnx"
 
+    @property
+    def facts_class(self) -> "type[Facts]":
+        """The class of what its run() returns, and of what its artifacts' manifests hold."""
+        module, _, name = self.facts.rpartition(".")
+        facts = importlib.import_module(f"{__name__}.facts.{module}" if module else f"{__name__}.facts")
+        return cast("type[Facts]", getattr(facts, name or "Figures"))
+
+
+_DATA = "--languages swa,hau --data ./masakhaner"
+_TEXT = "--languages swa,hau --text ./raw"
 MENU = (
-    Stage("scratch", "corpus", "torch", Scratch),
-    Stage("finetune", "torch", "torch", Finetune),
-    Stage("adapt-maft", "torch", "torch", AdaptMaft),
-    Stage("adapt-mini", "torch", "torch", AdaptMini),
-    Stage("trim", "torch", "torch", Trim),
-    Stage("distill", "torch", "torch", Distill),
-    Stage("prune", "torch", "torch", Prune),
-    Stage("shrink", "torch", "torch", Shrink),
-    Stage("quantize-torch", "torch", "torch-int8", QuantizeTorch),
-    Stage("export-torchscript", "torch", "torchscript", ExportTorchscript),
-    Stage("export-onnx", "torch", "onnx", ExportOnnx),
-    Stage("optimize", "onnx", "onnx", Optimize),
-    Stage("quantize", "onnx", "onnx", Quantize),
-    Stage("bundle", "onnx", "bundle", Bundle),
+    Stage("scratch", "corpus", "torch", Scratch, "training.ScratchFacts"),
+    Stage("finetune", "torch", "torch", Finetune, "training.FinetuneFacts", _DATA, teaches_task=True),
+    Stage("adapt-maft", "torch", "torch", AdaptMaft, "training.AdaptMaftFacts", _TEXT),
+    Stage(
+        "adapt-mini",
+        "torch",
+        "torch",
+        AdaptMini,
+        "training.AdaptMiniFacts",
+        "--languages bam --text ./raw --into ./my-ner",
+    ),
+    Stage("trim", "torch", "torch", Trim, "conversion.TrimFacts", _TEXT),
+    Stage(
+        "distill",
+        "torch",
+        "torch",
+        Distill,
+        "training.DistillFacts",
+        f"{_DATA} --layers 3 --hidden 128",
+        makes_smaller=True,
+    ),
+    Stage("prune", "torch", "torch", Prune, "training.PruneFacts", "--sparsity 0.7", makes_smaller=True),
+    Stage("shrink", "torch", "torch", Shrink, "training.ShrinkFacts", f"{_DATA} --macs 0.5", makes_smaller=True),
+    Stage("quantize-torch", "torch", "torch-int8", QuantizeTorch, "conversion.QuantizeTorchFacts", needs_head=True),
+    Stage(
+        "export-torchscript",
+        "torch",
+        "torchscript",
+        ExportTorchscript,
+        "conversion.ExportTorchscriptFacts",
+        needs_head=True,
+    ),
+    Stage("export-onnx", "torch", "onnx", ExportOnnx, "conversion.ExportOnnxFacts", needs_head=True),
+    Stage("optimize", "onnx", "onnx", Optimize, "conversion.OptimizeFacts"),
+    Stage("quantize", "onnx", "onnx", Quantize, "conversion.QuantizeFacts"),
+    Stage("bundle", "onnx", "bundle", Bundle, "conversion.BundleFacts", "--languages swa,hau"),
 )
 
 
 def stage(name: str) -> Stage:
-    """The menu line of that name; UsageError with a suggestion when there is none."""
-    for line in MENU:
-        if line.name == name:
-            return line
-    raise UsageError(f"unknown stage '{name}'", did_you_mean(name, [line.name for line in MENU]))
+    """The entry of that name; UsageError with a suggestion when there is none."""
+    found = find(name)
+    if found is None:
+        raise UsageError(f"unknown stage '{name}'", did_you_mean(name, [entry.name for entry in MENU]))
+    return found
+
+
+def find(name: str) -> Stage | None:
+    """The entry of that name, such as the stage that a manifest names; None when there is none."""
+    return next((entry for entry in MENU if entry.name == name), None)
+
+
+def facts_of(manifest: "Manifest") -> "Facts":
+    """What the stage that made an artifact said of its work. DataError where it does not fit the stage."""
+    from edgeafri.menu.facts import Figures
+
+    made_by = find(manifest.stage)
+    kind = made_by.facts_class if made_by else Figures  # a user's own folder, adopted, has none
+    return kind.from_json(manifest.facts, f"facts of {manifest.stage}")
 
 
 def module_of(name: str) -> str:
-    """The full name of the module behind a menu line: trim's is edgeafri.stages.trim."""
+    """The full name of a stage's module: trim's is edgeafri.stages.trim."""
     return f"edgeafri.stages.{stage(name).name.replace('-', '_')}"
 
 
-def load(name: str) -> Method:
-    """The method behind a menu line. Imports it, and torch with it."""
-    return cast("Method", importlib.import_module(module_of(name)))
+def load(name: str) -> StageModule:
+    """A stage's module. Imports it, and torch with it."""
+    return cast("StageModule", importlib.import_module(module_of(name)))

@@ -23,7 +23,40 @@ _LARGEST_SEED = 2**32 - 1  # numpy takes no larger one
 
 
 @dataclass(frozen=True)
-class Scratch:
+class StageSettings:
+    """What is asked of every stage's settings; a subclass is a frozen dataclass whose fields are declared by setting().
+
+    A stage that serves languages or a task has fields of these names.
+    """
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The codes of the languages to serve; none where they are those of the source."""
+        return ()
+
+    @property
+    def task(self) -> str | None:
+        """The task to serve; None where it is that of the source."""
+        return None
+
+    @property
+    def learns(self) -> bool:
+        """Whether this trains, and so needs data and time."""
+        return False
+
+    @property
+    def leaves_head(self) -> bool | None:
+        """Whether the model has a task's head afterwards; None where that is as it was before."""
+        return None
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The devices whose profiles decide on the result."""
+        return ()
+
+
+@dataclass(frozen=True)
+class Scratch(StageSettings):
     """A small untrained XLM-R encoder, with a SentencePiece vocabulary learnt from raw or labelled text."""
 
     languages: tuple[str, ...] = setting((), _LANGUAGES, given=True)
@@ -38,7 +71,7 @@ class Scratch:
 
 
 @dataclass(frozen=True)
-class Learning:
+class Learning(StageSettings):
     """What every stage that learns can be told."""
 
     languages: tuple[str, ...] = setting((), _LANGUAGES + "; several are learnt together", given=True)
@@ -63,7 +96,6 @@ class Learning:
 
     @property
     def learns(self) -> bool:
-        """Whether this trains, and so needs data and time."""
         return True
 
 
@@ -77,6 +109,10 @@ class Finetune(Learning):
     frozen: Literal["none", "embeddings"] = setting(
         "none", "embeddings: they stay as they are, so that adapt-mini can put others in their place"
     )
+
+    @property
+    def leaves_head(self) -> bool | None:
+        return True
 
 
 @dataclass(frozen=True)
@@ -170,6 +206,10 @@ class Distill(Learning):
     cache: Literal["auto", "on", "off"] = setting("auto", "the teacher's answers kept on disk for all epochs")
     top: int = setting(64, "masked-LM answers kept a sub-word, the best first", low=1)
 
+    @property
+    def leaves_head(self) -> bool | None:
+        return self.mode != "relation"  # its loss teaches the encoder alone
+
 
 @dataclass(frozen=True)
 class Prune(Finetune):
@@ -198,6 +238,10 @@ class Prune(Finetune):
     @property
     def learns(self) -> bool:
         return self.when != "after"
+
+    @property
+    def leaves_head(self) -> bool | None:
+        return True if self.learns else None
 
 
 @dataclass(frozen=True)
@@ -243,14 +287,18 @@ class Shrink(Learning):
     def learns(self) -> bool:
         return self.epochs > 0
 
+    @property
+    def devices(self) -> tuple[str, ...]:
+        return tuple(self.latency_of or ())
+
 
 @dataclass(frozen=True)
-class QuantizeTorch:
+class QuantizeTorch(StageSettings):
     """PyTorch's own dynamic int8: linear layers only, one scale a matrix. To compare with; it runs in torch alone."""
 
 
 @dataclass(frozen=True)
-class Trim:
+class Trim(StageSettings):
     """Drop the vocabulary that the target languages never use: the largest lever there is on size."""
 
     languages: tuple[str, ...] = setting((), _LANGUAGES, given=True)
@@ -281,14 +329,14 @@ class Trim:
 
 
 @dataclass(frozen=True)
-class ExportTorchscript:
+class ExportTorchscript(StageSettings):
     """The model traced and frozen, to compare with. TorchScript runs on a workstation with torch, on no device."""
 
     weights: Literal["float32", "int8"] = setting("float32", "int8: linear layers in PyTorch's own dynamic int8")
 
 
 @dataclass(frozen=True)
-class ExportOnnx:
+class ExportOnnx(StageSettings):
     """The model as an ONNX graph, with its logits checked against torch."""
 
     opset: int = setting(18, "ONNX opset of the graph", low=13, high=21)
@@ -296,7 +344,7 @@ class ExportOnnx:
 
 
 @dataclass(frozen=True)
-class Optimize:
+class Optimize(StageSettings):
     """A leaner graph: constants folded, place numbers sliced, dead nodes and weights removed, nodes fused on demand."""
 
     fuse: tuple[Literal["attention", "layernorm", "gelu"], ...] = setting(
@@ -305,7 +353,7 @@ class Optimize:
 
 
 @dataclass(frozen=True)
-class Quantize:
+class Quantize(StageSettings):
     """Int8 weights, or int4: in the linear layers in one of three forms, in the embeddings a scale a row or a block."""
 
     form: Literal["dynamic", "static", "weights"] = setting(
@@ -359,7 +407,7 @@ class Quantize:
 
 
 @dataclass(frozen=True)
-class Bundle:
+class Bundle(StageSettings):
     """Everything a device needs and nothing else: graph, tokenizer, labels, golden sentences, card."""
 
     languages: tuple[str, ...] = setting((), _LANGUAGES, given=True)

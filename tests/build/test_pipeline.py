@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,15 @@ from edgeafri.build.pipeline import make_artifact, open_source, run_jobs
 from edgeafri.build.recipe import Step
 from edgeafri.device.profile import profile_folders
 from edgeafri.errors import ArtifactError, ConfigError, DataError, EdgeAfriError, StorageError, UsageError
+from edgeafri.menu.facts import Facts
 from edgeafri.util.files import Digests
+
+
+@dataclass(frozen=True)
+class Masked(Facts):
+    """Facts of a stage that gives a model for hidden words."""
+
+    task: str = "mask"
 
 
 def trim(**settings: Any) -> tuple[Job, ...]:
@@ -286,7 +295,7 @@ def test_a_stage_may_say_what_task_its_model_has_then(
     Masked-LM training turns an ner model into one for hidden sub-words; else the task is the setting's, or stays.
     """
     original = method.run
-    monkeypatch.setattr(method, "run", lambda *given: {**original(*given), "task": "mask"})
+    monkeypatch.setattr(method, "run", lambda *given: original(*given) and Masked())
     (adapted,) = built(plan_jobs([Step("adapt-maft")], "torch", {}), source, tmp_path / "a", digests)
     monkeypatch.setattr(method, "run", original)
     tuned = built(

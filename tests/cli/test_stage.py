@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -17,19 +16,20 @@ from edgeafri.build.recipe import Step
 from edgeafri.cli import execute
 from edgeafri.cli.stage import stage_command
 from edgeafri.menu import MENU, Stage
+from edgeafri.menu.facts.conversion import Compared, Equivalence, HeldOut, LanguageCover, TrimFacts
 from edgeafri.util.files import Digests
 
-HELD_OUT = {
-    "sentences": 1200,
-    "coverage": 0.99876,
-    "one_to_one": 0.9567,
-    "fertility_before": 1.5,
-    "fertility": 1.6,
-    "unknown_before": 0.0001,
-    "unknown": 0.0002,
-}
-TOO_FEW = {"coverage": 1.0, "held_out": {"sentences": 0}}
-NOTHING = {"inputs": 0, "largest_difference": None}
+HELD_OUT = HeldOut(
+    sentences=1200,
+    coverage=0.99876,
+    one_to_one=0.9567,
+    fertility_before=1.5,
+    fertility=1.6,
+    unknown_before=0.0001,
+    unknown=0.0002,
+)
+TOO_FEW = LanguageCover(words=9, coverage=1.0, held_out=HeldOut(sentences=0))
+NOTHING = Compared(inputs=0, largest_difference=None)
 
 
 class Method:
@@ -37,12 +37,14 @@ class Method:
 
     settings: Any = None
 
-    def run(self, source: Any, settings: Any, out: Path, progress: Any) -> Mapping[str, Any]:
+    def run(self, source: Any, settings: Any, out: Path, progress: Any) -> TrimFacts:
         self.settings = settings
         (out / "model.safetensors").write_bytes(b"weights")
         sizes = {"vocabulary_before": 9, "vocabulary": 3, "parameters_before": 9_000_000, "parameters": 3_000_000}
-        proof = {"of": "logits", "languages": {"swa": {"inputs": 32, "largest_difference": 2e-7}, "hau": NOTHING}}
-        return {**sizes, "languages": {"swa": {"coverage": 1.0, "held_out": HELD_OUT}, "hau": TOO_FEW}, "proof": proof}
+        compared = {"swa": Compared(inputs=32, largest_difference=2e-7), "hau": NOTHING}
+        proof = Equivalence(of="logits", tolerance=1e-6, languages=compared)
+        languages = {"swa": LanguageCover(words=9000, coverage=1.0, held_out=HELD_OUT), "hau": TOO_FEW}
+        return TrimFacts(keep="corpus", **sizes, languages=languages, proof=proof)
 
 
 @pytest.fixture
@@ -126,13 +128,13 @@ def test_a_stage_prints_its_line_or_one_document(
     document = json.loads(capfd.readouterr().out)
 
     lines = text.splitlines()
-    size = "trim               9 -> 3 tokens, 9.0 -> 3.0 million parameters"
+    size = "trim               9 -> 3 subwords, 9.0 -> 3.0 million parameters"
     assert lines[0].startswith(f"{size}, logits within 2e-07 on 32 sentences ")
     assert lines[0].endswith(" s")
     assert lines[1:] == [
-        "  language    covered  held out   pieces a word           unknown  cut as before",
-        "  swa       100.000 %  99.876 %  1.500 -> 1.600  0.010 -> 0.020 %  95.7 % of 1,200 sentences",
-        "  hau       100.000 %                                              too little text",
+        "  language    covered  held out  subwords per word           unknown  cut as before",
+        "  swa       100.000 %  99.876 %     1.500 -> 1.600  0.010 -> 0.020 %  95.7 % of 1,200 sentences",
+        "  hau       100.000 %                                                 too little text",
     ]
     assert (document["out"], document["stage"]) == (str(tmp_path / "b"), "trim")
     assert document["facts"]["vocabulary"] == 3

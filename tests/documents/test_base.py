@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from edgeafri.documents.base import Document, Json, omitted_when_none
+from edgeafri.documents.base import Document, Json, inlined, omitted_when_none
 from edgeafri.errors import DataError
 
 
@@ -55,13 +55,12 @@ def test_keys_are_the_fields_in_their_order():
 
 def test_other_versions_documents_are_read():
     """
-    A key that is not known is passed over, one that is missing or null takes its default.
+    A key that is not known is passed over, a missing one takes its default.
     """
     values = {**WHOLE.to_json(), "new": 1}
     del values["runs"]
 
     assert Whole.from_json(values).runs == 1
-    assert Whole.from_json({**values, "runs": None}).runs == 1
 
 
 @pytest.mark.parametrize(
@@ -87,3 +86,46 @@ def test_what_does_not_fit_is_told_with_its_place(change: dict[str, Json], messa
         Whole.from_json({**WHOLE.to_json(), **change})
 
     assert caught.value.message == message
+
+
+@dataclass(frozen=True)
+class Score(Document):
+    """A document whose keys stand in another."""
+
+    score: float
+
+
+@dataclass(frozen=True)
+class Steps(Document):
+    """Another one."""
+
+    steps: int
+
+
+@dataclass(frozen=True)
+class Around(Document):
+    """A document that holds the keys of two others among its own."""
+
+    name: str
+    part: Score = inlined()
+    more: Steps | None = inlined(optional=True)
+    last: int = 0
+
+
+@pytest.mark.parametrize("more", [Steps(3), None])
+def test_keys_of_an_inlined_document_stand_among_those_around_it(more: Steps | None):
+    """
+    At its place, and read back from there; of one that may be left out, no key is there then.
+    """
+    around = Around("a", Score(0.5), more, 7)
+
+    assert list(around.to_json()) == ["name", "score", *(["steps"] if more else []), "last"]
+    assert Around.from_json(json.loads(json.dumps(around.to_json()))) == around
+
+
+def test_a_missing_key_of_an_inlined_document_is_told():
+    """
+    As one of the document around it.
+    """
+    with pytest.raises(DataError, match="Around: 'score' is missing"):
+        Around.from_json({"name": "a"})

@@ -11,7 +11,6 @@ from safetensors.torch import load_file, save_file
 from edgeafri.artifact import MODEL_FILES
 from edgeafri.build.jobs import plan_jobs
 from edgeafri.build.recipe import Step
-from edgeafri.cli.lines import fact_line
 from edgeafri.errors import ConfigError, MissingPackage, ModelError
 from edgeafri.menu.settings import ExportOnnx, Finetune, QuantizeTorch
 from edgeafri.stages import export_onnx, finetune, quantize_torch
@@ -145,15 +144,6 @@ def test_equal_input_gives_equal_bytes(made, teacher, tmp_path):
     quantize_torch.run(teacher, QuantizeTorch(), tmp_path, silent)
 
     assert (tmp_path / "model.safetensors").read_bytes() == (made[0] / "model.safetensors").read_bytes()
-
-
-def test_the_line_of_a_build_says_what_came_of_it():
-    """
-    Megabytes of weights before and after, as a person compares them.
-    """
-    facts = {"linear_layers": 24, "bytes_before": 43_820_916, "bytes": 29_666_744, "max_logit_difference": 0.41}
-
-    assert fact_line("quantize-torch", facts) == "24 linear layers, 43.8 -> 29.7 MB, logits within 0.4"
 
 
 def test_no_step_comes_after_it():
