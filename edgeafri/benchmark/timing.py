@@ -1,16 +1,13 @@
 """Latency and memory of one model in this process, whichever runtime computes it. One fresh process a probe."""
 
 import random
-import resource
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
-from edgeafri.benchmark.machine import device_name, machine_conditions, machine_state
+from edgeafri.benchmark.machine import device_name, machine_conditions, machine_state, peak_rss_bytes
 from edgeafri.data.text import words_of
 from edgeafri.documents.measurement import SCHEMA, Measurement
 from edgeafri.errors import UsageError
@@ -38,7 +35,7 @@ def bench(model: TimedModel, forward: Forward, ids: Ids, runs: int, warmup: int,
     for _ in range(warmup):
         forward(ids, mask)
     before = machine_conditions()
-    cpu = time.process_time()
+    cpu = time.process_time()  # in nanoseconds; psutil counts in ticks of 10 ms
     times = np.array([_timed(lambda: forward(ids, mask)) for _ in range(runs)])
     cpu_ms = (time.process_time() - cpu) * 1000 / runs
     p50, p95 = np.percentile(times, [50, 95])
@@ -99,16 +96,6 @@ def sentence_of(length: int, encoder: Encoder, vocabulary: int) -> Ids:
     inner = [draw.randrange(4, vocabulary) for _ in range(length - 2)]
     kept = [encoder.frame.end if piece == encoder.frame.pad else piece for piece in inner]
     return np.array([[encoder.frame.start, *kept, encoder.frame.end]], dtype=np.int64)
-
-
-def peak_rss_bytes() -> int:
-    """The most memory this process has held. getrusage would count the parent's too, inherited at the fork."""
-    try:
-        lines = Path("/proc/self/status").read_text("utf-8").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
-    except (OSError, StopIteration):
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _timed(work: Callable[[], object]) -> float:

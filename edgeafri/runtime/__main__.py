@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeafri.artifact import MANIFEST
-from edgeafri.benchmark.memory import watched
+from edgeafri.benchmark.memory import sampled_memory
 from edgeafri.benchmark.timing import TimedModel, bench, beside, sentence_of
 from edgeafri.bundle import Golden, read_golden
 from edgeafri.data.dataset import check_labels, read_split
@@ -68,16 +68,16 @@ def measure_quality(request: Mapping[str, Any], progress: Progress) -> dict[str,
 
 def measure_speed(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """Latency of one sentence, the model apart from what goes around it, load time and peak memory of this process."""
-    with watched("load") as watch:
+    with sampled_memory("load") as sampler:
         engine = _engine(request)
-        watch.enter("run")
+        sampler.enter("run")
         encoder, runs = engine.predictor.encoder, int(request["runs"])
         ids = sentence_of(int(request["seq_len"]), encoder, encoder.tokenizer.get_vocab_size())
         model = _timed_model(engine, _twin(request))
         result = bench(model, engine.predictor.forward, ids, runs, request["warmup"], engine.load_ms)
     # Last, so that what it holds is not in the peak.
     tokenize_ms, decode_ms = beside(engine.predictor, ids, runs)
-    return replace(result, memory=watch.samples, tokenize_ms=tokenize_ms, decode_ms=decode_ms).to_json()
+    return replace(result, memory=sampler.samples, tokenize_ms=tokenize_ms, decode_ms=decode_ms).to_json()
 
 
 def _timed_model(engine: Engine, twin: bool) -> TimedModel:

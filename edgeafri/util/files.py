@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -148,10 +147,17 @@ class WatchedDisk:
         if error is None or isinstance(error, (EdgeAfriError, OSError, KeyboardInterrupt)):
             return
         named = _NUMBERED.search(str(error))
-        full = shutil.disk_usage(self._folder).free < _NEARLY_NOTHING
+        full = free_bytes(self._folder) < _NEARLY_NOTHING
         if named or full:
             number = int(named[1]) if named else errno.ENOSPC
             raise OSError(number, os.strerror(number), str(self._folder)) from error
+
+
+def free_bytes(folder: Path) -> int:
+    """What this user may still write to the disk that `folder` is on."""
+    import psutil  # most commands never ask
+
+    return int(psutil.disk_usage(str(folder)).free)
 
 
 def partial_folder(target: Path) -> Path:

@@ -16,6 +16,7 @@ from edgeafri.util.progress import Progress, silent
 
 # What a bundle's runtime imports; what these ask for beside it is not imported, so that nothing else comes along.
 PACKAGES = ("numpy", "onnxruntime", "psutil", "tokenizers")
+_OPTIONAL = ("psutil",)  # without it, a device runs and measures all the same, and says less about itself
 _MACHINES = ("aarch64", "x86_64")
 _LIBRARIES = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
 
@@ -24,7 +25,7 @@ def fetch(python: str, machine: str, progress: Progress = silent) -> tuple[Path,
     """The wheels of the runtime's packages for Python `python` ("3.11") on `machine` ("aarch64").
 
     Nothing is fetched from PyPI twice. UsageError for a machine that onnxruntime has no wheel for, MissingPackage when
-    pip cannot bring one.
+    pip cannot bring one that the runtime needs.
     """
     _check(machine)
     folder = cache_folder() / "wheels" / f"{machine}-python{python}"
@@ -32,7 +33,11 @@ def fetch(python: str, machine: str, progress: Progress = silent) -> tuple[Path,
     found = []
     for index, package in enumerate(PACKAGES):
         version = version_here(package)
-        found.append(_cached(folder, package, version) or _download(folder, package, version, python, machine))
+        try:
+            found.append(_cached(folder, package, version) or _download(folder, package, version, python, machine))
+        except MissingPackage:
+            if package not in _OPTIONAL:
+                raise
         progress(index + 1, len(PACKAGES))
     return tuple(found)
 

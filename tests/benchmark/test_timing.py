@@ -1,12 +1,8 @@
 """The probe: percentiles, processor time and peak memory of one model in one process."""
 
 import os
-import resource
-import subprocess
-import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,13 +10,12 @@ import numpy as np
 import pytest
 
 from edgeafri.benchmark import timing
-from edgeafri.benchmark.timing import TimedModel, bench, beside, peak_rss_bytes, sentence_of
+from edgeafri.benchmark.timing import TimedModel, bench, beside, sentence_of
 from edgeafri.bundle import Frame
 from edgeafri.documents.measurement import Measurement
 from edgeafri.errors import UsageError
 from edgeafri.inference.predict import Encoder, Predictor
 
-ROOT = Path(__file__).parents[2]
 MODEL = TimedModel(bundle_id="b1", runtime="none", threads=1, precision="int8")
 IDS = np.array([[0, 5, 6, 2]], dtype=np.int64)
 ENCODER = Encoder(None, Frame(start=0, end=2, pad=1), limit=64)  # type: ignore[arg-type]  # no text is encoded here
@@ -152,46 +147,3 @@ def test_a_length_that_does_not_fit_is_refused(length: int):
         sentence_of(length, ENCODER, vocabulary=100)
 
     assert error.value.hint == "Use 3 to 64."
-
-
-def test_peak_memory_is_this_process_own_not_its_parents():
-    """
-    A worker started by a process of 200 MB must not report 200 MB: getrusage hands the parent's peak down.
-    """
-    ballast = np.ones(200_000_000, dtype=np.int8)
-    script = "from edgeafri.benchmark.timing import peak_rss_bytes; print(peak_rss_bytes())"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    answer = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
-
-    assert peak_rss_bytes() > ballast.nbytes
-    assert 5_000_000 < int(answer.stdout) < 150_000_000  # Python with numpy holds about 35 MB
-
-
-def test_peak_memory_counts_what_was_given_back():
-    """
-    It is the most ever held, not what is held now.
-    """
-    before = peak_rss_bytes()
-    ballast = np.ones(before + 20_000_000, dtype=np.int8)
-    held = ballast.nbytes
-    del ballast
-
-    assert peak_rss_bytes() > held
-
-
-def test_without_proc_the_system_is_asked(monkeypatch: pytest.MonkeyPatch):
-    """
-    macOS has no /proc and counts in bytes; other systems count in kilobytes.
-    """
-
-    def nowhere(*_: Any, **__: Any) -> str:
-        raise OSError
-
-    monkeypatch.setattr(Path, "read_text", nowhere)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    monkeypatch.setattr(timing.sys, "platform", "linux")
-    linux = peak_rss_bytes()
-    monkeypatch.setattr(timing.sys, "platform", "darwin")
-
-    assert linux >= peak * 1024
-    assert peak_rss_bytes() * 1024 >= linux

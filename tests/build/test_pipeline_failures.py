@@ -280,7 +280,7 @@ def test_a_library_that_hides_a_full_disk_is_told_as_a_full_disk(
     Some libraries say only that saving failed; the disk itself is asked.
     """
     method.broken = RuntimeError("Protobuf serialization failed")
-    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=0))
+    monkeypatch.setattr("psutil.disk_usage", lambda folder: SimpleNamespace(free=0))
 
     with pytest.raises(StorageError, match="No space left on device"):
         built(trim(), source, tmp_path / "work", digests)

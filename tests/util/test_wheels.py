@@ -15,14 +15,15 @@ class Pip:
 
     def __init__(self) -> None:
         self.calls: list[list[str]] = []
-        self.error = ""
+        self.error, self.absent = "", ""
 
     def run(self, command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         self.calls.append(command)
         name, version = command[-1].split("==")
-        if not self.error:
+        failed = bool(self.error) or name == self.absent
+        if not failed:
             (Path(command[-2]) / f"{name}-{version}-cp311-cp311-manylinux_2_28_aarch64.whl").touch()
-        return subprocess.CompletedProcess(command, int(bool(self.error)), "", self.error)
+        return subprocess.CompletedProcess(command, int(failed), "", self.error)
 
 
 @pytest.fixture
@@ -70,6 +71,19 @@ def test_a_wheel_that_is_not_there_is_told_in_pips_words(pip: Pip, cache: Path):
     with pytest.raises(MissingPackage, match=r"no wheel of numpy 1\.5 for Python 3\.11 on aarch64: ERROR: No"):
         wheels.fetch("3.11", "aarch64")
     assert list((cache / "wheels" / "aarch64-python3.11").iterdir()) == []
+
+
+def test_a_device_can_do_without_psutil(pip: Pip):
+    """
+    It only says less about itself then; a bundle runs and is measured.
+    """
+    pip.absent = "psutil"
+
+    assert [wheel.name.split("-")[0] for wheel in wheels.fetch("3.11", "aarch64")] == [
+        "numpy",
+        "onnxruntime",
+        "tokenizers",
+    ]
 
 
 @pytest.mark.parametrize("machine", ["armv7l", "armv6l", "armhf"])

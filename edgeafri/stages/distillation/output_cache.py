@@ -6,7 +6,6 @@ One flat file a signal, mapped into memory: 16-bit floats, and of masked-LM answ
 import errno
 import json
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from edgeafri.stages.distillation.teacher_outputs import Signals, Teacher, Wante
 from edgeafri.stages.training import losses
 from edgeafri.stages.training.examples import Collator, Rows
 from edgeafri.stages.training.loop import Batch
+from edgeafri.util.files import free_bytes
 from edgeafri.util.progress import Progress
 
 Numbers = NDArray[Any]
@@ -92,7 +92,7 @@ class Kept:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._map("w+")
         # A mapped file takes its room as it is written to, and a process that finds none is ended without a word.
-        if shutil.disk_usage(self._folder).free < bytes_of(self._kinds, self._rows):
+        if free_bytes(self._folder) < bytes_of(self._kinds, self._rows):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._folder))
         numbers, collate = np.argsort(self._rows.lengths, kind="stable"), Collator(pad)
         for start in range(0, len(numbers), _BATCH):

@@ -2,7 +2,6 @@
 
 import errno
 import json
-from collections import namedtuple
 from dataclasses import replace
 
 import numpy as np
@@ -217,13 +216,12 @@ def test_a_disk_without_room_is_found_before_it_is_full(tmp_path, model, rows, m
     Writing to a mapped file on a full disk ends the process without a word; here the system's own error is raised.
     """
     size = bytes_of(kinds(model, ALL), rows)
-    free = namedtuple("Usage", "free")
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: free(size - 1))
+    monkeypatch.setattr(module, "free_bytes", lambda folder: size - 1)
 
     with pytest.raises(OSError, match="No space left on device") as caught:
         filled(tmp_path, model, rows, ALL)
     assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path))
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: free(size))
+    monkeypatch.setattr(module, "free_bytes", lambda folder: size)
     assert filled(tmp_path, model, rows, ALL).complete
 
 
