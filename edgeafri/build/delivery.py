@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from edgeafri.build.cache_key import step_folders
 from edgeafri.build.events import Finished, OnEvent
 from edgeafri.build.jobs import Job, plan_jobs
 from edgeafri.build.lineage import reference_place
-from edgeafri.build.measurement_cache import SPLITS, MeasurementCache, few_notes
+from edgeafri.build.measurement_cache import SPLITS, MeasurementCache
 from edgeafri.build.recipe import Recipe, Step, override, read_recipe
 from edgeafri.build.teacher import SAMPLE, SAMPLE_TASK, check_head, find_teacher, head_of, labels_of, sample_corpus
 from edgeafri.bundle import CARD, GRAPH, WEIGHTS
@@ -145,12 +145,14 @@ def deliver(plan: BuildPlan, digests: Digests, on_event: OnEvent) -> Document:
 
 
 def _measured(plan: BuildPlan, done: Sequence[Finished], found: DataIssues, cache: MeasurementCache) -> Document:
+    from edgeafri.inference.comparison import few_notes
+
     request, profile = plan.request, plan.profile
     bundle, step = done[-1].artifact, _reference_step(plan, [item.stage for item in done])
     reference = plan.teacher if step is None else done[step].artifact
     quality = cache.quality(reference, bundle, plan.data, plan.languages, request.task)
     if quality is not None:
-        quality["test_sentences_in_train"] = found.leaked
+        quality = replace(quality, test_sentences_in_train=found.leaked)
     chain = [reference, *(item.artifact for item in done[0 if step is None else step + 1 :])]
     return {
         "bundle": str(bundle.path),
@@ -162,7 +164,7 @@ def _measured(plan: BuildPlan, done: Sequence[Finished], found: DataIssues, cach
         "recipe": plan.recipe.name,
         "teacher": _teacher(plan.teacher),
         "steps": [_step(item) for item in done],
-        "quality": quality,
+        "quality": quality and quality.to_json(),
         "parity": cache.parity(chain, request.task, plan.languages, plan.data, request.text),
         "size": _sizes(reference, bundle),
         "host": _host(cache, bundle, profile, request.runs),
@@ -170,7 +172,7 @@ def _measured(plan: BuildPlan, done: Sequence[Finished], found: DataIssues, cach
         "notes": [
             *plan.notes,
             *found.notes,
-            *few_notes(quality),
+            *(few_notes(quality) if quality else []),
             *_golden_notes(bundle),
             *_zero_notes(done),
             *_form_notes(done),

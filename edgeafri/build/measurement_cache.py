@@ -4,16 +4,15 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edgeafri import tasks
 from edgeafri.artifact import Artifact
 from edgeafri.benchmark.machine import machine_id
 from edgeafri.build.cache_key import versions
 from edgeafri.build.events import Noted, OnEvent, Progressed, Started
 from edgeafri.documents.data_issues import DataIssues
+from edgeafri.documents.quality import ModelEvaluation, Quality, QualityComparison
 from edgeafri.menu import MENU
 from edgeafri.runners.local import RUNTIME, TORCH, call_worker
 from edgeafri.tasks import unit_of
@@ -24,7 +23,6 @@ from edgeafri.util.progress import Progress
 SPLIT = "test"
 SPLITS = ("train", "dev", SPLIT)
 COMPARED, BISECTED = 64, 32  # sentences a language on which artifacts, and then single layers, are compared
-FEW = 10  # below so many entities or texts in a language's test split, a bootstrap interval says nothing
 # What computes a measurement: a worker process, or this module.
 _COMPUTING = (f"{RUNTIME}.__main__", f"{TORCH}.__main__", __name__)
 _READING = "edgeafri.data.dataset"
@@ -57,25 +55,28 @@ class MeasurementCache:
 
     def quality(
         self, reference: Artifact, bundle: Artifact, data: Path | None, languages: Sequence[str], task: str
-    ) -> dict[str, Any] | None:
+    ) -> QualityComparison | None:
         """The task's metric per language of teacher and bundle on the test split, and the drop with its interval."""
+        from edgeafri.inference.comparison import compare
+
         if data is None:
             return None
         before = self.evaluate(reference, data, languages, task)
         after = self.evaluate(bundle, data, languages, task)
         pair = {**_evaluation(data, languages, task), "reference": reference.id}
-        return dict(self.measure("compare", bundle, pair, lambda _: _compared(before, after, task)))
+        found = self.measure("compare", bundle, pair, lambda _: compare(before, after, task, SPLIT).to_json())
+        return QualityComparison.from_json(found)
 
-    def evaluate(self, model: Artifact, data: Path, languages: Sequence[str], task: str, **more: Any) -> Any:
+    def evaluate(self, model: Artifact, data: Path, languages: Sequence[str], task: str, **more: Any) -> Quality:
         """Quality per language on the test split: of a bundle through the runtime, of a torch model through torch.
 
         `more` goes into the request: the form that the worker makes of a torch model, and what that hangs on.
         """
         request = {**_evaluation(data, languages, task), **more}
         if model.kind == "bundle":
-            return self._asked("evaluate bundle", model, RUNTIME, {**request, "bundle": str(model.path)})
+            return self._evaluated("evaluate bundle", model, RUNTIME, {**request, "bundle": str(model.path)})
         what = f"evaluate {more.get('form') or 'teacher'}" if model.kind == "torch" else f"evaluate {model.kind}"
-        return self._asked(what, model, TORCH, {**request, "model": str(model.path)})
+        return self._evaluated(what, model, TORCH, {**request, "model": str(model.path)})
 
     def parity(
         self, chain: Sequence[Artifact], task: str, languages: Sequence[str], data: Path | None, text: Path | None
@@ -125,10 +126,11 @@ class MeasurementCache:
             write_whole(file, json_text(known))
         return DataIssues.from_json(known, str(file))
 
-    def _asked(self, what: str, artifact: Artifact, module: str, request: Mapping[str, Any]) -> Any:
-        return self.measure(what, artifact, request, lambda progress: call_worker(module, request, progress, self.log))[
-            "quality"
-        ]
+    def _evaluated(self, what: str, artifact: Artifact, module: str, request: Mapping[str, Any]) -> Quality:
+        answer = self.measure(
+            what, artifact, request, lambda progress: call_worker(module, request, progress, self.log)
+        )
+        return ModelEvaluation.from_json(answer).quality
 
     def _key(self, artifact: Artifact, request: Mapping[str, Any]) -> str:
         plain = {name: value for name, value in request.items() if name not in _PATHS}
@@ -145,13 +147,6 @@ class MeasurementCache:
             return []
         dataset = Dataset(Path(request["data"]), tuple(request["languages"]), unit_of(request["task"]))
         return [self._digests.of(file) for file in dataset.files(request["split"])]
-
-
-def few_notes(quality: Mapping[str, Any] | None) -> list[str]:
-    """A note for every language whose test split is too small to judge by."""
-    found = quality or {"counted": "", "units": {}}
-    few = {code: count for code, count in found["units"].items() if count < FEW}
-    return [f"{code}: {found['counted']} in test: {count}, too few to judge by" for code, count in few.items()]
 
 
 def _evaluation(data: Path, languages: Sequence[str], task: str) -> dict[str, Any]:
@@ -179,38 +174,3 @@ def _on_file(file: Path) -> Any:
         return json.loads(file.read_text("utf-8"))
     except (OSError, ValueError):
         return None
-
-
-def _compared(before: Mapping[str, Any], after: Mapping[str, Any], task: str) -> dict[str, Any]:
-    import numpy as np
-
-    from edgeafri.inference.metrics import average_drop, drop
-
-    codes = list(before)
-    teacher = {code: np.array(before[code]["counts"]) for code in codes}
-    bundle = {code: np.array(after[code]["counts"]) for code in codes}
-    units = {code: int(counts[:, 2::3].sum()) for code, counts in teacher.items()}
-    few = [code for code in codes if units[code] < FEW]
-    drops = {code: _widened(asdict(drop(teacher[code], bundle[code])), 100.0 * (code in few)) for code in codes}
-    everywhere = _widened(asdict(average_drop(teacher, bundle)), 100.0 * len(few) / len(codes))
-    worst = max(codes, key=lambda code: drops[code]["value"])
-    return {
-        "metric": tasks.task(task).metric,
-        "split": SPLIT,
-        "teacher": _with_average({code: before[code]["f1"] for code in codes}),
-        "bundle": _with_average({code: after[code]["f1"] for code in codes}),
-        "drop": {**drops, "avg": everywhere},
-        "counted": "entities" if unit_of(task) == "word" else "texts",
-        "units": units,
-        "worst": {"lang": worst, "drop": drops[worst]["value"]},
-    }
-
-
-def _widened(drop: dict[str, float], points: float) -> dict[str, float]:
-    """A drop whose interval admits that little was measured: a language nobody could judge may have lost anything."""
-    return {**drop, "low": max(drop["low"] - points, -100.0), "high": min(drop["high"] + points, 100.0)}
-
-
-def _with_average(values: Mapping[str, float]) -> dict[str, float]:
-    rounded = {code: round(value, 2) for code, value in values.items()}
-    return {**rounded, "avg": round(sum(values.values()) / len(values), 2)}

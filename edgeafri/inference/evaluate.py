@@ -2,17 +2,14 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from edgeafri.data.dataset import Split
+from edgeafri.documents.quality import LanguageQuality, Quality
 from edgeafri.inference.metrics import Counts, accuracy, class_counts, scores, sentence_counts
 from edgeafri.inference.predict import Predictor, Reading, labelled
 from edgeafri.util.progress import Progress, silent
-
-Quality = dict[str, dict[str, Any]]
-"""Per language: precision, recall, F1 (and accuracy of texts) in points, loss, seconds, sentences, words, counts."""
 
 
 def evaluate(predictor: Predictor, splits: Sequence[Split], progress: Progress = silent) -> Quality:
@@ -22,7 +19,7 @@ def evaluate(predictor: Predictor, splits: Sequence[Split], progress: Progress =
     metrics.py draws intervals from.
     """
     total = sum(len(split.sentences) for split in splits)
-    quality: Quality = {}
+    quality: dict[str, LanguageQuality] = {}
     before = 0
     for split in splits:
         quality[split.language] = _one(predictor, split, before, total, progress)
@@ -32,32 +29,31 @@ def evaluate(predictor: Predictor, splits: Sequence[Split], progress: Progress =
 
 def average(quality: Quality) -> float:
     """The mean of the languages' F1, every language counting the same."""
-    return sum(float(entry["f1"]) for entry in quality.values()) / len(quality)
+    return sum(entry.f1 for entry in quality.values()) / len(quality)
 
 
-def _one(predictor: Predictor, split: Split, before: int, total: int, progress: Progress) -> dict[str, Any]:
+def _one(predictor: Predictor, split: Split, before: int, total: int, progress: Progress) -> LanguageQuality:
     size = len(split.sentences)
 
-    def tick_here(done: int, rows: int) -> None:
+    def progress_here(done: int, rows: int) -> None:
         progress(before + size * done // max(rows, 1), total)
 
     began = time.perf_counter()
-    readings = predictor.read([sentence.words for sentence in split.sentences], tick_here)
+    readings = predictor.read([sentence.words for sentence in split.sentences], progress_here)
     seconds = time.perf_counter() - began
     found = counts(split, readings, predictor.labels)
     result = scores(found)
-    texts = {"accuracy": accuracy(found)} if split.unit == "text" else {}
-    return {
-        "precision": result.precision,
-        "recall": result.recall,
-        "f1": result.f1,
-        **texts,
-        "loss": _loss(split, readings, predictor.labels),
-        "seconds": seconds,
-        "sentences": size,
-        "words": sum(len(sentence.words) for sentence in split.sentences),
-        "counts": found.tolist(),
-    }
+    return LanguageQuality(
+        precision=result.precision,
+        recall=result.recall,
+        f1=result.f1,
+        accuracy=accuracy(found) if split.unit == "text" else None,
+        loss=_loss(split, readings, predictor.labels),
+        seconds=seconds,
+        sentences=size,
+        words=sum(len(sentence.words) for sentence in split.sentences),
+        counts=tuple(map(tuple, found.tolist())),
+    )
 
 
 def counts(split: Split, readings: Sequence[Reading], labels: tuple[str, ...]) -> Counts:

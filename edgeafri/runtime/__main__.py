@@ -9,8 +9,9 @@ from edgeafri.artifact import MANIFEST
 from edgeafri.benchmark.memory import sampled_memory
 from edgeafri.benchmark.timing import TimedModel, bench, beside, sentence_of
 from edgeafri.bundle import Golden, read_golden
-from edgeafri.data.dataset import check_labels, read_split
+from edgeafri.data.dataset import Dataset
 from edgeafri.data.text import words_of
+from edgeafri.documents.quality import BundleEvaluation
 from edgeafri.inference.evaluate import evaluate
 from edgeafri.inference.session import int8_arithmetic
 from edgeafri.runtime.engine import Engine, answer, open_engine
@@ -53,17 +54,19 @@ def verify(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     }
 
 
-def measure_quality(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+def measure_quality(request: Mapping[str, Any], progress: Progress) -> BundleEvaluation:
     """Quality per language on a split of labelled data, by the metric of the bundle's task."""
     engine = _engine(request)
-    unit = engine.predictor.encoder.unit
-    splits = [read_split(Path(request["data"]), code, request["split"], unit) for code in request["languages"]]
-    for split in splits:
-        check_labels(split, engine.config.labels)
-    quality = evaluate(engine.predictor, splits, progress)
-    said = {"bundle_id": engine.artifact.id, "sample": engine.config.sample, "int8_arithmetic": int8_arithmetic()}
-    notes = {split.language: dict(split.notes) for split in splits if split.notes}
-    return {**said, "metric": task(engine.config.task).metric, "quality": quality, "notes": notes}
+    dataset = Dataset(Path(request["data"]), tuple(request["languages"]), engine.predictor.encoder.unit)
+    dataset.check_labels(request["split"], engine.config.labels)
+    return BundleEvaluation(
+        bundle_id=engine.artifact.id,
+        sample=engine.config.sample,
+        int8_arithmetic=int8_arithmetic(),
+        metric=task(engine.config.task).metric,
+        quality=evaluate(engine.predictor, dataset.splits(request["split"]), progress),
+        notes=dataset.notes(request["split"]),
+    )
 
 
 def measure_speed(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edgeafri.documents.quality import ModelEvaluation
 from edgeafri.tasks import unit_of
 from edgeafri.util.progress import Progress
 from edgeafri.util.worker import serve
@@ -30,9 +31,9 @@ def read(path: Path, form: str = "") -> Any:
     return read_quantized(path)
 
 
-def measure_quality(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+def measure_quality(request: Mapping[str, Any], progress: Progress) -> ModelEvaluation:
     """Quality per language of a torch model on a split of labelled data, by the metric of the request's task."""
-    from edgeafri.data.dataset import check_labels, read_split
+    from edgeafri.data.dataset import Dataset
     from edgeafri.inference.evaluate import evaluate
     from edgeafri.inference.predict import Predictor
     from edgeafri.stages.comparison import in_memory
@@ -42,13 +43,13 @@ def measure_quality(request: Mapping[str, Any], progress: Progress) -> dict[str,
     model = read(path, form)
     labels = checkpoint.labels_of(model.config.to_dict())
     unit = unit_of(request["task"])
-    splits = [read_split(Path(request["data"]), code, request["split"], unit) for code in request["languages"]]
-    for split in splits:
-        check_labels(split, labels)
+    dataset, split = Dataset(Path(request["data"]), tuple(request["languages"]), unit), request["split"]
+    dataset.check_labels(split, labels)
     encoder = checkpoint.encoder(checkpoint.read_tokenizer(path), checkpoint.max_tokens(model.config.to_dict()), unit)
     # In int8 the inputs of a batch share the scale of their activations: alone, a sentence owes nothing to others.
     batch = 1 if hasattr(model.config, checkpoint.QUANTIZED) or in_memory.shares_scales(form) else _BATCH
-    return {"quality": evaluate(Predictor(encoder, labels, checkpoint.forward(model), batch), splits, progress)}
+    predictor = Predictor(encoder, labels, checkpoint.forward(model), batch)
+    return ModelEvaluation(quality=evaluate(predictor, dataset.splits(split), progress))
 
 
 def measure_speed(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:

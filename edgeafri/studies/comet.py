@@ -14,11 +14,12 @@ import numpy as np
 from edgeafri.artifact import Artifact
 from edgeafri.build.events import OnEvent
 from edgeafri.build.teacher import config_of
+from edgeafri.documents.quality import LanguageQuality, Quality
 from edgeafri.documents.table import Column, Table
 from edgeafri.inference.metrics import drop
 from edgeafri.studies import papers
 from edgeafri.studies.page import Page
-from edgeafri.studies.study import Bench, Order, Quality, masked_teacher, parameters, read_grid, weights_mb
+from edgeafri.studies.study import Bench, Order, masked_teacher, parameters, read_grid, weights_mb
 from edgeafri.util.files import Digests
 
 TASK = "sentiment"
@@ -128,19 +129,19 @@ def _alone(bench: Bench, together: Artifact, grid: Mapping[str, Any], who: str, 
     return bench.make("finetune", together, grid[f"{who} alone"], languages=(code,))
 
 
-def _row(code: str, teacher: Mapping[str, Any], student: Mapping[str, Any], int8: Mapping[str, Any]) -> dict[str, Any]:
+def _row(code: str, teacher: LanguageQuality, student: LanguageQuality, int8: LanguageQuality) -> dict[str, Any]:
     paper = papers.comet()
-    lost = drop(np.array(teacher["counts"]), np.array(student["counts"]))
+    lost = drop(np.array(teacher.counts), np.array(student.counts))
     published = {side: model.f1.get(code) for side, model in (("teacher", paper.teacher), ("student", paper.student))}
     return {
         "lang": code,
-        "teacher": teacher["f1"],
-        "student": student["f1"],
-        "kept": _share(student["f1"], teacher["f1"]),
+        "teacher": teacher.f1,
+        "student": student.f1,
+        "kept": _share(student.f1, teacher.f1),
         "lost": lost.value,
         "low": lost.low,
         "high": lost.high,
-        "int8": int8["f1"],
+        "int8": int8.f1,
         "paper_teacher": published["teacher"],
         "paper_student": published["student"],
         "paper_kept": _share(published["student"], published["teacher"]),

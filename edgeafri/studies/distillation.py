@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgeafri.artifact import Artifact
 from edgeafri.build.events import OnEvent
 from edgeafri.build.teacher import labels_of
 from edgeafri.data.dataset import languages_in
+from edgeafri.documents.quality import Quality
 from edgeafri.documents.table import Column, Spread, Table, spread
+from edgeafri.inference.comparison import counts_of
 from edgeafri.inference.metrics import average_drop, drop
 from edgeafri.studies import papers
 from edgeafri.studies.page import Page
-from edgeafri.studies.study import Bench, Order, Quality, masked_teacher, parameters, read_grid, weights_mb
+from edgeafri.studies.study import Bench, Order, masked_teacher, parameters, read_grid, weights_mb
 from edgeafri.util.files import Digests
 
 TASK = "ner"
@@ -145,13 +145,13 @@ def _measured(bench: Bench, strategy: str, shape: Mapping[str, int], models: Seq
 
 
 def _f1(found: Sequence[Quality], languages: Sequence[str]) -> dict[str, Spread]:
-    cells = {code: spread([quality[code]["f1"] for quality in found]) for code in languages}
-    means = [sum(quality[code]["f1"] for code in languages) / len(languages) for quality in found]
+    cells = {code: spread([quality[code].f1 for quality in found]) for code in languages}
+    means = [sum(quality[code].f1 for code in languages) / len(languages) for quality in found]
     return {**cells, "avg": spread(means)}
 
 
 def _gain(reference: Quality, candidate: Quality, codes: Sequence[str]) -> Any:
-    before, after = ({code: np.array(side[code]["counts"]) for code in codes} for side in (reference, candidate))
+    before, after = counts_of(reference, codes), counts_of(candidate, codes)
     return drop(before[codes[0]], after[codes[0]]) if len(codes) == 1 else average_drop(before, after)
 
 

@@ -9,6 +9,7 @@ from edgeafri.artifact import Artifact
 from edgeafri.build.measurement_cache import SPLIT, SPLITS
 from edgeafri.data.dataset import Sentence, check_labels, labels_of, read_split
 from edgeafri.data.languages import language
+from edgeafri.documents.quality import Quality
 from edgeafri.documents.table import Column, Table, spread
 from edgeafri.studies.levels import (
     Level,
@@ -26,7 +27,7 @@ from edgeafri.studies.levels import (
 from edgeafri.studies.page import Plot
 from edgeafri.studies.parts import Part
 from edgeafri.studies.pruning import ENCODER_NOTE
-from edgeafri.studies.study import Bench, Quality
+from edgeafri.studies.study import Bench
 from edgeafri.util.files import storage, write_whole
 
 _IN_WORDS = "The paper reports this in words: near the known languages' F1, and fast downwards from 70 % sparsity."
@@ -193,13 +194,13 @@ def _zero_shot_row(source: str, level: Level, languages: Sequence[str]) -> dict[
     row: dict[str, Any] = {"source": source, "sparsity": percent(level.sparsity), **found}
     if not others:
         return row
-    means = [fmean(float(quality[code]["f1"]) for code in others) for quality in level.quality]
+    means = [fmean(quality[code].f1 for code in others) for quality in level.quality]
     best, worst = (choose(others, key=lambda code: found[code].mean) for choose in (max, min))
     return {**row, "others": spread(means), "best": best, "worst": worst}
 
 
 def _mean(level: Level, code: str) -> Any:
-    return spread([float(quality[code]["f1"]) for quality in level.quality])
+    return spread([quality[code].f1 for quality in level.quality])
 
 
 _INVISIBLE = "\u200b"

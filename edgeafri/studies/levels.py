@@ -6,15 +6,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
-import numpy as np
-
 from edgeafri.artifact import Artifact
-from edgeafri.documents.quality import Drop
+from edgeafri.documents.quality import Drop, Quality
 from edgeafri.documents.table import Cell, Column, Spread, Table, spread
+from edgeafri.inference.comparison import counts_of
 from edgeafri.inference.metrics import average_drop
 from edgeafri.studies import papers
 from edgeafri.studies.papers import PruneRow
-from edgeafri.studies.study import Bench, Quality
+from edgeafri.studies.study import Bench
 
 AVERAGE = "avg"
 OTHER_TEACHER = "Another teacher than the paper's: the shapes of curves are compared, not values."
@@ -152,8 +151,7 @@ def paper_f1(when: papers.When, sparsity: float, languages: Sequence[str]) -> fl
 def drop_of(before: Quality, after: Quality, languages: Iterable[str]) -> Drop:
     """F1 points lost on average over the languages, with the paired bootstrap interval."""
     codes = tuple(languages)
-    ours, theirs = ({code: np.array(side[code]["counts"]) for code in codes} for side in (before, after))
-    return average_drop(ours, theirs)
+    return average_drop(counts_of(before, codes), counts_of(after, codes))
 
 
 def worst_of(before: Sequence[Quality], after: Sequence[Quality], languages: Sequence[str]) -> tuple[str, float]:
@@ -194,11 +192,11 @@ def _lost(dense: Level, level: Level, codes: Sequence[str]) -> dict[str, Cell]:
 
 
 def _spread(level: Level, codes: Sequence[str], key: str) -> Spread:
-    return spread([fmean(float(quality[code][key]) for code in codes) for quality in level.quality])
+    return spread([fmean(float(getattr(quality[code], key)) for code in codes) for quality in level.quality])
 
 
 def _points(quality: Quality, codes: Sequence[str]) -> float:
-    return fmean(float(quality[code]["f1"]) for code in codes)
+    return fmean(quality[code].f1 for code in codes)
 
 
 def _published(row: PruneRow | None) -> dict[str, Cell]:

@@ -17,13 +17,14 @@ from edgeafri.artifact import Artifact, adopt
 from edgeafri.build.events import OnEvent
 from edgeafri.build.teacher import config_of, head_of
 from edgeafri.data.dataset import languages_in, text_files
-from edgeafri.documents.quality import Drop
+from edgeafri.documents.quality import Drop, Quality
 from edgeafri.documents.table import Cell, Column, Table, spread
 from edgeafri.errors import ModelError, UsageError
-from edgeafri.inference.metrics import average_drop
+from edgeafri.inference.comparison import counts_of
+from edgeafri.inference.metrics import Counts, average_drop
 from edgeafri.studies import papers
 from edgeafri.studies.page import Page
-from edgeafri.studies.study import Bench, Order, Quality, Settings, parameters, read_grid, weights_mb
+from edgeafri.studies.study import Bench, Order, Settings, parameters, read_grid, weights_mb
 from edgeafri.util.files import Digests
 
 TASK = "ner"
@@ -297,8 +298,7 @@ def _tuned(bench: Bench, encoder: Artifact, learning: Settings) -> Tuned:
 def _f1(quality: Sequence[Quality], known: Known) -> dict[str, Cell]:
     groups = {"seen": known.seen, "unseen": known.unseen, **{code: (code,) for code in (*known.seen, *known.unseen)}}
     return {
-        name: spread([fmean(float(found[code]["f1"]) for code in codes) for found in quality])
-        for name, codes in groups.items()
+        name: spread([fmean(found[code].f1 for code in codes) for found in quality]) for name, codes in groups.items()
     }
 
 
@@ -323,10 +323,11 @@ def _differences(
 
 
 def _lost(first: Sequence[Quality], second: Sequence[Quality], codes: Sequence[str]) -> Drop:
-    before, after = (
-        {code: np.sum([found[code]["counts"] for found in side], axis=0) for code in codes} for side in (first, second)
-    )
-    return average_drop(before, after)
+    def summed(side: Sequence[Quality]) -> dict[str, Counts]:
+        found = [counts_of(quality, codes) for quality in side]
+        return {code: np.sum([counts[code] for counts in found], axis=0) for code in codes}
+
+    return average_drop(summed(first), summed(second))
 
 
 def _times(value: float | None, factor: int) -> float | None:

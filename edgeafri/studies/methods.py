@@ -6,9 +6,10 @@ from typing import Any
 
 from edgeafri.artifact import Artifact
 from edgeafri.benchmark.machine import machine_id
+from edgeafri.documents.quality import Quality
 from edgeafri.errors import DataError, MissingPackage, ModelError, UsageError, WorkerError
 from edgeafri.settings import did_you_mean
-from edgeafri.studies.study import Bench, Quality, weights_mb
+from edgeafri.studies.study import Bench, weights_mb
 
 LENGTHS = (32, 128)  # sub-words of the sentences that are timed
 Make = Callable[[Bench, Artifact], Artifact]

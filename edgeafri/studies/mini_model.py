@@ -171,7 +171,7 @@ def _primary(bench: Bench, masked: Artifact, grid: Mapping[str, Any]) -> Primary
     languages = bench.order.languages
     tuned = bench.make("finetune", masked, grid["learning"], frozen="embeddings")
     quality = bench.quality(bench.bundle(tuned, languages), languages)
-    return Primary(masked, tuned, fmean(float(quality[code]["f1"]) for code in languages))
+    return Primary(masked, tuned, fmean(quality[code].f1 for code in languages))
 
 
 def _target(
@@ -201,7 +201,7 @@ def _measured(
 
 
 def _f1(bench: Bench, model: Artifact, code: str, data: Path) -> float:
-    return float(bench.quality(bench.bundle(model, (code,)), (code,), data)[code]["f1"])
+    return float(bench.quality(bench.bundle(model, (code,)), (code,), data)[code].f1)
 
 
 def _row(item: Adapted, standard: Adapted | None) -> dict[str, Cell]:

@@ -72,7 +72,7 @@ def cost_table(found: Sequence[Measured]) -> Table:
 def _quality_row(item: Measured, first: Measured, languages: Sequence[str]) -> dict[str, Any]:
     if item.absent:
         return _head(item)
-    found = {code: float(item.quality[code]["f1"]) for code in languages}
+    found = {code: item.quality[code].f1 for code in languages}
     row: dict[str, Any] = {**_head(item), **found, AVERAGE: fmean(found.values())}
     if item is first:
         return row

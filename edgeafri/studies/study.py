@@ -18,6 +18,7 @@ from edgeafri.build.teacher import config_of, find_teacher, head_of
 from edgeafri.bundle import read_config
 from edgeafri.data.dataset import SPLITS, Dataset, text_files
 from edgeafri.data.languages import language
+from edgeafri.documents.quality import Quality
 from edgeafri.errors import ModelError, UsageError
 from edgeafri.runners.local import RUNTIME, TORCH, call_worker
 from edgeafri.settings import did_you_mean
@@ -35,7 +36,6 @@ _MEDIANS = (
     "weight_bytes",
 )  # kept of a measurement, where it has them
 _WEIGHTS = (".safetensors", ".pt", ".onnx", ".data")  # the last beside an .onnx
-Quality = Mapping[str, Mapping[str, Any]]
 Settings = Mapping[str, Any]
 
 
@@ -122,8 +122,7 @@ class Bench:
 
         `more` goes into the worker's request, as in timed().
         """
-        found: Quality = self._cache.evaluate(model, data or self.order.data, languages, self.task, **more)
-        return found
+        return self._cache.evaluate(model, data or self.order.data, languages, self.task, **more)
 
     def speeds(self, models: Mapping[str, Artifact], seq_len: int) -> Mapping[str, Mapping[str, float]]:
         """p50_ms and cpu_ms of a sentence by the models' names, on one thread: medians over rounds, all in turns."""

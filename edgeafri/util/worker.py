@@ -14,12 +14,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from edgeafri.documents.base import plain
 from edgeafri.errors import INTERRUPTED, EdgeAfriError
 from edgeafri.util.files import refused
 from edgeafri.util.packages import needed_by
 from edgeafri.util.progress import Progress
 
-Handler = Callable[[Mapping[str, Any], Progress], Mapping[str, Any]]
+Handler = Callable[[Mapping[str, Any], Progress], object]
 _PR_SET_PDEATHSIG = 1
 PROGRESS = "\x1eprogress "
 
@@ -32,7 +33,7 @@ def serve(name: str, handlers: Mapping[str, Handler]) -> None:
     try:
         request = json.load(sys.stdin)
         with needed_by(name):
-            answer: dict[str, Any] = {"answer": handlers[request["do"]](request, _progress)}
+            answer: dict[str, Any] = {"answer": plain(handlers[request["do"]](request, _progress))}
     except EdgeAfriError as error:
         answer = {"error": {"kind": type(error).__name__, "message": error.message, "hint": error.hint}}
     except OSError as error:

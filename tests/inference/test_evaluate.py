@@ -9,6 +9,7 @@ import pytest
 from seqeval.metrics import f1_score, precision_score, recall_score
 
 from edgeafri.data.dataset import Sentence, Split
+from edgeafri.documents.quality import LanguageQuality
 from edgeafri.inference.evaluate import average, evaluate
 from edgeafri.inference.predict import Reading
 
@@ -50,6 +51,11 @@ def split(language, *sentences):
     )
 
 
+def entry(f1, sentences):
+    """The quality of a language where all but F1 and the number of sentences is beside the point."""
+    return LanguageQuality(precision=f1, recall=f1, f1=f1, loss=0.0, seconds=0.0, sentences=sentences, words=sentences)
+
+
 def test_quality_is_keyed_by_language():
     """
     Languages keep the order they were given in; sentences, words and counts are those of the split.
@@ -59,9 +65,10 @@ def test_quality_is_keyed_by_language():
     quality = evaluate(Answers(answers), splits)
 
     assert list(quality) == ["yor", "hau"]
-    assert quality["yor"].pop("seconds") >= 0
-    assert quality["yor"].pop("loss") == pytest.approx(loss(5, right=2, wrong=1))
-    assert quality["yor"] == {
+    found = quality["yor"].to_json()
+    assert found.pop("seconds") >= 0
+    assert found.pop("loss") == pytest.approx(loss(5, right=2, wrong=1))
+    assert found == {
         "precision": 50.0,
         "recall": 100.0,
         "f1": pytest.approx(200 / 3),
@@ -69,7 +76,7 @@ def test_quality_is_keyed_by_language():
         "words": 3,
         "counts": [[1, 2, 1], [0, 0, 0]],
     }
-    assert quality["hau"]["f1"] == 0.0
+    assert quality["hau"].f1 == 0.0
 
 
 def test_quality_equals_seqeval():
@@ -84,16 +91,16 @@ def test_quality_equals_seqeval():
     answers = dict(zip(words, map(tuple, found), strict=True))
     quality = evaluate(Answers(answers), [Split("swa", "test", sentences, {})])["swa"]
 
-    assert quality["f1"] == pytest.approx(100 * f1_score(gold, found))
-    assert quality["precision"] == pytest.approx(100 * precision_score(gold, found))
-    assert quality["recall"] == pytest.approx(100 * recall_score(gold, found))
+    assert quality.f1 == pytest.approx(100 * f1_score(gold, found))
+    assert quality.precision == pytest.approx(100 * precision_score(gold, found))
+    assert quality.recall == pytest.approx(100 * recall_score(gold, found))
 
 
 def test_every_language_counts_the_same_in_the_average():
     """
     A language with few sentences weighs as much as one with many.
     """
-    assert average({"amh": {"f1": 40.0, "sentences": 5}, "swa": {"f1": 80.0, "sentences": 5000}}) == 60.0
+    assert average({"amh": entry(f1=40.0, sentences=5), "swa": entry(f1=80.0, sentences=5000)}) == 60.0
 
 
 def test_progress_runs_through_all_languages():
@@ -126,14 +133,14 @@ def test_texts_are_judged_by_macro_f1_and_accuracy():
     answers = {("a",): ("negative",), ("b",): ("neutral",), ("c",): ("neutral",)}
     quality = evaluate(Answers(answers, TONES), [texts("swa", **gold)])["swa"]
 
-    assert quality["f1"] == pytest.approx((100 + 200 / 3 + 0) / 3)
-    assert quality["accuracy"] == pytest.approx(200 / 3)
-    assert quality["loss"] == pytest.approx(loss(3, right=2, wrong=1))
-    assert (quality["sentences"], quality["words"], len(quality["counts"])) == (3, 3, 3)
+    assert quality.f1 == pytest.approx((100 + 200 / 3 + 0) / 3)
+    assert quality.accuracy == pytest.approx(200 / 3)
+    assert quality.loss == pytest.approx(loss(3, right=2, wrong=1))
+    assert (quality.sentences, quality.words, len(quality.counts)) == (3, 3, 3)
 
 
 def test_labels_of_words_have_no_accuracy():
     """
     Most words are outside every entity: it would be high for a model that finds nothing.
     """
-    assert "accuracy" not in evaluate(Answers({("a",): ("O",)}), [split("swa", ("a", "O"))])["swa"]
+    assert "accuracy" not in evaluate(Answers({("a",): ("O",)}), [split("swa", ("a", "O"))])["swa"].to_json()

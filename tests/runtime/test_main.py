@@ -173,16 +173,16 @@ def test_quality_equals_seqeval(bundle, data):
     answer = runtime.measure_quality(request, silent)
     predictor = open_engine(bundle).predictor
 
-    assert list(answer["quality"]) == ["hau", "swa"]
-    assert answer["metric"] == "entity F1"
-    for code, entry in answer["quality"].items():
+    assert list(answer.quality) == ["hau", "swa"]
+    assert answer.metric == "entity F1"
+    for code, entry in answer.quality.items():
         split = read_split(data, code, "test")
         gold = [list(sentence.tags) for sentence in split.sentences]
         found = [list(item.labels) for item in predictor.label([sentence.words for sentence in split.sentences])]
-        assert entry["f1"] == pytest.approx(100 * f1_score(gold, found))
-        assert entry["precision"] == pytest.approx(100 * precision_score(gold, found))
-        assert entry["recall"] == pytest.approx(100 * recall_score(gold, found))
-        assert (entry["sentences"], entry["words"]) == (4, sum(map(len, gold)))
+        assert entry.f1 == pytest.approx(100 * f1_score(gold, found))
+        assert entry.precision == pytest.approx(100 * precision_score(gold, found))
+        assert entry.recall == pytest.approx(100 * recall_score(gold, found))
+        assert (entry.sentences, entry.words) == (4, sum(map(len, gold)))
 
 
 def test_quality_of_texts_equals_scikit_learns(text_bundle, texts):
@@ -193,19 +193,19 @@ def test_quality_of_texts_equals_scikit_learns(text_bundle, texts):
     answer = runtime.measure_quality(request, silent)
     engine = open_engine(text_bundle)
 
-    assert answer["metric"] == "macro F1"
-    for code, entry in answer["quality"].items():
+    assert answer.metric == "macro F1"
+    for code, entry in answer.quality.items():
         sentences = read_split(texts, code, "test", "text").sentences
         gold = [item.tags[0] for item in sentences]
         found = classify(engine, [" ".join(item.words) for item in sentences])
         labels = [item["label"] for item in found]
-        assert entry["f1"] == pytest.approx(100 * macro_f1(gold, labels, average="macro"))
-        assert entry["accuracy"] == pytest.approx(100 * accuracy_score(gold, labels))
+        assert entry.f1 == pytest.approx(100 * macro_f1(gold, labels, average="macro"))
+        assert entry.accuracy == pytest.approx(100 * accuracy_score(gold, labels))
         # Probabilities have four places; the smallest here is about 0.01, so its logarithm is good to 0.005.
-        assert entry["loss"] == pytest.approx(
+        assert entry.loss == pytest.approx(
             np.mean([-np.log(item["labels"][label]) for item, label in zip(found, gold, strict=True)]), abs=5e-3
         )
-        assert entry["sentences"] == 12
+        assert entry.sentences == 12
 
 
 def test_a_bundle_for_texts_verifies_and_is_timed(text_bundle):

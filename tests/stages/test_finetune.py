@@ -197,7 +197,7 @@ def test_tones_are_learnt_by_heart(masked, tmp_path):
     assert checkpoint.own_architecture(out) == "XLMRobertaForSequenceClassification"
     assert labels == ("negative", "positive")
     assert facts["dev_f1"] == {"swa": 100.0, "hau": 100.0}
-    assert [entry["accuracy"] for entry in quality.values()] == [100.0, 100.0]
+    assert [entry.accuracy for entry in quality.values()] == [100.0, 100.0]
 
 
 @pytest.mark.slow

@@ -46,14 +46,14 @@ def expected(model, folder, data, batch):
 
 def plain(quality):
     """What depends on the model alone, not on how long it took."""
-    return {code: {name: entry[name] for name in ("f1", "loss", "counts")} for code, entry in quality.items()}
+    return {code: {name: getattr(entry, name) for name in ("f1", "loss", "counts")} for code, entry in quality.items()}
 
 
 def test_a_float_model_is_evaluated(teacher_folder, data):
     """
     Per language, by the one path that bundles take too.
     """
-    found = plain(worker.measure_quality(request_for(teacher_folder, data), silent)["quality"])
+    found = plain(worker.measure_quality(request_for(teacher_folder, data), silent).quality)
 
     assert found == expected(checkpoint.read_model(teacher_folder), teacher_folder, data, 32)
 
@@ -62,7 +62,7 @@ def test_an_int8_model_is_evaluated_a_sentence_at_a_time(int8_folder, data):
     """
     Inputs of one batch share the scale of their activations, so in a batch the loss would be another.
     """
-    found = plain(worker.measure_quality(request_for(int8_folder, data), silent)["quality"])
+    found = plain(worker.measure_quality(request_for(int8_folder, data), silent).quality)
     model = read_quantized(int8_folder)
 
     assert found == expected(model, int8_folder, data, 1)
@@ -84,12 +84,12 @@ def test_a_traced_model_is_evaluated_as_the_model_it_is_of(traced, teacher_folde
     """
     folder, weights = traced
     own = int8_folder if weights == "int8" else teacher_folder
-    found, wanted = (worker.measure_quality(request_for(one, data), silent)["quality"] for one in (folder, own))
+    found, wanted = (worker.measure_quality(request_for(one, data), silent).quality for one in (folder, own))
 
     for code in ("swa", "hau"):
-        assert found[code]["f1"] == wanted[code]["f1"]
-        assert found[code]["counts"] == wanted[code]["counts"]
-        assert found[code]["loss"] == pytest.approx(wanted[code]["loss"], rel=1e-5)
+        assert found[code].f1 == wanted[code].f1
+        assert found[code].counts == wanted[code].counts
+        assert found[code].loss == pytest.approx(wanted[code].loss, rel=1e-5)
 
 
 def test_a_traced_models_speed_names_what_ran_it(traced):
@@ -126,7 +126,7 @@ def test_a_form_is_made_as_the_model_is_read(teacher_folder, data):
     """
     request = {"id": "an id", "threads": 1, "seq_len": 16, "runs": 2, "warmup": 1, "form": "bf16"}
     found = worker.measure_speed({**request, "model": str(teacher_folder)}, silent)
-    quality = plain(worker.measure_quality({**request_for(teacher_folder, data), "form": "bf16"}, silent)["quality"])
+    quality = plain(worker.measure_quality({**request_for(teacher_folder, data), "form": "bf16"}, silent).quality)
 
     assert (found["conditions"]["precision"], found["where"]) == ("bf16", "CPU")
     assert found["weight_bytes"] == 2 * checkpoint.parameters(checkpoint.read_model(teacher_folder))

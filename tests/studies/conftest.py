@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from edgeafri.documents.quality import LanguageQuality
 from edgeafri.inference.metrics import scores
 
 ENTITIES = 10
@@ -19,8 +20,16 @@ def quality():
     return quality_of
 
 
-def _entry(correct: int) -> dict:
+def _entry(correct: int) -> LanguageQuality:
     counts = np.array([[1, 1, 1]] * correct + [[0, 1, 1]] * (ENTITIES - correct))
     found = scores(counts)
-    figures = {"precision": found.precision, "recall": found.recall, "f1": found.f1}
-    return {**figures, "loss": 1 - correct / ENTITIES, "seconds": 0.5, "sentences": ENTITIES, "counts": counts.tolist()}
+    return LanguageQuality(
+        precision=found.precision,
+        recall=found.recall,
+        f1=found.f1,
+        loss=1 - correct / ENTITIES,
+        seconds=0.5,
+        sentences=ENTITIES,
+        words=ENTITIES,
+        counts=tuple(map(tuple, counts.tolist())),
+    )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from edgeafri.documents.quality import LanguageQuality
 from edgeafri.inference.metrics import class_counts, scores
 from edgeafri.studies.comet import languages_of, quality_table, shape
 from edgeafri.studies.study import Order
@@ -15,11 +16,20 @@ def order(*languages: str) -> Order:
     return Order("teacher", Path(), Path(), languages, "smoke", (1,), Path(), Path(), "edgeafri study comet")
 
 
-def quality(gold: str, predicted: str) -> dict:
+def quality(gold: str, predicted: str) -> LanguageQuality:
     """Quality as the runtime reports it, of texts whose labels are given by their first letters' places."""
     names = [[LABELS[int(place)] for place in text] for text in (gold, predicted)]
     counts = class_counts(*names, LABELS)
-    return {"f1": scores(counts).f1, "counts": counts.tolist()}
+    return LanguageQuality(
+        precision=0.0,
+        recall=0.0,
+        f1=scores(counts).f1,
+        loss=0.0,
+        seconds=0.0,
+        sentences=len(gold),
+        words=len(gold),
+        counts=tuple(map(tuple, counts.tolist())),
+    )
 
 
 def test_the_papers_teacher_gets_the_papers_student():

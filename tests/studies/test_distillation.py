@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from edgeafri.build.events import Finished, Noted
+from edgeafri.documents.quality import LanguageQuality
 from edgeafri.inference.metrics import scores
 from edgeafri.studies import distillation
 from edgeafri.studies.distillation import (
@@ -39,10 +40,20 @@ def order(**changed) -> Order:
     return Order(**{**values, **changed})
 
 
-def quality(correct: int) -> dict:
+def quality(correct: int) -> dict[str, LanguageQuality]:
     """Both languages with so many of ten entities found."""
     counts = np.array([[1, 1, 1]] * correct + [[0, 1, 1]] * (10 - correct))
-    return {code: {"f1": scores(counts).f1, "counts": counts.tolist()} for code in CODES}
+    entry = LanguageQuality(
+        precision=0.0,
+        recall=0.0,
+        f1=scores(counts).f1,
+        loss=0.0,
+        seconds=0.0,
+        sentences=10,
+        words=10,
+        counts=tuple(map(tuple, counts.tolist())),
+    )
+    return dict.fromkeys(CODES, entry)
 
 
 def taught(strategy: str, *correct: int) -> Taught:

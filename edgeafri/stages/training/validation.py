@@ -26,8 +26,8 @@ def on_labels(encoder: Encoder, labels: tuple[str, ...], dev: Sequence[Split]) -
 
     def judge(model: Any) -> dict[str, float]:
         quality = evaluate(Predictor(encoder, labels, checkpoint.forward(model), _BATCH), dev)
-        found = {f"f1_{language}": float(entry["f1"]) for language, entry in quality.items()}
-        found |= {f"loss_{language}": float(entry["loss"]) for language, entry in quality.items()}
+        found = {f"f1_{language}": entry.f1 for language, entry in quality.items()}
+        found |= {f"loss_{language}": entry.loss for language, entry in quality.items()}
         return {SCORE: average(quality), **found}
 
     return judge

@@ -41,8 +41,8 @@ def test_labels_are_judged_as_on_the_device(teacher):
     found = on_labels(encoder, LABELS, dev)(model)
 
     assert set(found) == {"score", "f1_swa", "f1_hau", "loss_swa", "loss_hau"}
-    assert {name: found[f"f1_{name}"] for name in quality} == {name: entry["f1"] for name, entry in quality.items()}
-    assert found["loss_swa"] == pytest.approx(quality["swa"]["loss"], rel=1e-5)  # batches differ, floats round
+    assert {name: found[f"f1_{name}"] for name in quality} == {name: entry.f1 for name, entry in quality.items()}
+    assert found["loss_swa"] == pytest.approx(quality["swa"].loss, rel=1e-5)  # batches differ, floats round
     assert found["score"] == (found["f1_swa"] + found["f1_hau"]) / 2
 
 
