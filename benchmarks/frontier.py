@@ -22,8 +22,9 @@ import yaml
 from main_job import BENCH, LENGTHS, macs, medians
 
 from edgeafri.documents.table import Column, Table
+from edgeafri.report.plot import Plot
 from edgeafri.runners.local import RUNTIME, TORCH, call_worker
-from edgeafri.studies.page import Page, Plot, write
+from edgeafri.studies.page import Page, write
 
 HERE = Path(__file__).parent
 TEACHER = "teacher, PyTorch fp32"

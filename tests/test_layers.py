@@ -67,7 +67,7 @@ LAYERS = (
         "artifact bundle data device emulator errors inference latency report runners settings tasks util",
     ),
     ("apps", "artifact benchmark bundle data errors root tasks util"),
-    ("studies", "artifact benchmark build bundle data errors inference runners settings tasks util"),
+    ("studies", "artifact benchmark build bundle data errors inference report runners settings tasks util"),
     (
         "cli",
         "apps benchmark build bundle data device emulator errors inference latency menu profiling report root runners "
@@ -79,7 +79,7 @@ for _, _below in list(MAY_IMPORT.items())[[layer for layer, _ in LAYERS].index("
     _below.add("documents")
 # Modules that are named by a string, not imported: the menu's methods and the command line's commands.
 LATE = {"menu", "cli"}
-HEAVY = "torch transformers optimum accelerate onnx sentencepiece safetensors matplotlib jinja2 huggingface_hub"
+HEAVY = "torch transformers optimum accelerate onnx sentencepiece safetensors jinja2 huggingface_hub"
 
 
 @cache
@@ -212,11 +212,11 @@ def test_nothing_else_is_imported_by_a_string(module: str):
 @pytest.mark.parametrize("module", sorted(name for name in files() if layer_of(name).split(".")[0] != "stages"))
 def test_what_builds_models_is_imported_in_the_stages_alone(module: str):
     """
-    No torch, no transformers and no onnx elsewhere, at any depth: a board has none of them. The report may use jinja2,
-    a study's plots matplotlib.
+    No torch, no transformers and no onnx elsewhere, at any depth: a board has none of them. The report may use
+    jinja2.
     """
     text = files()[module].read_text("utf-8")
-    allowed = {"report.page": {"jinja2"}, "studies.plot": {"matplotlib"}}
+    allowed = {"report.template": {"jinja2"}}
 
     assert outer_names(text) & set(HEAVY.split()) <= allowed.get(module, set())
 

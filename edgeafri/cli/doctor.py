@@ -25,7 +25,6 @@ _PIECES = (
     *(Piece(name, _RUN, "pip install edgeafri") for name in _BASE),
     Piece("torch", _BUILD, "pip install torch==2.13.0 --extra-index-url https://download.pytorch.org/whl/cpu"),
     *(Piece(name, _BUILD, "pip install 'edgeafri[build]'") for name in (*_EXTRA, "jinja2")),
-    Piece("matplotlib", "the plots of a study", "pip install 'edgeafri[build]'"),
     Piece("bitsandbytes", "LLM.int8() in compare and in study compression", "pip install 'edgeafri[gpu]'"),
 )
 

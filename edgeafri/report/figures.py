@@ -1,28 +1,18 @@
 """figures: where bars, lines and marks of a report stand, in numbers that a template draws as CSS or SVG."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, zip_longest
 from typing import Any
 
+from edgeafri.report.axes import Frame, Scale, Tick
 from edgeafri.report.checks import limit, measured
 from edgeafri.report.entry import TIERS, Curve, Entry, Timing
 from edgeafri.report.tables import bundle_bytes, group_rows, timing_row, title_of
 from edgeafri.report.words import number
 
-WIDTH, HEIGHT = 320, 200
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 14, 34  # margins for the axes' words
+FRAME = Frame(320, 200)
 _IN_SIGHT = 3  # times the longest bar
-Scale = Callable[[float], float]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """A number on an axis and where it stands."""
-
-    place: float
-    text: str
 
 
 @dataclass(frozen=True)
@@ -41,12 +31,12 @@ class MemoryFigure:
 
     where: str
     points: str
-    phases: tuple[Progress, ...]
+    phases: tuple[Tick, ...]
     limit: float | None
     limit_text: str
     peak_text: str
-    x: tuple[Progress, ...]
-    y: tuple[Progress, ...]
+    x: tuple[Tick, ...]
+    y: tuple[Tick, ...]
 
 
 @dataclass(frozen=True)
@@ -71,8 +61,8 @@ class ParetoFigure:
     x_name: str
     marks: tuple[Mark, ...]
     front: str
-    x: tuple[Progress, ...]
-    y: tuple[Progress, ...]
+    x: tuple[Tick, ...]
+    y: tuple[Tick, ...]
 
 
 def bar(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,10 +126,10 @@ def memory_figure(curve: Curve) -> MemoryFigure:
     """Memory over time from zero, with the limit in sight."""
     samples = [(float(pair[0]), float(pair[1])) for phase in curve.phases.values() for pair in phase]
     last, peak = max(second for second, _ in samples), max(held for _, held in samples)
-    x, x_ticks = _axis(0.0, last or 1.0, _across)
-    y, y_ticks = _axis(0.0, max(peak, curve.limit or 0.0) * 1.05 or 1.0, _up)
+    x, x_ticks = FRAME.x_axis(0.0, last or 1.0)
+    y, y_ticks = FRAME.y_axis(0.0, max(peak, curve.limit or 0.0) * 1.05 or 1.0)
     line = " ".join(f"{x(second)},{y(held)}" for second, held in sorted(samples))
-    phases = tuple(Progress(x(samples[0][0]), name) for name, samples in curve.phases.items())
+    phases = tuple(Tick(x(samples[0][0]), name) for name, samples in curve.phases.items())
     limit_text = "" if curve.limit is None else f"limit {number(curve.limit)} MB"
     height = None if curve.limit is None else y(curve.limit)
     return MemoryFigure(curve.where, line, phases, height, limit_text, f"{number(peak)} MB", x_ticks, y_ticks)
@@ -162,8 +152,8 @@ def _pareto(title: str, x_name: str, entries: Sequence[Entry], costs: Sequence[f
     if len(known) < 2:
         return None
     drops = [drop for item in known for drop in (item.worst, item.low, item.high, item.average) if drop is not None]
-    x, x_ticks = _axis(0.0, max(item.x for item in known) * 1.1 or 1.0, _across)
-    y, y_ticks = _axis(min(0.0, *drops), max(0.0, *drops) or 1.0, _up)
+    x, x_ticks = FRAME.x_axis(0.0, max(item.x for item in known) * 1.1 or 1.0)
+    y, y_ticks = FRAME.y_axis(min(0.0, *drops), max(0.0, *drops) or 1.0)
     best = front([(item.x, item.worst) for item in known])
     marks = tuple(_drawn(item, x, y, place in best) for place, item in enumerate(known))
     return ParetoFigure(title, x_name, marks, _stairs([mark for mark in marks if mark.best]), x_ticks, y_ticks)
@@ -220,30 +210,3 @@ def _time(entry: Entry, tier: str) -> float | None:
 def _in_megabytes(entry: Entry) -> float | None:
     size = bundle_bytes(entry)
     return None if size is None else size / 1e6
-
-
-def _across(share: float) -> float:
-    return round(_LEFT + share * (WIDTH - _LEFT - _RIGHT), 1)
-
-
-def _up(share: float) -> float:
-    return round(HEIGHT - _BOTTOM - share * (HEIGHT - _TOP - _BOTTOM), 1)
-
-
-def _axis(low: float, high: float, direction: Scale) -> tuple[Scale, tuple[Progress, ...]]:
-    """A scale from numbers to places, and round numbers along it."""
-    step = _round_step((high - low) / 4)
-    bottom, top = math.floor(low / step) * step, high
-
-    def place(value: float) -> float:
-        return direction((value - bottom) / (top - bottom))
-
-    count = math.floor((top - bottom) / step + 1e-9)
-    values = [bottom + index * step for index in range(count + 1)]
-    return place, tuple(Progress(place(value), f"{value:.6g}") for value in values)
-
-
-def _round_step(rough: float) -> float:
-    """The next of 1, 2, 5 times a power of ten."""
-    power = 10.0 ** math.floor(math.log10(rough))
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))

@@ -1,34 +1,19 @@
 """page: the report as one HTML page that needs nothing else, no script and no network."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from edgeafri.errors import MissingPackage
 from edgeafri.report import figures, tables
 from edgeafri.report.checks import WORDS, verdict
 from edgeafri.report.entry import Entry
 from edgeafri.report.markdown import SAMPLE, counted_in_all
-from edgeafri.report.words import fact_lines, megabytes, number, points
-
-_TEMPLATES = Path(__file__).parent / "templates"
+from edgeafri.report.template import render
 
 
 def to_html(entries: Sequence[Entry]) -> str:
     """The page of one bundle or of several. MissingPackage when jinja2 is not installed."""
-    try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    except ImportError:
-        raise MissingPackage("jinja2 is not installed; the HTML report needs it", "pip install jinja2") from None
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(number=number, points=points, megabytes=megabytes, fact_lines=fact_lines)
-    html: str = environment.get_template("report.html.j2").render(
+    return render(
+        "report.html.j2",
         entries=[_drawn(entry) for entry in entries],
         first=entries[0],
         overview=tables.overview_rows(entries),
@@ -37,10 +22,8 @@ def to_html(entries: Sequence[Entry]) -> str:
         counts=tables.count_rows(counted_in_all(entries)) if len(entries) > 1 and counted_in_all(entries) else [],
         sample_words=SAMPLE,
         words=WORDS,
-        width=figures.WIDTH,
-        height=figures.HEIGHT,
+        frame=figures.FRAME,
     )
-    return html
 
 
 def _drawn(entry: Entry) -> dict[str, Any]:

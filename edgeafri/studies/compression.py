@@ -13,8 +13,9 @@ from edgeafri.build.events import OnEvent
 from edgeafri.build.teacher import labels_of
 from edgeafri.data.dataset import languages_in
 from edgeafri.documents.table import Table
+from edgeafri.report.plot import Plot
 from edgeafri.studies import distillation, generalisation, parts, pruning, quantization
-from edgeafri.studies.page import Page, Plot
+from edgeafri.studies.page import Page
 from edgeafri.studies.parts import Part
 from edgeafri.studies.study import Bench, Order, masked_teacher, read_grid
 from edgeafri.util.files import Digests

@@ -11,6 +11,7 @@ from edgeafri.data.dataset import Sentence, check_labels, labels_of, read_split
 from edgeafri.data.languages import language
 from edgeafri.documents.quality import Quality
 from edgeafri.documents.table import Column, Table, spread
+from edgeafri.report.plot import Plot
 from edgeafri.studies.levels import (
     Level,
     Run,
@@ -24,7 +25,6 @@ from edgeafri.studies.levels import (
     sparsities,
     zeros_of,
 )
-from edgeafri.studies.page import Plot
 from edgeafri.studies.parts import Part
 from edgeafri.studies.pruning import ENCODER_NOTE
 from edgeafri.studies.study import Bench

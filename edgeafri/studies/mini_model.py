@@ -17,9 +17,10 @@ from edgeafri.build.teacher import config_of
 from edgeafri.data.dataset import labels_of, languages_in, read_split, text_files
 from edgeafri.documents.table import Cell, Column, Spread, Table, spread
 from edgeafri.errors import UsageError
+from edgeafri.report.plot import Plot
 from edgeafri.studies import papers
 from edgeafri.studies.generalisation import check_few_shot, write_few
-from edgeafri.studies.page import Page, Plot
+from edgeafri.studies.page import Page
 from edgeafri.studies.parts import Part
 from edgeafri.studies.study import Bench, Order, Settings, masked_teacher, read_grid
 from edgeafri.util.files import Digests

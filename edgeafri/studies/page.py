@@ -5,24 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeafri.documents.table import Table, escaped, one_line, to_csv, to_markdown
-from edgeafri.studies import plot
-from edgeafri.studies.plot import Series
+from edgeafri.report.plot import Plot, to_svg
 from edgeafri.util.files import json_text, storage, write_whole
-
-
-@dataclass(frozen=True)
-class Plot:
-    """Lines over a common axis; `name` is a file's stem, `x` and `y` name the axes with their units.
-
-    `from_zero` shows y from 0.
-    """
-
-    name: str
-    title: str
-    x: str
-    y: str
-    series: Series
-    from_zero: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,12 +36,12 @@ def write(page: Page, folder: Path, heading: str, commands: Sequence[str]) -> Pa
             folder / f"{table.name}.csv": to_csv(table),
             folder / f"{table.name}.json": json_text(table.to_json()),
         }
+    for plot in page.plots:
+        texts[folder / f"{plot.name}.svg"] = to_svg(plot)
     with storage(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for target, text in texts.items():
             write_whole(target, text)
-    for item in page.plots:
-        plot.lines(item.series, item.title, item.x, item.y, folder / f"{item.name}.svg", item.from_zero)
     return file
 
 

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from edgeafri.artifact import Artifact
 from edgeafri.documents.table import Table
+from edgeafri.report.plot import Plot
 from edgeafri.studies.levels import (
     OTHER_TEACHER,
     Point,
@@ -20,7 +21,6 @@ from edgeafri.studies.levels import (
     pruned,
     sparsities,
 )
-from edgeafri.studies.page import Plot
 from edgeafri.studies.parts import Part
 from edgeafri.studies.study import Bench, fitting
 

@@ -7,7 +7,7 @@ import pytest
 from edgeafri.report import of_build
 from edgeafri.report.documents import of_profile
 from edgeafri.report.entry import Curve
-from edgeafri.report.figures import HEIGHT, WIDTH, front, memory_figure, pareto_figures, segments, timing_bars
+from edgeafri.report.figures import FRAME, front, memory_figure, pareto_figures, segments, timing_bars
 
 Document = dict[str, Any]
 
@@ -55,7 +55,7 @@ def test_memory_is_drawn_from_zero_with_phases_and_limit():
     assert [y for _, y in points] == sorted((y for _, y in points), reverse=True)
     assert figure.limit is not None
     assert 0 < figure.limit < min(y for _, y in points)
-    assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in points)
+    assert all(0 <= x <= FRAME.width and 0 <= y <= FRAME.height for x, y in points)
     assert (figure.y[0].text, figure.limit_text, figure.peak_text) == ("0", "limit 400 MB", "221.4 MB")
 
 
@@ -67,7 +67,7 @@ def test_odd_samples_are_drawn(samples: list[list[float]]):
     figure = memory_figure(Curve("here", {"load": samples}, limit=None))
 
     assert figure.limit is None
-    assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in pairs(figure.points))
+    assert all(0 <= x <= FRAME.width and 0 <= y <= FRAME.height for x, y in pairs(figure.points))
 
 
 def test_tiers_stand_on_one_scale(profile: Document):

@@ -318,7 +318,7 @@ def test_without_jinja2_the_page_names_the_package(monkeypatch: pytest.MonkeyPat
     """
     monkeypatch.setitem(sys.modules, "jinja2", None)
 
-    with pytest.raises(MissingPackage, match="jinja2 is not installed; the HTML report needs it") as error:
+    with pytest.raises(MissingPackage, match="jinja2 is not installed; reports and plots need it") as error:
         page_of(document)
 
     assert error.value.hint == "pip install jinja2"

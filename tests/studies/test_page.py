@@ -6,7 +6,8 @@ import pytest
 
 from edgeafri.documents.table import Column, Table, to_csv
 from edgeafri.errors import StorageError
-from edgeafri.studies.page import Page, Plot, write
+from edgeafri.report.plot import Plot
+from edgeafri.studies.page import Page, write
 from edgeafri.util.files import json_text
 
 COLUMNS = (Column("model", "model"), Column("f1", "F1", "points"))

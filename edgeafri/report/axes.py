@@ -1,0 +1,57 @@
+"""axes: where numbers stand on the axes of a plot, and the round numbers beside them."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Scale = Callable[[float], float]
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A number on an axis and where it stands."""
+
+    place: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A picture's size and the margins for the words at its axes, in SVG units."""
+
+    width: int
+    height: int
+    left: int = 44
+    right: int = 12
+    top: int = 14
+    bottom: int = 34
+    ticks: int = 4  # about so many spaces between round numbers
+
+    def x_axis(self, low: float, high: float) -> tuple[Scale, tuple[Tick, ...]]:
+        """From numbers to places, from left to right, and the axis' ticks."""
+        span = self.width - self.left - self.right
+        return _axis(low, high, self.ticks, lambda share: round(self.left + share * span, 1))
+
+    def y_axis(self, low: float, high: float) -> tuple[Scale, tuple[Tick, ...]]:
+        """From numbers to places, from the bottom to the top, and the axis' ticks."""
+        span = self.height - self.top - self.bottom
+        return _axis(low, high, self.ticks, lambda share: round(self.height - self.bottom - share * span, 1))
+
+
+def _axis(low: float, high: float, spaces: int, direction: Scale) -> tuple[Scale, tuple[Tick, ...]]:
+    """The axis begins at the round number at or below `low` and ends at `high`."""
+    step = _round_step((high - low) / spaces)
+    bottom, top = math.floor(low / step) * step, high
+
+    def place(value: float) -> float:
+        return direction((value - bottom) / (top - bottom))
+
+    count = math.floor((top - bottom) / step + 1e-9)
+    values = [bottom + index * step for index in range(count + 1)]
+    return place, tuple(Tick(place(value), f"{value:.6g}") for value in values)
+
+
+def _round_step(rough: float) -> float:
+    """The next of 1, 2, 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
