@@ -1,7 +1,8 @@
 """What every document shares: a frozen dataclass that is written as JSON and read back from it.
 
-Keys are the names of fields. A key that is not known is passed over (a later version wrote it), a missing one takes its
-default (an earlier version wrote it); anything else that does not fit is a DataError that names the place.
+Keys are the names of fields. A key that is not known is passed over (a later version wrote it), one that is missing or
+null takes its default (an earlier version wrote it); anything else that does not fit is a DataError that names the
+place. So a field that may be None has the default None, or none at all.
 """
 
 import dataclasses
@@ -95,11 +96,12 @@ def _read_fields(kind: type, value: object, where: str) -> object:
         return _refuse(value, "names with values", where)
     found, hints = {}, _hints(kind)
     for field in dataclasses.fields(kind):
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if _has(field, "inlined"):
             found[field.name] = _read_inlined(field, hints[field.name], value, where)
-        elif field.name in value:
+        elif field.name in value and (required or value[field.name] is not None):
             found[field.name] = _read(hints[field.name], value[field.name], f"{where}.{field.name}")
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+        elif required:
             raise DataError(f"{where}: '{field.name}' is missing", _AGAIN)
     return kind(**found)
 

@@ -55,12 +55,13 @@ def test_keys_are_the_fields_in_their_order():
 
 def test_other_versions_documents_are_read():
     """
-    A key that is not known is passed over, a missing one takes its default.
+    A key that is not known is passed over, one that is missing or null takes its default.
     """
     values = {**WHOLE.to_json(), "new": 1}
     del values["runs"]
 
     assert Whole.from_json(values).runs == 1
+    assert Whole.from_json({**values, "runs": None}).runs == 1
 
 
 @pytest.mark.parametrize(
