@@ -4,35 +4,57 @@ import importlib
 import os
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
 from edgeafri import __version__
 from edgeafri.errors import INTERRUPTED, OK, USAGE, EdgeAfriError, UsageError
 
-# Command -> the module that holds it, imported only when it is needed. The stages' own commands follow these.
-_COMMANDS = {
-    "build": "build",
-    "run": "run",
-    "verify": "verify",
-    "eval": "evaluate",
-    "bench": "bench",
-    "profile": "profile",
-    "farm": "farm",
-    "why": "why",
-    "report": "report",
-    "study": "study",
-    "compare": "compare",
-    "convert": "convert",
-    "package": "package",
-    "serve": "serve",
-    "doctor": "doctor",
-    "stages": "listing",
-    "recipes": "listing",
-    "devices": "listing",
-    "calibrate": "calibrate",
-    "emulator": "emulator",
+
+class Command(NamedTuple):
+    """A command as `edgeafri --help` lists it: the module that holds it, imported when it is called, and one line."""
+
+    module: str
+    summary: str
+
+
+# The commands in the order of `edgeafri --help`, under what a person wants to do. The stages' own commands, which the
+# menu declares, follow these.
+SECTIONS = {
+    "Make a bundle": {
+        "build": Command("build", "from a fine-tuned model to a measured bundle"),
+        "why": Command("why", "which step of a build cost quality, and which layer"),
+        "report": Command("report", "builds, profiles and measurements on one page"),
+        "convert": Command("convert", "a pickled checkpoint to safetensors"),
+    },
+    "Use a bundle": {
+        "run": Command("run", "label text, offline and without torch"),
+        "verify": Command("verify", "check a bundle, and what this device makes of it"),
+        "eval": Command("evaluate", "quality per language on labelled data"),
+        "bench": Command("bench", "speed, load time and memory on this device"),
+        "serve": Command("serve", "a bundle as a web page on this computer"),
+        "package": Command("package", "a bundle as a web page, a zip file or an Android app"),
+    },
+    "Devices": {
+        "devices": Command("listing", "the devices that are known, with sources"),
+        "profile": Command("profile", "a bundle on a device: estimated, emulated, measured"),
+        "farm": Command("farm", "bundles on many devices at once"),
+        "calibrate": Command("calibrate", "measurements of a device make its estimates narrower"),
+        "emulator": Command("emulator", "install the ARM emulator that `profile` uses"),
+    },
+    "Compare and study": {
+        "compare": Command("compare", "ways to store weights, LLM.int8() too, side by side"),
+        "study": Command("study", "a paper's tables, made again with your model"),
+    },
+    "Look around": {
+        "stages": Command("listing", "the stages that a recipe is made of, with every setting"),
+        "recipes": Command("listing", "the recipes, or the steps of one"),
+        "doctor": Command("doctor", "what is installed, and how to get what is missing"),
+    },
 }
+_STAGES = "Single steps of a build (edgeafri STAGE SOURCE --out DIR)"
+_COMMANDS = {name: command for section in SECTIONS.values() for name, command in section.items()}
 _EPILOG = """\b
 Examples:
   edgeafri build --target rpi4                          the embedded sample, start to end
@@ -42,6 +64,8 @@ Examples:
 
 
 class _Commands(click.Group):
+    """Lists commands without importing them, so that help is there at once."""
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         from edgeafri.menu import MENU
 
@@ -49,7 +73,7 @@ class _Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in _COMMANDS:
-            module = importlib.import_module(f"edgeafri.cli.{_COMMANDS[cmd_name]}")
+            module = importlib.import_module(f"edgeafri.cli.{_COMMANDS[cmd_name].module}")
             found: click.Command = getattr(module, f"{cmd_name}_command")
             return found
         from edgeafri.cli.stage import stage_command
@@ -59,6 +83,15 @@ class _Commands(click.Group):
         if command is None:
             raise UsageError(f"there is no command '{cmd_name}'", did_you_mean(cmd_name, self.list_commands(ctx)))
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from edgeafri.menu import MENU
+
+        listed = {title: [(name, item.summary) for name, item in own.items()] for title, own in SECTIONS.items()}
+        listed[_STAGES] = [(line.name, line.summary) for line in MENU]
+        for title, rows in listed.items():
+            with formatter.section(title):
+                formatter.write_dl(rows)
 
 
 @click.group(

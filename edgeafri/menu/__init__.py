@@ -72,6 +72,11 @@ class Stage:
         return str(self.settings.__doc__)
 
     @property
+    def summary(self) -> str:
+        """The first sentence of it, for a list."""
+        return self.about.split("\n")[0].split(": ")[0].rstrip(".")
+
+    @property
     def resumable(self) -> bool:
         """Whether it can learn: then it is a LearningModule, and finds its unfinished folder again."""
         return issubclass(self.settings, Learning)
