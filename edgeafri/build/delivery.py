@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeafri import report
+from edgeafri import menu, report
 from edgeafri.artifact import Artifact, is_artifact
 from edgeafri.build import pipeline
 from edgeafri.build.cache_key import step_folders
@@ -81,8 +81,8 @@ def plan_build(request: BuildRequest, digests: Digests, on_event: OnEvent) -> Bu
     _check_task(request)
     profile = read_profile(request.target, request.profiles)
     recipe = read_recipe(request.recipe or _own_recipe(request, profile))
-    named = {step.stage for step in recipe.steps}
-    learning = recipe.steps if "finetune" in named else (Step("finetune"), *recipe.steps)
+    teaches = any(menu.stage(step.stage).teaches_task for step in recipe.steps)
+    learning = recipe.steps if teaches else (Step("finetune"), *recipe.steps)
     _check_ends(plan_jobs(override(learning, request.assignments), "torch", {}))
     check_head(request.teacher, request.task)
     data, languages = _data_and_languages(request)
@@ -173,9 +173,7 @@ def _measured(plan: BuildPlan, done: Sequence[Finished], found: DataIssues, cach
             *plan.notes,
             *found.notes,
             *(few_notes(quality) if quality else []),
-            *_golden_notes(bundle),
-            *_zero_notes(done),
-            *_form_notes(done),
+            *(note for item in (done[-1], *done[:-1]) for note in menu.facts_of(item.artifact.manifest).notes()),
         ],
         "commands": _commands(request, bundle),
     }
@@ -198,13 +196,13 @@ def _check_task(request: BuildRequest) -> None:
 
 
 def _check_ends(jobs: Sequence[Job]) -> None:
-    headless = False
+    took_head = ""  # the stage that left no head
     for job in jobs:
-        if job.stage.name == "export-onnx" and headless:
-            message = "step 'export-onnx' gets a model without a head: distill in mode relation leaves none"
-            raise ConfigError(message, "Put '- finetune' between the two, or use another mode.")
-        if job.stage.name in ("finetune", "distill"):
-            headless = getattr(job.settings, "mode", None) == "relation"
+        if job.stage.needs_head and took_head:
+            message = f"step '{job.stage.name}' gets a model without a head: {took_head}, as it is set, leaves none"
+            raise ConfigError(message, f"Put '- finetune' between the two, or change the settings of {took_head}.")
+        if job.settings.leaves_head is not None:
+            took_head = "" if job.settings.leaves_head else job.stage.name
     last = jobs[-1].stage
     if last.gives != "bundle":
         raise ConfigError(
@@ -279,29 +277,6 @@ def _host(cache: MeasurementCache, bundle: Artifact, profile: DeviceProfile, run
 def _device(bundle: Artifact, profile: DeviceProfile) -> dict[str, Any]:
     guess = estimate(bundle.manifest.facts, profile, profile.budget.seq_len, profile.threads)
     return {**asdict(guess), "seq_len": profile.budget.seq_len, "threads": profile.threads}
-
-
-def _golden_notes(bundle: Artifact) -> list[str]:
-    none = [code for code, count in bundle.manifest.facts["golden"].items() if not count]
-    return (
-        [f"no golden sentence of {', '.join(none)} is decided clearly enough to verify a device with"] if none else []
-    )
-
-
-def _zero_notes(done: Sequence[Finished]) -> list[str]:
-    """What the zeros of a pruned step are worth: nothing by themselves. Later steps may change its model."""
-    found = [item.artifact.manifest.facts for item in done if "sparse_bytes" in item.artifact.manifest.facts]
-    return [
-        f"prune left {100 * facts['sparsity']:.1f} % of the linear weights at zero. Zeros alone make nothing smaller "
-        f"or faster: its {facts['dense_bytes'] / 1e6:.1f} MB in float32 would be {facts['sparse_bytes'] / 1e6:.1f} MB "
-        "kept sparse, which onnxruntime does not read"
-        for facts in found
-    ]
-
-
-def _form_notes(done: Sequence[Finished]) -> list[str]:
-    """Why the linear layers have the form they have."""
-    return [f"quantize: {item.artifact.manifest.facts['reason']}" for item in done if item.stage == "quantize"]
 
 
 def _commands(request: BuildRequest, bundle: Artifact) -> list[str]:

@@ -13,10 +13,9 @@ from edgeafri.build.pipeline import workplace
 from edgeafri.build.teacher import head_of
 from edgeafri.data.languages import language
 from edgeafri.errors import UsageError
+from edgeafri.menu import MENU
 from edgeafri.tasks import task
 from edgeafri.util.files import Digests, storage
-
-_GRAPH_STEPS = ("optimize", "quantize")
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def explain(case: Case, digests: Digests, on_event: OnEvent) -> dict[str, Any]:
         cache = MeasurementCache(case.work, digests, on_event, fresh=False)
         parity = cache.parity(chain, bundle.manifest.task, languages, case.data, case.text)
         rows = parity["rows"] if parity else []
-        place = _costliest(rows, [row["stage"] for row in rows if row["stage"] in _GRAPH_STEPS])
+        place = _costliest(rows, [entry.name for entry in MENU if entry.rewrites_graph])
         layers = cache.layers(chain[place - 1], chain[place], languages, case.data, case.text) if place else []
     worst = _costliest(rows, [row["stage"] for row in rows])
     return {

@@ -8,10 +8,8 @@ from typing import Any
 
 from edgeafri.artifact import MANIFEST, Artifact, adopt, is_artifact, load, load_bundle
 from edgeafri.errors import ArtifactError, EdgeAfriError
-from edgeafri.menu import MENU
+from edgeafri.menu import find
 from edgeafri.util.files import Digests
-
-_SMALLER = ("distill", "prune", "shrink")
 
 
 @dataclass(frozen=True)
@@ -48,8 +46,9 @@ def reference_place(stages: Sequence[str], has_head: bool) -> int | None:
 
     The last fine-tuning before anything is made smaller. A later one makes up for what was lost, and hides none of it.
     """
-    smaller = next((place for place, name in enumerate(stages) if name in _SMALLER), len(stages))
-    tuned = [place for place, name in enumerate(stages) if name == "finetune"]
+    entries = [find(name) for name in stages]
+    smaller = next((place for place, entry in enumerate(entries) if entry and entry.makes_smaller), len(stages))
+    tuned = [place for place, entry in enumerate(entries) if entry and entry.teaches_task]
     whole = [place for place in tuned if place < smaller]
     if whole or has_head:
         return whole[-1] if whole else None
@@ -83,7 +82,8 @@ def _check_removed(first: Artifact, work: Path, report: Mapping[str, Any]) -> No
     """ArtifactError when a step of the build stood before `first`: only a teacher may stand elsewhere."""
     parent, stage = first.manifest.parent, first.manifest.stage
     known = {step["id"]: step["stage"] for step in report.get("steps", ())}
-    takes = next((line.takes for line in MENU if line.name == stage), "torch")
+    entry = find(stage)
+    takes = entry.takes if entry else "torch"
     if parent in known or takes != "torch":
         name = known.get(str(parent), f"the {takes} artifact")
         message = f"{work}: {name} ({parent}), which {stage} was made from, is not there any more"

@@ -13,7 +13,7 @@ from edgeafri.build.cache_key import versions
 from edgeafri.build.events import Noted, OnEvent, Progressed, Started
 from edgeafri.documents.data_issues import DataIssues
 from edgeafri.documents.quality import ModelEvaluation, Quality, QualityComparison
-from edgeafri.menu import MENU
+from edgeafri.menu import facts_of
 from edgeafri.runners.local import RUNTIME, TORCH, call_worker
 from edgeafri.tasks import unit_of
 from edgeafri.util import import_closure as closure
@@ -162,9 +162,7 @@ def _questions(what: str, task: str, languages: Sequence[str], data: Path | None
 def _step_of(artifact: Artifact) -> dict[str, Any]:
     """An artifact as a row of the table; `another_model` when the step was not meant to leave the answers alone."""
     manifest = artifact.manifest
-    stage = next((line for line in MENU if line.name == manifest.stage), None)
-    other = (stage is not None and stage.resumable) or manifest.settings.get("factorise") is not None
-    name = "teacher" if manifest.stage == "adopt" else manifest.stage
+    name, other = "teacher" if manifest.stage == "adopt" else manifest.stage, facts_of(manifest).another_model
     return {"stage": name, "id": artifact.id, "kind": artifact.kind, "another_model": other}
 
 

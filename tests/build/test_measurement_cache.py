@@ -12,6 +12,9 @@ from edgeafri.build.events import Event, Noted, Progressed, Started
 from edgeafri.build.measurement_cache import MeasurementCache
 from edgeafri.documents.quality import Worst
 from edgeafri.errors import DataError
+from edgeafri.menu.facts import Facts, Figures
+from edgeafri.menu.facts.conversion import Factorised, TrimFacts
+from edgeafri.menu.facts.training import DistillFacts, Validation
 from edgeafri.runners.local import RUNTIME, TORCH
 from edgeafri.util.files import Digests
 
@@ -272,9 +275,23 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, Any]]:
     return requests
 
 
-def learnt(stage: str, **settings: Any) -> Artifact:
-    manifest = Manifest("torch", "ner", ("swa",), stage, settings, None, {}, {})
+def made(facts: Facts, stage: str) -> Artifact:
+    """An artifact of a stage with these facts."""
+    manifest = Manifest("torch", "ner", ("swa",), stage, {}, None, {}, {}, facts.to_json())
     return Artifact(Path("/nowhere") / stage, manifest)
+
+
+def trimmed(factorised: Factorised | None) -> TrimFacts:
+    sizes = {"vocabulary_before": 9, "vocabulary": 3, "parameters_before": 9, "parameters": 3}
+    return TrimFacts(keep="corpus", **sizes, languages={}, factorised=factorised)
+
+
+def taught() -> DistillFacts:
+    shape = {"layers": 1, "hidden": 8, "heads": 2, "ffn": 16, "parameters_before": 9, "parameters": 3}
+    reached = Validation(dev_f1={"swa": 70.0}, dev_f1_average=70.0, best_epoch=1, epochs=())
+    return DistillFacts(
+        mode="task", inputs=9, teacher_answers_bytes=0, precision="float32", validation=reached, **shape
+    )
 
 
 def test_a_chain_is_compared_once_on_labelled_data_before_raw_text(
@@ -284,7 +301,8 @@ def test_a_chain_is_compared_once_on_labelled_data_before_raw_text(
     Every step with what is expected of it: what learns is another model, and so is a factorised table.
     """
     requests = asked(monkeypatch)
-    chain = [learnt("adopt"), learnt("distill"), learnt("trim", factorise=64), learnt("trim", factorise=None)]
+    small = made(trimmed(Factorised(rank=64, squares_kept=0.9)), "trim")
+    chain = [made(Figures({}), "adopt"), made(taught(), "distill"), small, made(trimmed(None), "trim")]
     for _ in range(2):
         opened(tmp_path, digests).parity(chain, "ner", ("swa",), corpus, tmp_path)
     (request,) = requests

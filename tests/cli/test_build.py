@@ -110,7 +110,7 @@ def test_a_typo_in_the_last_step_is_told_without_loading_anything(teacher: Path,
         (
             ["--recipe", "tiny", "--set", "distill.mode=relation"],
             2,
-            "step 'export-onnx' gets a model without a head: distill in mode relation leaves none\n  next: Put ",
+            "step 'export-onnx' gets a model without a head: distill, as it is set, leaves none\n  next: Put ",
         ),
         (["--lang", "swh"], 2, "unknown language 'swh'\n  next: "),
         (["--lang", " ,"], 2, "--lang names no language\n  next: Example: --lang swa,hau,yor"),
