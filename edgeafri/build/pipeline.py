@@ -23,6 +23,7 @@ from edgeafri.menu.facts import Facts, Figures
 from edgeafri.settings import identity
 from edgeafri.tasks import tasks_of
 from edgeafri.util.files import Digests, WatchedDisk, cache_folder, partial_folder, storage, write_whole
+from edgeafri.util.locks import alone
 from edgeafri.util.output_capture import chatter_to
 from edgeafri.util.packages import needed_by
 
@@ -82,7 +83,7 @@ def make_artifact(job: Job, source: Artifact, out: Path, digests: Digests, on_ev
         cache_folder().mkdir(parents=True, exist_ok=True)
         log = cache_folder() / "stages.log"
         place = hashlib.sha256(str(out.absolute()).encode()).hexdigest()[:16]
-        with _alone(out, cache_folder() / f"{place}.lock", "--out"):
+        with alone(out, cache_folder() / f"{place}.lock", "--out"):
             if job.learns:
                 announce(job, source, log, on_event)
             on_event(Started(job.stage.name))
@@ -109,20 +110,7 @@ def open_source(path: Path, line: menu.Stage, digests: Digests) -> Artifact:
 def workplace(work: Path) -> Iterator[None]:
     """One build at a time in a work folder: a second one would race for the same partial folders."""
     work.mkdir(parents=True, exist_ok=True)
-    with _alone(work, work / ".lock", "--work"):
-        yield
-
-
-@contextmanager
-def _alone(place: Path, lock: Path, option: str) -> Iterator[None]:
-    import fcntl
-
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            hint = f"Wait for it to end, or choose another folder with {option} DIR."
-            raise StorageError(f"{place}: another build is at work there", hint) from None
+    with alone(work, work / ".lock", "--work"):
         yield
 
 
