@@ -24,7 +24,7 @@ from main_job import BENCH, LENGTHS, macs, medians
 from edgeafri.documents.table import Column, Table
 from edgeafri.report.plot import Plot
 from edgeafri.runners.local import RUNTIME, TORCH, call_worker
-from edgeafri.studies.page import Page, write
+from edgeafri.studies.page import StudyPage, write
 
 HERE = Path(__file__).parent
 TEACHER = "teacher, PyTorch fp32"
@@ -45,7 +45,7 @@ def main() -> None:
     built = {name: build(options, point) for name, point in points.items()}
     timings = timed(options, {name: document["bundle"] for name, document in built.items()})
     table = summary(options, built, timings)
-    page = Page((table, *plots(table), per_language(built)))
+    page = StudyPage((table, *plots(table), per_language(built)))
     command = shlex.join(["python", "benchmarks/frontier.py", *sys.argv[1:]])
     write(page, options.out, f"What smaller costs: {options.points.stem}", [command])
     keep = ("languages", "quality", "size", "checks", "steps")

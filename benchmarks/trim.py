@@ -25,8 +25,8 @@ from edgeafri.cli.lines import event_line
 from edgeafri.data.dataset import languages_in
 from edgeafri.documents.table import Column, Table
 from edgeafri.inference.metrics import average_drop
-from edgeafri.studies.page import Page, write
-from edgeafri.studies.study import Bench, Order, weights_mb
+from edgeafri.studies.page import StudyPage, write
+from edgeafri.studies.workbench import StudyRequest, Workbench, weights_mb
 from edgeafri.util.files import Digests
 
 COVERED = "corpus, test covered"
@@ -45,13 +45,15 @@ def main() -> None:
     options = parser.parse_args()
     languages = languages_in(options.data) if options.lang == "all" else tuple(options.lang.split(","))
     command = shlex.join(["python", "benchmarks/trim.py", *sys.argv[1:]])
-    order = Order(options.teacher, options.data, options.text, languages, "", (1,), options.work, options.out, command)
+    request = StudyRequest(
+        options.teacher, options.data, options.text, languages, "", (1,), options.work, options.out, command
+    )
     with Digests() as digests, tempfile.TemporaryDirectory() as covered:
         with_test(options.data, languages, Path(covered))
-        bench = Bench(order, "ner", digests, said)
+        bench = Workbench(request, "ner", digests, said)
         sets = [*((code,) for code in languages), languages] if len(languages) > 1 else [languages]
         rows = [row for chosen in sets for row in measured(bench.only(chosen, (1,)), Path(covered), options.top)]
-    write(Page((modes_table(rows), *details(rows))), options.out, "What trimming keeps", [command])
+    write(StudyPage((modes_table(rows), *details(rows))), options.out, "What trimming keeps", [command])
 
 
 def said(event: Event) -> None:
@@ -69,9 +71,9 @@ def with_test(data: Path, languages: Sequence[str], folder: Path) -> None:
         shutil.copy(data / code / "dev.txt", folder / code / "dev.txt")
 
 
-def measured(bench: Bench, covered: Path, size: int) -> Iterator[dict[str, Any]]:
+def measured(bench: Workbench, covered: Path, size: int) -> Iterator[dict[str, Any]]:
     """The teacher and its trimmed models by the name of their mode, for one choice of languages."""
-    languages, teacher = bench.order.languages, bench.fine_tuned("trim")
+    languages, teacher = bench.request.languages, bench.fine_tuned("trim")
     name = languages[0] if len(languages) == 1 else "all"
     known = bench.quality(bench.bundle(teacher, languages), languages)
     yield {"lang": name, "mode": "teacher", **shape(teacher), **judged(known, known)}

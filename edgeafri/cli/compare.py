@@ -44,12 +44,12 @@ def compare_command(arguments: list[str], /, model: str, methods: str | None, as
     from edgeafri.util.files import Digests
 
     out = options["out"]
-    order = _order(model, shlex.join(["edgeafri", *arguments]), options)
+    request = _order(model, shlex.join(["edgeafri", *arguments]), options)
     names = NAMES if methods is None else _listed("--methods", methods, "fp32,llm-int8,ort-int8")
     with Digests() as digests, showing_events(lambda event: click.echo(event_line(event), err=as_json)) as on_event:
-        page = comparison.run(order, names, digests, on_event)
+        page = comparison.run(request, names, digests, on_event)
     if out is not None:
-        write(page, out, f"Weights in fewer bits: {model}", [order.command])
+        write(page, out, f"Weights in fewer bits: {model}", [request.command])
     if as_json:
         print_json([table.to_json() for table in page.tables])
     else:
@@ -57,11 +57,11 @@ def compare_command(arguments: list[str], /, model: str, methods: str | None, as
 
 
 def _order(model: str, command: str, options: dict[str, Any]) -> Any:
-    from edgeafri.studies.study import Order
+    from edgeafri.studies.workbench import StudyRequest
 
     named, out = options.pop("lang"), options.pop("out") or options["work"]
     languages = () if named is None else _listed("--lang", named, "swa,hau,yor")
-    return Order(model, **options, languages=languages, grid="", seeds=(), out=out, command=command)
+    return StudyRequest(model, **options, languages=languages, grid="", seeds=(), out=out, command=command)
 
 
 def _listed(option: str, text: str, example: str) -> tuple[str, ...]:

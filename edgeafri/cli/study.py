@@ -77,10 +77,10 @@ def study_command(arguments: list[str], /, name: str, as_json: bool, **options: 
     studies = {"comet": comet, "compression": compression, "distillation": distillation, "maft": maft}
     study = {**studies, "mini-model": mini_model}[name]
     _check(name, options)
-    order = _order(options, arguments, study)
+    request = _order(options, arguments, study)
     with Digests() as digests, showing_events(lambda event: click.echo(event_line(event), err=as_json)) as on_event:
-        page = study.run(order, digests, on_event)
-    file = write(page, order.out, f"Study: {name}", [order.command])
+        page = study.run(request, digests, on_event)
+    file = write(page, request.out, f"Study: {name}", [request.command])
     if as_json:
         print_json([table.to_json() for table in page.tables])
     else:
@@ -102,7 +102,7 @@ def _check(name: str, options: Mapping[str, Any]) -> None:
 
 
 def _order(options: dict[str, Any], arguments: list[str], study: Any) -> Any:
-    from edgeafri.studies.study import Order
+    from edgeafri.studies.workbench import StudyRequest
 
     named = options.pop("lang")
     languages = study.languages_of(options["data"]) if named is None else codes(named)
@@ -111,7 +111,7 @@ def _order(options: dict[str, Any], arguments: list[str], study: Any) -> Any:
     seeds = _seeds(options.pop("seeds"))
     unseen = codes(options.pop("unseen") or "")
     command = shlex.join(["edgeafri", *arguments])
-    return Order(**options, languages=languages, seeds=seeds, unseen=unseen, command=command)
+    return StudyRequest(**options, languages=languages, seeds=seeds, unseen=unseen, command=command)
 
 
 def _seeds(text: str) -> tuple[int, ...]:

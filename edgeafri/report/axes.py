@@ -16,7 +16,7 @@ class Tick:
 
 
 @dataclass(frozen=True)
-class Frame:
+class PlotArea:
     """A picture's size and the margins for the words at its axes, in SVG units."""
 
     width: int

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from itertools import pairwise, zip_longest
 from typing import Any
 
-from edgeafri.report.axes import Frame, Scale, Tick
+from edgeafri.report.axes import PlotArea, Scale, Tick
 from edgeafri.report.checks import limit, measured
 from edgeafri.report.entry import TIERS, Curve, Entry, Timing
 from edgeafri.report.tables import bundle_bytes, group_rows, timing_row, title_of
 from edgeafri.report.words import number
 
-FRAME = Frame(320, 200)
+FRAME = PlotArea(320, 200)
 _IN_SIGHT = 3  # times the longest bar
 
 

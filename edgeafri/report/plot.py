@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 
-from edgeafri.report.axes import Frame, Scale, Tick
+from edgeafri.report.axes import PlotArea, Scale, Tick
 from edgeafri.report.template import render
 
 Point = tuple[float, float]
@@ -66,7 +66,7 @@ class PlotFigure:
     """What the template draws: the title's lines, the axes, and the lines with their legend below the axes."""
 
     title: tuple[str, ...]
-    frame: Frame
+    frame: PlotArea
     x: tuple[Tick, ...]
     y: tuple[Tick, ...]
     lines: tuple[Line, ...]
@@ -82,7 +82,7 @@ def plot_figure(plot: Plot) -> PlotFigure:
     """Where everything of a plot stands. ValueError for a point that is not finite."""
     title = tuple(textwrap.wrap(plot.title, int(_WIDTH / _LETTER)))
     top = (len(title) + 1) * _LINE + 8  # below the title and the y axis' name
-    frame = Frame(_WIDTH, top + _PLOT, left=52, right=16, top=top, bottom=46, ticks=6)
+    frame = PlotArea(_WIDTH, top + _PLOT, left=52, right=16, top=top, bottom=46, ticks=6)
     x, x_ticks = frame.x_axis(*_range([point[0] for points in plot.series.values() for point in points]))
     values = [point[1] for points in plot.series.values() for point in points]
     y, y_ticks = frame.y_axis(*_range([0.0, *values] if plot.from_zero else values))

@@ -18,8 +18,8 @@ from edgeafri.documents.quality import LanguageQuality, Quality
 from edgeafri.documents.table import Column, Table
 from edgeafri.inference.metrics import drop
 from edgeafri.studies import papers
-from edgeafri.studies.page import Page
-from edgeafri.studies.study import Bench, Order, masked_teacher, parameters, read_grid, weights_mb
+from edgeafri.studies.page import StudyPage
+from edgeafri.studies.workbench import StudyRequest, Workbench, masked_teacher, parameters, read_grid, weights_mb
 from edgeafri.util.files import Digests
 
 TASK = "sentiment"
@@ -35,20 +35,20 @@ class Side:
     quality: Quality
 
 
-def run(order: Order, digests: Digests, on_event: OnEvent) -> Page:
+def run(request: StudyRequest, digests: Digests, on_event: OnEvent) -> StudyPage:
     """Make both sides, measure them through the runtime, and put them beside the paper's figures."""
-    grid, bench = read_grid("comet", order.grid), Bench(order, TASK, digests, on_event)
+    grid, bench = read_grid("comet", request.grid), Workbench(request, TASK, digests, on_event)
     bench.check_data(None)
     masked = masked_teacher(bench, grid["masked teacher"])
     student = bench.make("distill", masked, grid["distill"], mode="attention", **shape(config_of(masked)))
     teacher, pupil = (_side(bench, model, grid, who) for model, who in ((masked, "teacher"), (student, "student")))
-    alone = {code: _alone(bench, pupil.model, grid, "student", code) for code in order.languages}
+    alone = {code: _alone(bench, pupil.model, grid, "student", code) for code in request.languages}
     small = {code: bench.bundle(model, (code,), int8=True) for code, model in alone.items()}
     int8 = {code: bench.quality(bundle, (code,))[code] for code, bundle in small.items()}
-    first = order.languages[0]
+    first = request.languages[0]
     speed = bench.speeds({"teacher": teacher.bundles[first], "student": pupil.bundles[first]}, _SEQ_LEN)
     sizes = size_table(teacher, pupil, small[first], speed, first)
-    return Page((quality_table(order, teacher.quality, pupil.quality, int8), sizes))
+    return StudyPage((quality_table(request, teacher.quality, pupil.quality, int8), sizes))
 
 
 def languages_of(data: Path) -> tuple[str, ...]:
@@ -72,9 +72,9 @@ def shape(teacher: Mapping[str, Any]) -> dict[str, int]:
     }
 
 
-def quality_table(order: Order, teacher: Quality, student: Quality, int8: Quality) -> Table:
+def quality_table(request: StudyRequest, teacher: Quality, student: Quality, int8: Quality) -> Table:
     """A row a language: both sides, the points lost with their paired interval, the share kept; the paper's beside."""
-    rows = [_row(code, teacher[code], student[code], int8[code]) for code in order.languages]
+    rows = [_row(code, teacher[code], student[code], int8[code]) for code in request.languages]
     names = ("teacher", "student", "kept", "int8", "paper_teacher", "paper_student", "paper_kept")
     known = {name: [row[name] for row in rows if row[name] is not None] for name in names}
     rows.append({"lang": "avg", **{name: sum(found) / len(found) for name, found in known.items() if found}})
@@ -119,13 +119,15 @@ def size_table(
     return Table("comet-size", "Size and time", _SIZE, rows, notes)
 
 
-def _side(bench: Bench, encoder: Artifact, grid: Mapping[str, Any], who: str) -> Side:
+def _side(bench: Workbench, encoder: Artifact, grid: Mapping[str, Any], who: str) -> Side:
     together = bench.make("finetune", encoder, grid[f"{who} together"])
-    bundles = {code: bench.bundle(_alone(bench, together, grid, who, code), (code,)) for code in bench.order.languages}
+    bundles = {
+        code: bench.bundle(_alone(bench, together, grid, who, code), (code,)) for code in bench.request.languages
+    }
     return Side(together, bundles, {code: bench.quality(bundle, (code,))[code] for code, bundle in bundles.items()})
 
 
-def _alone(bench: Bench, together: Artifact, grid: Mapping[str, Any], who: str, code: str) -> Artifact:
+def _alone(bench: Workbench, together: Artifact, grid: Mapping[str, Any], who: str, code: str) -> Artifact:
     return bench.make("finetune", together, grid[f"{who} alone"], languages=(code,))
 
 

@@ -9,33 +9,34 @@ from edgeafri.data.dataset import languages_in
 from edgeafri.errors import ModelError
 from edgeafri.studies import quantization
 from edgeafri.studies.methods import chosen
-from edgeafri.studies.page import Page
-from edgeafri.studies.study import Bench, Order
+from edgeafri.studies.page import StudyPage
+from edgeafri.studies.workbench import StudyRequest, Workbench
 from edgeafri.tasks import tasks_of, unit_of
 from edgeafri.util.files import Digests
 
 
-def run(order: Order, names: Sequence[str], digests: Digests, on_event: OnEvent) -> Page:
+def run(request: StudyRequest, names: Sequence[str], digests: Digests, on_event: OnEvent) -> StudyPage:
     """Check names, model and all data, then measure. Without languages in the order, those of the data.
 
     UsageError for an unknown method, ModelError for a model without a task's head, DataError for data that does not
     fit; a method that this machine cannot run is a row with its reason.
     """
     methods = chosen(names)
-    task = _task_of(order, digests, on_event)
-    languages = order.languages or languages_in(order.data, unit_of(task))
-    bench = Bench(replace(order, languages=languages), task, digests, on_event)
+    task = _task_of(request, digests, on_event)
+    languages = request.languages or languages_in(request.data, unit_of(task))
+    bench = Workbench(replace(request, languages=languages), task, digests, on_event)
     model = bench.teacher()
     bench.check_data(labels_of(model))
-    return Page(tuple(quantization.compared(bench, model, methods)))
+    return StudyPage(tuple(quantization.compared(bench, model, methods)))
 
 
-def _task_of(order: Order, digests: Digests, on_event: OnEvent) -> str:
+def _task_of(request: StudyRequest, digests: Digests, on_event: OnEvent) -> str:
     """The task of the model's head; of a text classifier, the first that has such a head, as they are judged alike."""
-    found = find_teacher(order.teacher, "ner", order.languages, order.work, True, digests, on_event)
+    found = find_teacher(request.teacher, "ner", request.languages, request.work, True, digests, on_event)
     architecture = str((config_of(found).get("architectures") or [""])[0])
     named = [row.name for row in tasks_of(architecture) if row.unit != "sub-word"]
     if not named:
-        hint = f"Fine-tune it first: edgeafri finetune {order.teacher} --data {order.data} --languages LANG --out MODEL"
-        raise ModelError(f"compare: {order.teacher} has no head for a task", hint)
+        learning = f"--data {request.data} --languages LANG"
+        hint = f"Fine-tune it first: edgeafri finetune {request.teacher} {learning} --out MODEL"
+        raise ModelError(f"compare: {request.teacher} has no head for a task", hint)
     return named[0]

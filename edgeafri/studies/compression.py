@@ -15,19 +15,19 @@ from edgeafri.data.dataset import languages_in
 from edgeafri.documents.table import Table
 from edgeafri.report.plot import Plot
 from edgeafri.studies import distillation, generalisation, parts, pruning, quantization
-from edgeafri.studies.page import Page
+from edgeafri.studies.page import StudyPage
 from edgeafri.studies.parts import Part
-from edgeafri.studies.study import Bench, Order, masked_teacher, read_grid
+from edgeafri.studies.workbench import StudyRequest, Workbench, masked_teacher, read_grid
 from edgeafri.util.files import Digests
 
 TASK = "ner"
 
 
-def run(order: Order, digests: Digests, on_event: OnEvent) -> Page:
+def run(request: StudyRequest, digests: Digests, on_event: OnEvent) -> StudyPage:
     """Check all data, say what is not run, then do part after part; what was made once is not made again."""
-    grid, bench = read_grid("compression", order.grid), Bench(order, TASK, digests, on_event)
+    grid, bench = read_grid("compression", request.grid), Workbench(request, TASK, digests, on_event)
     teacher = bench.fine_tuned("compression")
-    chosen = parts.plan(order, grid)
+    chosen = parts.plan(request, grid)
     wanted = {name: part for name, part in chosen.items() if not part.absent}
     check(bench, teacher, wanted)
     for part in chosen.values():
@@ -35,9 +35,9 @@ def run(order: Order, digests: Digests, on_event: OnEvent) -> Page:
             bench.say(part.name, f"not run: {part.absent}")
     learning = grid["masked teacher"]
     encoder = partial(masked_teacher, bench, learning)
-    return Page(
+    return StudyPage(
         (
-            parts.overview(chosen, order.grid, learning),
+            parts.overview(chosen, request.grid, learning),
             *_pruned(bench, teacher, encoder, wanted),
             *_distilled(bench, wanted),
             *_quantized(bench, teacher, wanted),
@@ -51,7 +51,7 @@ def languages_of(data: Path) -> tuple[str, ...]:
     return languages_in(data)
 
 
-def check(bench: Bench, teacher: Artifact, wanted: Mapping[str, Part]) -> None:
+def check(bench: Workbench, teacher: Artifact, wanted: Mapping[str, Part]) -> None:
     """Read all labelled data once: what is wrong in it is told now, not hours later."""
     labels = labels_of(teacher)
     bench.check_data(labels)
@@ -60,25 +60,25 @@ def check(bench: Bench, teacher: Artifact, wanted: Mapping[str, Part]) -> None:
     if part := wanted.get("high-resource"):
         generalisation.check_high_resource(part, labels)
     if part := wanted.get("zero-shot"):
-        generalisation.check_zero_shot(part, bench.order.languages)
+        generalisation.check_zero_shot(part, bench.request.languages)
 
 
 def _pruned(
-    bench: Bench, teacher: Artifact, encoder: Callable[[], Artifact], wanted: Mapping[str, Part]
+    bench: Workbench, teacher: Artifact, encoder: Callable[[], Artifact], wanted: Mapping[str, Part]
 ) -> list[Table | Plot]:
     """After, before and during fine-tuning, and the three in one plot."""
-    runs, found = {}, []
+    sweeps, found = {}, []
     if part := wanted.get("after"):
-        runs["after"], made = pruning.after(bench, teacher, part)
+        sweeps["after"], made = pruning.after(bench, teacher, part)
         found += made
     for when in pruning.TRAINED:
         if part := wanted.get(when):
-            runs[when], made = pruning.trained(bench, encoder(), part, when)
+            sweeps[when], made = pruning.trained(bench, encoder(), part, when)
             found += made
-    return [*found, *pruning.compared(runs)]
+    return [*found, *pruning.compared(sweeps)]
 
 
-def _distilled(bench: Bench, wanted: Mapping[str, Part]) -> tuple[Table, ...]:
+def _distilled(bench: Workbench, wanted: Mapping[str, Part]) -> tuple[Table, ...]:
     part = wanted.get("distillation")
     if part is None:
         return ()
@@ -87,13 +87,13 @@ def _distilled(bench: Bench, wanted: Mapping[str, Part]) -> tuple[Table, ...]:
     return tuple(replace(table, title=f"Distilled: {table.title}") for table in found)
 
 
-def _quantized(bench: Bench, teacher: Artifact, wanted: Mapping[str, Part]) -> list[Table]:
+def _quantized(bench: Workbench, teacher: Artifact, wanted: Mapping[str, Part]) -> list[Table]:
     part = wanted.get("quantization")
     return quantization.tables(bench, teacher, part) if part else []
 
 
 def _generalised(
-    bench: Bench, teacher: Artifact, encoder: Callable[[], Artifact], wanted: Mapping[str, Part]
+    bench: Workbench, teacher: Artifact, encoder: Callable[[], Artifact], wanted: Mapping[str, Part]
 ) -> list[Table | Plot]:
     """Few-shot, zero-shot between languages, and zero-shot on a high-resource language."""
     found: list[Table | Plot] = []

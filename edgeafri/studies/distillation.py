@@ -19,8 +19,8 @@ from edgeafri.documents.table import Column, Spread, Table, spread
 from edgeafri.inference.comparison import counts_of
 from edgeafri.inference.metrics import average_drop, drop
 from edgeafri.studies import papers
-from edgeafri.studies.page import Page
-from edgeafri.studies.study import Bench, Order, masked_teacher, parameters, read_grid, weights_mb
+from edgeafri.studies.page import StudyPage
+from edgeafri.studies.workbench import StudyRequest, Workbench, masked_teacher, parameters, read_grid, weights_mb
 from edgeafri.util.files import Digests
 
 TASK = "ner"
@@ -40,21 +40,21 @@ class Taught:
     quality: tuple[Quality, ...]
 
 
-def run(order: Order, digests: Digests, on_event: OnEvent) -> Page:
+def run(request: StudyRequest, digests: Digests, on_event: OnEvent) -> StudyPage:
     """The grid's tables, from a fine-tuned teacher."""
-    grid = read_grid("distillation", order.grid)
-    return Page(tables(Bench(order, TASK, digests, on_event), grid))
+    grid = read_grid("distillation", request.grid)
+    return StudyPage(tables(Workbench(request, TASK, digests, on_event), grid))
 
 
-def tables(bench: Bench, grid: Mapping[str, Any]) -> tuple[Table, ...]:
+def tables(bench: Workbench, grid: Mapping[str, Any]) -> tuple[Table, ...]:
     """Make every student with every seed, measure all through the runtime, and put them beside the paper's figures."""
-    order, teacher = bench.order, bench.fine_tuned("distillation")
+    request, teacher = bench.request, bench.fine_tuned("distillation")
     bench.check_data(labels_of(teacher))
-    whole = bench.bundle(teacher, order.languages)
-    known = bench.quality(whole, order.languages)
+    whole = bench.bundle(teacher, request.languages)
+    known = bench.quality(whole, request.languages)
     students = [taught for shape in grid["shapes"] for taught in _taught(bench, teacher, shape, grid)]
     first = ("teacher", parameters(teacher) / 1e6, weights_mb(whole), known)
-    return quality_table(order, first, students), gain_table(order, students), paper_table()
+    return quality_table(request, first, students), gain_table(request, students), paper_table()
 
 
 def languages_of(data: Path) -> tuple[str, ...]:
@@ -62,39 +62,41 @@ def languages_of(data: Path) -> tuple[str, ...]:
     return languages_in(data)
 
 
-def quality_table(order: Order, teacher: tuple[str, float, float, Quality], students: Sequence[Taught]) -> Table:
+def quality_table(
+    request: StudyRequest, teacher: tuple[str, float, float, Quality], students: Sequence[Taught]
+) -> Table:
     """A row a student: F1 per language and on average over the seeds; the teacher first."""
     name, size, file, known = teacher
-    cells = _f1((known,), order.languages)
+    cells = _f1((known,), request.languages)
     rows: list[dict[str, Any]] = [{"strategy": name, "parameters": size, "graph_mb": file, **cells}]
     whole = cells["avg"].mean
     for student in students:
-        cells = _f1(student.quality, order.languages)
+        cells = _f1(student.quality, request.languages)
         row = {"strategy": student.strategy, "layers": student.layers, "heads": student.heads}
         row |= {"parameters": student.million_parameters, "graph_mb": student.graph_mb}
         rows.append({**row, **cells, "kept": 100 * cells["avg"].mean / whole if whole else None})
     notes = (
         "Entity F1 on test, in points, of float32 bundles through the runtime; mean and standard deviation over "
-        f"the seeds {', '.join(str(seed) for seed in order.seeds)}.",
+        f"the seeds {', '.join(str(seed) for seed in request.seeds)}.",
         "labels alone: no teacher. It starts from the fine-tuned teacher's layers and sees the same data as the row "
         "below it; the task-agnostic and task-specific rows start from a masked-LM teacher's layers, as in the paper.",
     )
-    columns = (*_HEAD, *(Column(code, code) for code in order.languages), *_TAIL)
+    columns = (*_HEAD, *(Column(code, code) for code in request.languages), *_TAIL)
     return Table("distillation-grid", "Students", columns, tuple(rows), notes)
 
 
-def gain_table(order: Order, students: Sequence[Taught]) -> Table:
+def gain_table(request: StudyRequest, students: Sequence[Taught]) -> Table:
     """What a teacher adds: each student against the one of its shape that had none, paired, first seed."""
     alone = {(item.layers, item.heads): item.quality[0] for item in students if item.strategy == ALONE}
     rows = []
     for student in (item for item in students if item.strategy != ALONE):
         ours, theirs = student.quality[0], alone[student.layers, student.heads]
-        for code in (*order.languages, "avg"):
-            codes = order.languages if code == "avg" else (code,)
+        for code in (*request.languages, "avg"):
+            codes = request.languages if code == "avg" else (code,)
             found = _gain(theirs, ours, codes)
             row = {"strategy": student.strategy, "layers": student.layers, "heads": student.heads, "lang": code}
             rows.append({**row, "gain": -found.value, "low": -found.high, "high": -found.low})
-    seed = order.seeds[0]
+    seed = request.seeds[0]
     note = f"F1 points over the student of that shape from labels alone, paired bootstrap interval (95 %), seed {seed}."
     columns = (*_HEAD[:3], Column("lang", "language"), *_GAIN)
     return Table("distillation-gain", "What the teacher adds", columns, tuple(rows), (note,))
@@ -121,11 +123,11 @@ def paper_table() -> Table:
     return Table("distillation-paper", "The paper's figures", columns, tuple(rows), notes)
 
 
-def _taught(bench: Bench, teacher: Artifact, shape: Mapping[str, int], grid: Mapping[str, Any]) -> Iterator[Taught]:
+def _taught(bench: Workbench, teacher: Artifact, shape: Mapping[str, int], grid: Mapping[str, Any]) -> Iterator[Taught]:
     """The strategies at one shape. Task-specific students start where the agnostic ones were left."""
     masked = masked_teacher(bench, grid["masked teacher"])
     agnostic = bench.make("distill", masked, grid["agnostic"], mode="agnostic", **shape)
-    seeds = bench.order.seeds
+    seeds = bench.request.seeds
     for strategy, more in ((ALONE, {"soft": 0.0, "hard": 1.0}), (DIRECT, {})):
         settings = {**grid["student"], **grid["specific"], **more, "mode": "task", **shape}
         yield _measured(bench, strategy, shape, [bench.make("distill", teacher, settings, seed=seed) for seed in seeds])
@@ -136,8 +138,8 @@ def _taught(bench: Bench, teacher: Artifact, shape: Mapping[str, int], grid: Map
     yield _measured(bench, SPECIFIC, shape, specific)
 
 
-def _measured(bench: Bench, strategy: str, shape: Mapping[str, int], models: Sequence[Artifact]) -> Taught:
-    languages = bench.order.languages
+def _measured(bench: Workbench, strategy: str, shape: Mapping[str, int], models: Sequence[Artifact]) -> Taught:
+    languages = bench.request.languages
     bundles = [bench.bundle(model, languages) for model in models]
     quality = tuple(bench.quality(bundle, languages) for bundle in bundles)
     size = parameters(models[0]) / 1e6

@@ -14,7 +14,7 @@ from edgeafri.documents.table import Column, Table, spread
 from edgeafri.report.plot import Plot
 from edgeafri.studies.levels import (
     Level,
-    Run,
+    Sweep,
     compact_table,
     level_of,
     line,
@@ -27,7 +27,7 @@ from edgeafri.studies.levels import (
 )
 from edgeafri.studies.parts import Part
 from edgeafri.studies.pruning import ENCODER_NOTE
-from edgeafri.studies.study import Bench
+from edgeafri.studies.workbench import Workbench
 from edgeafri.util.files import storage, write_whole
 
 _IN_WORDS = "The paper reports this in words: near the known languages' F1, and fast downwards from 70 % sparsity."
@@ -57,11 +57,13 @@ def check_zero_shot(part: Part, targets: Sequence[str]) -> None:
             check_labels(test, labels)
 
 
-def few_shot(bench: Bench, teacher: Artifact, part: Part) -> list[Table | Plot]:
+def few_shot(bench: Workbench, teacher: Artifact, part: Part) -> list[Table | Plot]:
     """The pruned teacher fine-tuned on k sentences of one unseen language, its zeros held, level by level."""
-    count, place = int(part.settings["k"]), bench.order.work / "few-shot"
+    count, place = int(part.settings["k"]), bench.request.work / "few-shot"
     few = {code: write_few(part.data, code, count, place / f"{code}-{count}") for code in part.languages}
-    run = Run(tuple(_few_shot_level(bench, teacher, part, few, at) for at in sparsities(part.settings)), part.languages)
+    sweep = Sweep(
+        tuple(_few_shot_level(bench, teacher, part, few, at) for at in sparsities(part.settings)), part.languages
+    )
     notes = (
         f"The teacher is pruned, then fine-tuned on {count} sentences of the language, spread over its train split; "
         f"the epoch is chosen on {count} of dev. The zeros stay. {over(part.seeds)}",
@@ -69,21 +71,21 @@ def few_shot(bench: Bench, teacher: Artifact, part: Part) -> list[Table | Plot]:
         _IN_WORDS,
     )
     title = f"Few-shot: {count} sentences of an unseen language"
-    series = {code: line(run, (code,)) for code in run.languages}
+    series = {code: line(sweep, (code,)) for code in sweep.languages}
     return [
-        compact_table(run, "few-shot", title, notes),
-        long_table(run, "few-shot-all", f"{title}, every figure", notes),
+        compact_table(sweep, "few-shot", title, notes),
+        long_table(sweep, "few-shot-all", f"{title}, every figure", notes),
         Plot("few-shot", title, "sparsity (%)", "F1 (points)", series),
     ]
 
 
-def high_resource(bench: Bench, teacher: Artifact, part: Part) -> list[Table | Plot]:
+def high_resource(bench: Workbench, teacher: Artifact, part: Part) -> list[Table | Plot]:
     """The pruned teachers on a language that they were never fine-tuned on."""
     levels = []
     for sparsity in sparsities(part.settings):
         model = pruned(bench, teacher, sparsity)
-        levels.append(level_of(bench, sparsity, (model,), bench.order.languages, part.languages, part.data))
-    run = Run(tuple(levels), part.languages)
+        levels.append(level_of(bench, sparsity, (model,), bench.request.languages, part.languages, part.data))
+    sweep = Sweep(tuple(levels), part.languages)
     notes = (
         "The pruned teachers as they are: nothing is learnt from the language, where the paper fine-tuned on it. One "
         "model a level, no seeds.",
@@ -91,14 +93,14 @@ def high_resource(bench: Bench, teacher: Artifact, part: Part) -> list[Table | P
     )
     title = "Zero-shot on a high-resource language"
     return [
-        compact_table(run, "high-resource", title, notes),
-        long_table(run, "high-resource-all", f"{title}, every figure", notes),
+        compact_table(sweep, "high-resource", title, notes),
+        long_table(sweep, "high-resource-all", f"{title}, every figure", notes),
     ]
 
 
-def zero_shot(bench: Bench, masked: Artifact, part: Part) -> list[Table | Plot]:
+def zero_shot(bench: Workbench, masked: Artifact, part: Part) -> list[Table | Plot]:
     """An encoder fine-tuned on one language alone and pruned after it, tested on every other: source x target."""
-    runs = {source: _from_one(bench, masked, part, source) for source in part.languages}
+    sweeps = {source: _from_one(bench, masked, part, source) for source in part.languages}
     notes = (
         "A row is fine-tuned on its source alone, then pruned; the column of the source itself is what it was taught. "
         "others, best and worst leave the source out.",
@@ -108,27 +110,27 @@ def zero_shot(bench: Bench, masked: Artifact, part: Part) -> list[Table | Plot]:
     )
     title = "Zero-shot between languages"
     return [
-        zero_shot_table(runs, bench.order.languages, "zero-shot", title, notes),
-        zero_shot_pairs(runs, "zero-shot-all", f"{title}, every pair", notes),
+        zero_shot_table(sweeps, bench.request.languages, "zero-shot", title, notes),
+        zero_shot_pairs(sweeps, "zero-shot-all", f"{title}, every pair", notes),
     ]
 
 
 def zero_shot_table(
-    runs: Mapping[str, Run], languages: Sequence[str], name: str, title: str, notes: Sequence[str]
+    sweeps: Mapping[str, Sweep], languages: Sequence[str], name: str, title: str, notes: Sequence[str]
 ) -> Table:
     """A row a source and level: F1 on every language, and of those not taught the mean, the best and the worst."""
-    rows = [_zero_shot_row(source, level, languages) for source, run in runs.items() for level in run.levels]
+    rows = [_zero_shot_row(source, level, languages) for source, sweep in sweeps.items() for level in sweep.levels]
     columns = (*_SOURCE, *(Column(code, code) for code in languages), *_OTHERS)
     return Table(name, title, columns, tuple(rows), tuple(notes))
 
 
-def zero_shot_pairs(runs: Mapping[str, Run], name: str, title: str, notes: Sequence[str]) -> Table:
+def zero_shot_pairs(sweeps: Mapping[str, Sweep], name: str, title: str, notes: Sequence[str]) -> Table:
     """A row a source, target and level."""
     rows = [
         {"source": source, "target": target, "sparsity": percent(level.sparsity), "f1": _mean(level, target)}
-        for source, run in runs.items()
-        for level in run.levels
-        for target in run.languages
+        for source, sweep in sweeps.items()
+        for level in sweep.levels
+        for target in sweep.languages
         if target != source
     ]
     columns = (_SOURCE[0], Column("target", "target"), _SOURCE[1], Column("f1", "F1"))
@@ -156,7 +158,7 @@ def _conll(sentence: Sentence) -> str:
     return "".join(f"{word or _INVISIBLE}\t{tag}\n" for word, tag in zip(sentence.words, sentence.tags, strict=True))
 
 
-def _few_shot_level(bench: Bench, teacher: Artifact, part: Part, few: Mapping[str, Path], sparsity: float) -> Level:
+def _few_shot_level(bench: Workbench, teacher: Artifact, part: Part, few: Mapping[str, Path], sparsity: float) -> Level:
     start = pruned(bench, teacher, sparsity)
     tuned = [_tuned(bench, start, part, few, seed) for seed in part.seeds]
     bundles = tuple(bundle for models in tuned for bundle in models.values())
@@ -164,7 +166,7 @@ def _few_shot_level(bench: Bench, teacher: Artifact, part: Part, few: Mapping[st
     return Level(sparsity, zeros_of(start), bundles, quality)
 
 
-def _tuned(bench: Bench, start: Artifact, part: Part, few: Mapping[str, Path], seed: int) -> dict[str, Artifact]:
+def _tuned(bench: Workbench, start: Artifact, part: Part, few: Mapping[str, Path], seed: int) -> dict[str, Artifact]:
     """A bundle a language."""
     learning = part.settings["learning"]
     models = {
@@ -174,18 +176,18 @@ def _tuned(bench: Bench, start: Artifact, part: Part, few: Mapping[str, Path], s
     return {code: bench.bundle(model, (code,)) for code, model in models.items()}
 
 
-def _each_on_its_own(bench: Bench, bundles: Mapping[str, Artifact], data: Path) -> Quality:
+def _each_on_its_own(bench: Workbench, bundles: Mapping[str, Artifact], data: Path) -> Quality:
     return {code: bench.quality(bundle, (code,), data)[code] for code, bundle in bundles.items()}
 
 
-def _from_one(bench: Bench, masked: Artifact, part: Part, source: str) -> Run:
-    codes, learning = bench.order.languages, part.settings["learning"]
+def _from_one(bench: Workbench, masked: Artifact, part: Part, source: str) -> Sweep:
+    codes, learning = bench.request.languages, part.settings["learning"]
     taught = [bench.make("finetune", masked, learning, languages=(source,), seed=seed) for seed in part.seeds]
     levels = (
         level_of(bench, sparsity, [pruned(bench, model, sparsity) for model in taught], codes, codes)
         for sparsity in sparsities(part.settings)
     )
-    return Run(tuple(levels), codes)
+    return Sweep(tuple(levels), codes)
 
 
 def _zero_shot_row(source: str, level: Level, languages: Sequence[str]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from edgeafri.inference.comparison import counts_of
 from edgeafri.inference.metrics import average_drop
 from edgeafri.studies import papers
 from edgeafri.studies.papers import PruneRow
-from edgeafri.studies.study import Bench
+from edgeafri.studies.workbench import Workbench
 
 AVERAGE = "avg"
 OTHER_TEACHER = "Another teacher than the paper's: the shapes of curves are compared, not values."
@@ -32,7 +32,7 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Run:
+class Sweep:
     """All levels of one experiment, the dense first, and the languages it was measured on."""
 
     levels: tuple[Level, ...]
@@ -45,13 +45,13 @@ def sparsities(settings: Mapping[str, Any]) -> tuple[float, ...]:
     return tuple(sorted({0.0, *(float(level) for level in settings["sparsity"])}))
 
 
-def pruned(bench: Bench, model: Artifact, sparsity: float) -> Artifact:
+def pruned(bench: Workbench, model: Artifact, sparsity: float) -> Artifact:
     """The model with that share of its linear weights at zero; itself at 0. Nothing is trained."""
     return bench.make("prune", model, {"when": "after", "sparsity": sparsity}) if sparsity else model
 
 
 def level_of(
-    bench: Bench,
+    bench: Workbench,
     sparsity: float,
     models: Sequence[Artifact],
     served: tuple[str, ...],
@@ -81,24 +81,24 @@ def over(seeds: Sequence[int]) -> str:
     return f"Mean and standard deviation over the seeds {', '.join(map(str, seeds))}."
 
 
-def long_table(run: Run, name: str, title: str, notes: Sequence[str] = ()) -> Table:
+def long_table(sweep: Sweep, name: str, title: str, notes: Sequence[str] = ()) -> Table:
     """A row a level and language, as the paper's Tables 8 and 9 have them, and one for the average."""
-    published = {(row.sparsity, row.lang): row for row in papers.pruning(run.paper)} if run.paper else {}
-    dense = run.levels[0]
+    published = {(row.sparsity, row.lang): row for row in papers.pruning(sweep.paper)} if sweep.paper else {}
+    dense = sweep.levels[0]
     rows: list[dict[str, Cell]] = []
-    for level in run.levels:
-        for code in (*run.languages, AVERAGE):
-            codes = run.languages if code == AVERAGE else (code,)
+    for level in sweep.levels:
+        for code in (*sweep.languages, AVERAGE):
+            codes = sweep.languages if code == AVERAGE else (code,)
             head: dict[str, Cell] = {"sparsity": percent(level.sparsity), "lang": code, "pruned": level.zeros}
             cells = {key: _spread(level, codes, key) for key in _FIGURES}
             paper = _published(published.get((level.sparsity, code)))
             rows.append({**head, **cells, **_lost(dense, level, codes), **paper})
-    columns = (*_LONG, *(_PAPER if run.paper else ()))
+    columns = (*_LONG, *(_PAPER if sweep.paper else ()))
     return Table(name, title, columns, tuple(rows), tuple(notes), long=True)
 
 
 def compact_table(
-    run: Run,
+    sweep: Sweep,
     name: str,
     title: str,
     notes: Sequence[str] = (),
@@ -108,9 +108,9 @@ def compact_table(
 
     `times` holds p50_ms and cpu_ms by level.
     """
-    rows = [_compact_row(run, level, (times or {}).get(level.sparsity, {})) for level in run.levels]
-    columns = (*_LEVEL, *(Column(code, code) for code in run.languages), *_COMPACT)
-    columns += (*(_TIMES if times else ()), *(_PAPER_AVERAGE if run.paper else ()))
+    rows = [_compact_row(sweep, level, (times or {}).get(level.sparsity, {})) for level in sweep.levels]
+    columns = (*_LEVEL, *(Column(code, code) for code in sweep.languages), *_COMPACT)
+    columns += (*(_TIMES if times else ()), *(_PAPER_AVERAGE if sweep.paper else ()))
     return Table(name, title, columns, tuple(rows), tuple(notes))
 
 
@@ -119,9 +119,9 @@ def f1(level: Level, languages: Sequence[str]) -> Spread:
     return _spread(level, languages, "f1")
 
 
-def line(run: Run, languages: Sequence[str]) -> list[Point]:
+def line(sweep: Sweep, languages: Sequence[str]) -> list[Point]:
     """Sparsity in percent and F1, a point a level."""
-    return [(percent(level.sparsity), f1(level, languages).mean) for level in run.levels]
+    return [(percent(level.sparsity), f1(level, languages).mean) for level in sweep.levels]
 
 
 def oddities(subject: papers.Subject, without: str = "nothing") -> tuple[str, ...]:
@@ -166,16 +166,16 @@ def worst_of(before: Sequence[Quality], after: Sequence[Quality], languages: Seq
     return worst, losses[worst]
 
 
-def _compact_row(run: Run, level: Level, times: Mapping[str, float]) -> dict[str, Any]:
-    dense = run.levels[0]
+def _compact_row(sweep: Sweep, level: Level, times: Mapping[str, float]) -> dict[str, Any]:
+    dense = sweep.levels[0]
     row: dict[str, Any] = {"sparsity": percent(level.sparsity), "pruned": level.zeros}
-    row |= {code: f1(level, (code,)) for code in run.languages}
-    row |= {AVERAGE: f1(level, run.languages), **times}
+    row |= {code: f1(level, (code,)) for code in sweep.languages}
+    row |= {AVERAGE: f1(level, sweep.languages), **times}
     if level is not dense:
-        row["worst"], row["worst_lost"] = worst_of(dense.quality, level.quality, run.languages)
-        row |= _lost(dense, level, run.languages)
-    if run.paper:
-        row["paper"] = paper_f1(run.paper, level.sparsity, run.languages)
+        row["worst"], row["worst_lost"] = worst_of(dense.quality, level.quality, sweep.languages)
+        row |= _lost(dense, level, sweep.languages)
+    if sweep.paper:
+        row["paper"] = paper_f1(sweep.paper, level.sparsity, sweep.languages)
     return row
 
 

@@ -23,8 +23,8 @@ from edgeafri.errors import ModelError, UsageError
 from edgeafri.inference.comparison import counts_of
 from edgeafri.inference.metrics import Counts, average_drop
 from edgeafri.studies import papers
-from edgeafri.studies.page import Page
-from edgeafri.studies.study import Bench, Order, Settings, parameters, read_grid, weights_mb
+from edgeafri.studies.page import StudyPage
+from edgeafri.studies.workbench import Settings, StudyRequest, Workbench, parameters, read_grid, weights_mb
 from edgeafri.util.files import Digests
 
 TASK = "ner"
@@ -68,26 +68,26 @@ class Variant:
     adapted: Tuned
 
 
-def run(order: Order, digests: Digests, on_event: OnEvent) -> Page:
+def run(request: StudyRequest, digests: Digests, on_event: OnEvent) -> StudyPage:
     """Make the encoder if none is given, reduce, adapt and fine-tune it, and put it beside the paper's figures."""
-    grid = read_grid("maft", order.grid)
-    known = known_languages(order, grid)
-    order = replace(order, seeds=tuple(grid.get("seeds", order.seeds)))
-    bench = Bench(order, TASK, digests, on_event)
+    grid = read_grid("maft", request.grid)
+    known = known_languages(request, grid)
+    request = replace(request, seeds=tuple(grid.get("seeds", request.seeds)))
+    bench = Workbench(request, TASK, digests, on_event)
     bench.check_data(None)
-    encoder = _teacher(bench) if order.teacher else _pretrained(bench, grid, known, digests)
+    encoder = _teacher(bench) if request.teacher else _pretrained(bench, grid, known, digests)
     cuts = {name: bench.make("trim", encoder, settings) for name, settings in grid["vocabularies"].items()}
     covers = {FULL: _cover(next(iter(cuts.values())), "_before")} | {name: _cover(cut) for name, cut in cuts.items()}
     variants = [_variant(bench, grid, name, plain, covers[name]) for name, plain in {FULL: encoder, **cuts}.items()]
-    return Page(
+    return StudyPage(
         (
-            quality_table(order, known, variants),
+            quality_table(request, known, variants),
             gain_table(known, variants),
             loss_table(known, variants),
             perplexity_table(known, variants),
             cover_table(known, variants),
             paper_table(),
-            steps_table(order, grid),
+            steps_table(request, grid),
         )
     )
 
@@ -97,32 +97,34 @@ def languages_of(data: Path) -> tuple[str, ...]:
     return languages_in(data)
 
 
-def known_languages(order: Order, grid: Mapping[str, Any]) -> Known:
+def known_languages(request: StudyRequest, grid: Mapping[str, Any]) -> Known:
     """What the encoder saw, told before any work. UsageError where adaptation would have nothing to show.
 
     Without a teacher the grid says which languages the study's own encoder does without.
     """
-    if order.teacher and not order.unseen:
+    if request.teacher and not request.unseen:
         hint = "Add --unseen lug,luo: the languages that it was never trained on. Only then is adaptation measured."
-        raise UsageError(f"study maft: what {order.teacher} never saw is not known", hint)
-    if not order.teacher and "encoder" not in grid:
+        raise UsageError(f"study maft: what {request.teacher} never saw is not known", hint)
+    if not request.teacher and "encoder" not in grid:
         hint = "Add --teacher ENCODER and --unseen CODES, or use --grid lab."
-        raise UsageError(f"study maft: the grid '{order.grid}' makes no encoder of its own", hint)
-    unknown = [code for code in order.unseen if code not in order.languages]
+        raise UsageError(f"study maft: the grid '{request.grid}' makes no encoder of its own", hint)
+    unknown = [code for code in request.unseen if code not in request.languages]
     if unknown:
-        hint = f"The languages are {', '.join(order.languages)}."
+        hint = f"The languages are {', '.join(request.languages)}."
         raise UsageError(f"study maft: --unseen names {unknown[0]}, which the study is not asked for", hint)
-    named = order.unseen or tuple(grid["unseen"])
-    unseen = tuple(code for code in order.languages if code in named)
-    seen = tuple(code for code in order.languages if code not in named)
+    named = request.unseen or tuple(grid["unseen"])
+    unseen = tuple(code for code in request.languages if code in named)
+    seen = tuple(code for code in request.languages if code not in named)
     if not seen or not unseen:
         hint = "Change --lang or --unseen: of the languages some must be seen, and some must not."
-        raise UsageError(f"study maft: of {', '.join(order.languages)}, unseen are {', '.join(unseen) or 'none'}", hint)
-    beside = None if order.teacher else tuple(code for code in grid["beside"] if code not in order.languages)
+        raise UsageError(
+            f"study maft: of {', '.join(request.languages)}, unseen are {', '.join(unseen) or 'none'}", hint
+        )
+    beside = None if request.teacher else tuple(code for code in grid["beside"] if code not in request.languages)
     return Known(seen, unseen, beside)
 
 
-def quality_table(order: Order, known: Known, variants: Sequence[Variant]) -> Table:
+def quality_table(request: StudyRequest, known: Known, variants: Sequence[Variant]) -> Table:
     """A row a vocabulary, adapted or not: its size, F1 per language, and the means of seen and unseen languages."""
     rows = [
         {
@@ -138,7 +140,7 @@ def quality_table(order: Order, known: Known, variants: Sequence[Variant]) -> Ta
     ]
     notes = (
         "Entity F1 on test, in points, of float32 bundles through the runtime; mean and standard deviation over "
-        f"the seeds {', '.join(map(str, order.seeds))}.",
+        f"the seeds {', '.join(map(str, request.seeds))}.",
         *said_of(known),
         "Vocabulary is reduced before adaptation. Every encoder is fine-tuned on all languages together; the paper "
         "fine-tunes on each language alone.",
@@ -221,14 +223,14 @@ def paper_table() -> Table:
     return Table("maft-paper", "The paper's figures", (*columns, Column("avg", "avg", digits=1)), tuple(rows), notes)
 
 
-def steps_table(order: Order, grid: Mapping[str, Any]) -> Table:
+def steps_table(request: StudyRequest, grid: Mapping[str, Any]) -> Table:
     """The settings of every step."""
-    own = () if order.teacher else ("encoder", "pretraining")
+    own = () if request.teacher else ("encoder", "pretraining")
     steps = {name: grid[name] for name in (*own, "adaptation", "learning")}
     steps |= {f"vocabulary: {name}": settings for name, settings in grid["vocabularies"].items()}
     rows = tuple({"step": name, "settings": _listed(settings)} for name, settings in steps.items())
     columns = (Column("step", "step"), Column("settings", "settings"))
-    return Table("maft-steps", f"Settings of the grid '{order.grid}'", columns, rows)
+    return Table("maft-steps", f"Settings of the grid '{request.grid}'", columns, rows)
 
 
 def said_of(known: Known) -> tuple[str, ...]:
@@ -243,19 +245,19 @@ def said_of(known: Known) -> tuple[str, ...]:
     )
 
 
-def _teacher(bench: Bench) -> Artifact:
-    """The encoder that the order names. ModelError when it has learnt the task: only some variants would keep that."""
+def _teacher(bench: Workbench) -> Artifact:
+    """The encoder of the request. ModelError when it has learnt the task: only some variants would keep that."""
     teacher = bench.teacher()
     if head_of(teacher, TASK):
         raise ModelError(
-            f"study maft: {bench.order.teacher} has learnt {TASK} already", "Give the encoder before that."
+            f"study maft: {bench.request.teacher} has learnt {TASK} already", "Give the encoder before that."
         )
     return teacher
 
 
-def _pretrained(bench: Bench, grid: Mapping[str, Any], known: Known, digests: Digests) -> Artifact:
+def _pretrained(bench: Workbench, grid: Mapping[str, Any], known: Known, digests: Digests) -> Artifact:
     """An encoder of the study's own: vocabulary and weights learnt from raw text without the unseen languages."""
-    languages, text = (*known.seen, *(known.beside or ())), bench.order.text
+    languages, text = (*known.seen, *(known.beside or ())), bench.request.text
     if text is None:
         raise UsageError("study maft: --text is missing", "Add --text DIR, a folder with LANG.txt to learn from.")
     text_files(text, languages)
@@ -274,7 +276,7 @@ def _cover(cut: Artifact, suffix: str = "") -> dict[str, dict[str, float]]:
 
 
 def _variant(
-    bench: Bench, grid: Mapping[str, Any], name: str, plain: Artifact, cover: Mapping[str, Mapping[str, float]]
+    bench: Workbench, grid: Mapping[str, Any], name: str, plain: Artifact, cover: Mapping[str, Mapping[str, float]]
 ) -> Variant:
     adapted = bench.make("adapt-maft", plain, grid["adaptation"])
     return Variant(
@@ -287,9 +289,9 @@ def _variant(
     )
 
 
-def _tuned(bench: Bench, encoder: Artifact, learning: Settings) -> Tuned:
-    languages = bench.order.languages
-    models = [bench.make("finetune", encoder, learning, seed=seed) for seed in bench.order.seeds]
+def _tuned(bench: Workbench, encoder: Artifact, learning: Settings) -> Tuned:
+    languages = bench.request.languages
+    models = [bench.make("finetune", encoder, learning, seed=seed) for seed in bench.request.seeds]
     bundles = [bench.bundle(model, languages) for model in models]
     quality = tuple(bench.quality(bundle, languages) for bundle in bundles)
     return Tuned(parameters(models[0]) / 1e6, weights_mb(bundles[0]), quality)

@@ -9,14 +9,14 @@ from edgeafri.benchmark.machine import machine_id
 from edgeafri.documents.quality import Quality
 from edgeafri.errors import DataError, MissingPackage, ModelError, UsageError, WorkerError
 from edgeafri.settings import did_you_mean
-from edgeafri.studies.study import Bench, weights_mb
+from edgeafri.studies.workbench import Workbench, weights_mb
 
 LENGTHS = (32, 128)  # sub-words of the sentences that are timed
-Make = Callable[[Bench, Artifact], Artifact]
+Make = Callable[[Workbench, Artifact], Artifact]
 
 
 @dataclass(frozen=True)
-class Method:
+class ComparedMethod:
     """How weights are kept. `form` is what a torch worker makes of the model as it reads it, "" where `make` made it.
 
     `paper` is its name in the compression study's Tables 3 and 4.
@@ -30,10 +30,10 @@ class Method:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MethodResult:
     """What a method came to: quality per language, MB of weights, and times by length; or why it was not run."""
 
-    method: Method
+    method: ComparedMethod
     quality: Quality = field(default_factory=dict)
     mb: float = 0.0
     times: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Measured:
         return next((str(times["where"]) for times in self.times.values()), "")
 
 
-def _itself(bench: Bench, model: Artifact) -> Artifact:
+def _itself(bench: Workbench, model: Artifact) -> Artifact:
     return model
 
 
@@ -54,33 +54,42 @@ def _made(stage: str, **settings: Any) -> Make:
 
 
 def _bundle(**settings: Any) -> Make:
-    return lambda bench, model: bench.bundle(model, bench.order.languages, settings=settings)
+    return lambda bench, model: bench.bundle(model, bench.request.languages, settings=settings)
 
 
-def _static(bench: Bench, model: Artifact) -> Artifact:
-    calibrated = {"form": "static", "text": bench.order.text, "data": bench.order.data}
-    return bench.bundle(model, bench.order.languages, settings=calibrated)
+def _float_bundle(bench: Workbench, model: Artifact) -> Artifact:
+    return bench.bundle(model, bench.request.languages)
 
 
+def _static(bench: Workbench, model: Artifact) -> Artifact:
+    calibrated = {"form": "static", "text": bench.request.text, "data": bench.request.data}
+    return bench.bundle(model, bench.request.languages, settings=calibrated)
+
+
+_int4 = _bundle(form="weights", embeddings="int4")
 METHODS = (
-    Method("fp32", "torch, float32", _itself, paper="baseline"),
-    Method("bf16", "torch, bfloat16", _itself, "bf16"),
-    Method("fp32-gpu", "torch, float32 on a GPU", _itself, "fp32-gpu"),
-    Method("fp16-gpu", "torch, float16 on a GPU", _itself, "fp16-gpu"),
-    Method("torch-dynamic", "torch, dynamic int8, linear layers", _made("quantize-torch"), paper="dynamic"),
-    Method("torchscript", "TorchScript, float32", _made("export-torchscript")),
-    Method("torchscript-int8", "TorchScript, dynamic int8", _made("export-torchscript", weights="int8")),
-    Method("llm-int8", "LLM.int8(), all linear layers, the head too", _itself, "llm-int8", "LLM.int8()"),
-    Method("llm-int8-embeddings", "LLM.int8(), and embeddings in int8", _itself, "llm-int8-embeddings"),
-    Method("ort-fp32", "EdgeAfri bundle, float32", lambda bench, model: bench.bundle(model, bench.order.languages)),
-    Method("ort-int8", "EdgeAfri bundle, dynamic int8, embeddings too", _bundle(form="dynamic")),
-    Method("ort-static", "EdgeAfri bundle, static int8, embeddings too", _static),
-    Method("ort-int4", "EdgeAfri bundle, int4 in blocks, embeddings too", _bundle(form="weights", embeddings="int4")),
+    ComparedMethod("fp32", "torch, float32", _itself, paper="baseline"),
+    ComparedMethod("bf16", "torch, bfloat16", _itself, "bf16"),
+    ComparedMethod("fp32-gpu", "torch, float32 on a GPU", _itself, "fp32-gpu"),
+    ComparedMethod("fp16-gpu", "torch, float16 on a GPU", _itself, "fp16-gpu"),
+    ComparedMethod("torch-dynamic", "torch, dynamic int8, linear layers", _made("quantize-torch"), paper="dynamic"),
+    ComparedMethod("torchscript", "TorchScript, float32", _made("export-torchscript")),
+    ComparedMethod("torchscript-int8", "TorchScript, dynamic int8", _made("export-torchscript", weights="int8")),
+    ComparedMethod("llm-int8", "LLM.int8(), all linear layers, the head too", _itself, "llm-int8", "LLM.int8()"),
+    ComparedMethod("llm-int8-embeddings", "LLM.int8(), and embeddings in int8", _itself, "llm-int8-embeddings"),
+    ComparedMethod(
+        "ort-fp32", "EdgeAfri bundle, float32", lambda bench, model: bench.bundle(model, bench.request.languages)
+    ),
+    ComparedMethod("ort-int8", "EdgeAfri bundle, dynamic int8, embeddings too", _bundle(form="dynamic")),
+    ComparedMethod("ort-static", "EdgeAfri bundle, static int8, embeddings too", _static),
+    ComparedMethod(
+        "ort-int4", "EdgeAfri bundle, int4 in blocks, embeddings too", _bundle(form="weights", embeddings="int4")
+    ),
 )
 NAMES = tuple(method.name for method in METHODS)
 
 
-def chosen(names: Sequence[str]) -> tuple[Method, ...]:
+def chosen(names: Sequence[str]) -> tuple[ComparedMethod, ...]:
     """The methods of these names in the table's order, and fp32 first, which the others are compared with.
 
     UsageError for a name that there is not.
@@ -91,8 +100,10 @@ def chosen(names: Sequence[str]) -> tuple[Method, ...]:
     return tuple(method for method in METHODS if method.name in (NAMES[0], *names))
 
 
-def measured(bench: Bench, model: Artifact, methods: Sequence[Method]) -> tuple[list[Measured], Mapping[str, Any]]:
-    """Every method's quality on the order's languages, then the times of all in turns; and the machine's conditions.
+def measured(
+    bench: Workbench, model: Artifact, methods: Sequence[ComparedMethod]
+) -> tuple[list[MethodResult], Mapping[str, Any]]:
+    """Every method's quality on the request's languages, then the times of all in turns; and the machine's conditions.
 
     A method that this machine cannot run is there with the reason. The first must run: ModelError, MissingPackage or
     WorkerError else.
@@ -106,7 +117,7 @@ def measured(bench: Bench, model: Artifact, methods: Sequence[Method]) -> tuple[
     for method in methods:
         name = method.name
         if name in absent:
-            found.append(Measured(method, absent=absent[name]))
+            found.append(MethodResult(method, absent=absent[name]))
         else:
             found.append(_measured(method, *ready[name], {length: took[name] for length, took in times.items()}))
     return found, machine
@@ -120,7 +131,7 @@ def conditions(machine: Mapping[str, Any]) -> str:
 
 
 def _judged(
-    bench: Bench, model: Artifact, methods: Sequence[Method], forms: Mapping[str, Mapping[str, Any]]
+    bench: Workbench, model: Artifact, methods: Sequence[ComparedMethod], forms: Mapping[str, Mapping[str, Any]]
 ) -> tuple[dict[str, tuple[Artifact, Quality]], dict[str, str]]:
     """By the methods' names, what each made and its quality; and why the others could not be run.
 
@@ -130,7 +141,7 @@ def _judged(
     for method in methods:
         try:
             made = method.make(bench, model)
-            ready[method.name] = (made, bench.quality(made, bench.order.languages, **forms[method.name]))
+            ready[method.name] = (made, bench.quality(made, bench.request.languages, **forms[method.name]))
         except (DataError, MissingPackage, ModelError, WorkerError) as error:
             if method is methods[0]:
                 raise
@@ -139,12 +150,14 @@ def _judged(
     return ready, absent
 
 
-def _measured(method: Method, made: Artifact, quality: Quality, times: Mapping[int, Mapping[str, Any]]) -> Measured:
+def _measured(
+    method: ComparedMethod, made: Artifact, quality: Quality, times: Mapping[int, Mapping[str, Any]]
+) -> MethodResult:
     stored = next(iter(times.values())).get("weight_bytes")
-    return Measured(method, quality, weights_mb(made) if stored is None else stored / 1e6, times)
+    return MethodResult(method, quality, weights_mb(made) if stored is None else stored / 1e6, times)
 
 
-def _form(method: Method, machine: Mapping[str, Any]) -> dict[str, Any]:
+def _form(method: ComparedMethod, machine: Mapping[str, Any]) -> dict[str, Any]:
     """What a worker is asked to make of the model. What this hangs on goes along: with another GPU, measure again."""
     if not method.form:
         return {}

@@ -20,9 +20,9 @@ from edgeafri.errors import UsageError
 from edgeafri.report.plot import Plot
 from edgeafri.studies import papers
 from edgeafri.studies.generalisation import check_few_shot, write_few
-from edgeafri.studies.page import Page
+from edgeafri.studies.page import StudyPage
 from edgeafri.studies.parts import Part
-from edgeafri.studies.study import Bench, Order, Settings, masked_teacher, read_grid
+from edgeafri.studies.workbench import Settings, StudyRequest, Workbench, masked_teacher, read_grid
 from edgeafri.util.files import Digests
 
 TASK = "ner"
@@ -52,11 +52,11 @@ class Adapted:
     few_shot: Spread
 
 
-def run(order: Order, digests: Digests, on_event: OnEvent) -> Page:
+def run(request: StudyRequest, digests: Digests, on_event: OnEvent) -> StudyPage:
     """Make the primaries, adapt them to every target, and measure all through the runtime."""
-    grid = read_grid("mini-model", order.grid)
-    few = checked(order, grid)
-    bench = Bench(order, TASK, digests, on_event)
+    grid = read_grid("mini-model", request.grid)
+    few = checked(request, grid)
+    bench = Workbench(request, TASK, digests, on_event)
     bench.check_data(None)
     depth = mini_depth(config_of(bench.teacher()))
     plain = masked_teacher(bench, grid["pretraining"])
@@ -65,7 +65,7 @@ def run(order: Order, digests: Digests, on_event: OnEvent) -> Page:
     own = _primary(bench, plain, grid)
     primaries = {STANDARD: own, JOINT: _primary(bench, joint, grid), POST: Primary(post, own.tuned, own.source_f1)}
     found = [item for target in few.languages for item in _target(bench, primaries, target, grid["adaptation"], few)]
-    return Page((quality_table(order, few, found), *plots(found), cost_table(primaries, depth), paper_table()))
+    return StudyPage((quality_table(request, few, found), *plots(found), cost_table(primaries, depth), paper_table()))
 
 
 def languages_of(data: Path) -> tuple[str, ...]:
@@ -80,25 +80,25 @@ def mini_depth(config: Mapping[str, Any]) -> dict[str, int]:
     return {"second_head": third, "new_layers": max(1, layers // 2 - third)}
 
 
-def checked(order: Order, grid: Mapping[str, Any]) -> Part:
+def checked(request: StudyRequest, grid: Mapping[str, Any]) -> Part:
     """The targets and their data, checked before any work. UsageError or DataError for what cannot be."""
-    if order.few_shot_data is None or order.text is None:
+    if request.few_shot_data is None or request.text is None:
         hint = "Add --few-shot-data DIR: labelled data of languages that are not among the source languages."
         raise UsageError("study mini-model: no language to adapt to", hint)
-    targets = languages_in(order.few_shot_data)
-    both = [code for code in targets if code in order.languages]
+    targets = languages_in(request.few_shot_data)
+    both = [code for code in targets if code in request.languages]
     if both:
         hint = "Name the source languages with --lang, without it, or take it out of --few-shot-data."
         raise UsageError(f"study mini-model: {both[0]} is a source and a target language", hint)
-    seeds = tuple(grid["few-shot"].get("seeds", order.seeds))
-    part = Part("few-shot", order.few_shot_data, grid["few-shot"], targets, seeds)
-    splits = (read_split(order.data, code, name) for code in order.languages for name in ("train", "dev"))
+    seeds = tuple(grid["few-shot"].get("seeds", request.seeds))
+    part = Part("few-shot", request.few_shot_data, grid["few-shot"], targets, seeds)
+    splits = (read_split(request.data, code, name) for code in request.languages for name in ("train", "dev"))
     check_few_shot(part, labels_of(splits))
-    text_files(order.text, targets)
+    text_files(request.text, targets)
     return part
 
 
-def quality_table(order: Order, few: Part, found: Sequence[Adapted]) -> Table:
+def quality_table(request: StudyRequest, few: Part, found: Sequence[Adapted]) -> Table:
     """A row a target, method and budget: its cost, beside the standard's, and its quality, beside the standard's."""
     standard = {(item.target, item.epochs): item for item in found if item.method == STANDARD}
     rows = tuple(_row(item, standard.get((item.target, item.epochs))) for item in found)
@@ -113,9 +113,9 @@ def quality_table(order: Order, few: Part, found: Sequence[Adapted]) -> Table:
         f"few-shot: fine-tuned on {count} sentences of the target's train split, embeddings and all, the epoch chosen "
         f"on {count} of dev. Seeds: {', '.join(map(str, few.seeds))}.",
         f"{_BEFORE}: the fine-tuned encoder with its own tokenizer.",
-        f"Source languages: {', '.join(order.languages)}. Nothing of {', '.join(few.languages)} is learnt from in this "
-        f"study before the adaptation. The encoder's tokenizer and weights come from {order.teacher}; what it saw "
-        "before is for its owner to say.",
+        f"Source languages: {', '.join(request.languages)}. Nothing of {', '.join(few.languages)} is learnt from in "
+        f"this study before the adaptation. The encoder's tokenizer and weights come from {request.teacher}; what it "
+        "saw before is for its owner to say.",
     )
     return Table("mini-model", "Quality against cost", _QUALITY, rows, notes)
 
@@ -168,15 +168,15 @@ def paper_table() -> Table:
     return Table("mini-model-paper", "The paper's figures", columns, rows, notes)
 
 
-def _primary(bench: Bench, masked: Artifact, grid: Mapping[str, Any]) -> Primary:
-    languages = bench.order.languages
+def _primary(bench: Workbench, masked: Artifact, grid: Mapping[str, Any]) -> Primary:
+    languages = bench.request.languages
     tuned = bench.make("finetune", masked, grid["learning"], frozen="embeddings")
     quality = bench.quality(bench.bundle(tuned, languages), languages)
     return Primary(masked, tuned, fmean(quality[code].f1 for code in languages))
 
 
 def _target(
-    bench: Bench, primaries: Mapping[str, Primary], target: str, settings: Settings, few: Part
+    bench: Workbench, primaries: Mapping[str, Primary], target: str, settings: Settings, few: Part
 ) -> list[Adapted]:
     """One target: the encoder as it is, then every method at every budget."""
     budgets = settings["epochs"]
@@ -191,17 +191,17 @@ def _target(
 
 
 def _measured(
-    bench: Bench, model: Artifact, named: tuple[str, str, int], facts: Mapping[str, Any], few: Part
+    bench: Workbench, model: Artifact, named: tuple[str, str, int], facts: Mapping[str, Any], few: Part
 ) -> Adapted:
     code, count = named[0], int(few.settings["k"])
-    folder = write_few(few.data, code, count, bench.order.work / "few-shot" / f"{code}-{count}")
+    folder = write_few(few.data, code, count, bench.request.work / "few-shot" / f"{code}-{count}")
     learning = few.settings["learning"]
     learnt = [bench.make("finetune", model, learning, languages=(code,), data=folder, seed=seed) for seed in few.seeds]
     zero, *shots = (_f1(bench, item, code, few.data) for item in (model, *learnt))
     return Adapted(*named, facts, zero, spread(shots))
 
 
-def _f1(bench: Bench, model: Artifact, code: str, data: Path) -> float:
+def _f1(bench: Workbench, model: Artifact, code: str, data: Path) -> float:
     return float(bench.quality(bench.bundle(model, (code,)), (code,), data)[code].f1)
 
 

@@ -10,7 +10,7 @@ from edgeafri.util.files import json_text, storage, write_whole
 
 
 @dataclass(frozen=True)
-class Page:
+class StudyPage:
     """What a study found, in the order in which it is read."""
 
     parts: tuple[Table | Plot, ...]
@@ -24,7 +24,7 @@ class Page:
         return tuple(part for part in self.parts if isinstance(part, Plot))
 
 
-def write(page: Page, folder: Path, heading: str, commands: Sequence[str]) -> Path:
+def write(page: StudyPage, folder: Path, heading: str, commands: Sequence[str]) -> Path:
     """Write one page named after the folder, a CSV and a JSON file a table, and an SVG file a plot.
 
     The same page gives the same bytes. Returns the Markdown file. StorageError when the disk refuses.

@@ -17,7 +17,7 @@ Subject = Literal["comet", "distillation", "quantization", "pruning", "maft", "m
 
 
 @dataclass(frozen=True)
-class Source:
+class Publication:
     """Where figures are from, and what is odd about them."""
 
     paper: str
@@ -124,10 +124,10 @@ class MiniMethod:
     kept_percent: float
 
 
-def source(subject: Subject) -> Source:
+def source(subject: Subject) -> Publication:
     """The paper, the tables and the oddities behind the figures of a subject."""
     found = _figures()["sources"][subject]
-    return Source(found["paper"], found["url"], found["where"], tuple(found["notes"]))
+    return Publication(found["paper"], found["url"], found["where"], tuple(found["notes"]))
 
 
 def comet() -> Comet:

@@ -7,7 +7,7 @@ from typing import Any
 
 from edgeafri.data.dataset import languages_in
 from edgeafri.documents.table import Column, Table
-from edgeafri.studies.study import Order
+from edgeafri.studies.workbench import StudyRequest
 from edgeafri.util.packages import version_of
 
 NAMES = ("after", "before", "during", "distillation", "quantization", "few-shot", "zero-shot", "high-resource")
@@ -41,9 +41,9 @@ class Part:
     absent: str = ""
 
 
-def plan(order: Order, grid: Mapping[str, Any]) -> dict[str, Part]:
+def plan(request: StudyRequest, grid: Mapping[str, Any]) -> dict[str, Part]:
     """Every part by its name. DataError for a folder of unseen languages that holds none."""
-    return {name: _part(order, name, grid) for name in NAMES}
+    return {name: _part(request, name, grid) for name in NAMES}
 
 
 def overview(parts: Mapping[str, Part], name: str, encoder: Mapping[str, Any]) -> Table:
@@ -55,21 +55,21 @@ def overview(parts: Mapping[str, Part], name: str, encoder: Mapping[str, Any]) -
     return Table("parts", f"Parts of the grid '{name}'", _COLUMNS, tuple(rows), (note,) if trained else ())
 
 
-def _part(order: Order, name: str, grid: Mapping[str, Any]) -> Part:
+def _part(request: StudyRequest, name: str, grid: Mapping[str, Any]) -> Part:
     settings = grid.get(name)
     if settings is None:
-        return Part(name, order.data, absent=f"the grid '{order.grid}' leaves it out")
-    seeds = tuple(settings.get("seeds", order.seeds))
-    if name in _FROM_TEXT and order.text is None:
-        return Part(name, order.data, settings, absent="raw text absent (--text)")
+        return Part(name, request.data, absent=f"the grid '{request.grid}' leaves it out")
+    seeds = tuple(settings.get("seeds", request.seeds))
+    if name in _FROM_TEXT and request.text is None:
+        return Part(name, request.data, settings, absent="raw text absent (--text)")
     if name == "few-shot":
-        return _unseen(name, order.few_shot_data, settings, seeds, "--few-shot-data")
+        return _unseen(name, request.few_shot_data, settings, seeds, "--few-shot-data")
     if name == "high-resource":
-        return _unseen(name, order.ood_data, settings, seeds, "--ood-data")
-    wanted = tuple(settings.get("languages", order.languages))
-    languages = tuple(code for code in order.languages if code in wanted)
+        return _unseen(name, request.ood_data, settings, seeds, "--ood-data")
+    wanted = tuple(settings.get("languages", request.languages))
+    languages = tuple(code for code in request.languages if code in wanted)
     absent = "" if languages else f"it is for {', '.join(wanted)}, and none of these was asked for"
-    return Part(name, order.data, settings, languages, seeds, absent)
+    return Part(name, request.data, settings, languages, seeds, absent)
 
 
 def _unseen(name: str, data: Path | None, settings: Mapping[str, Any], seeds: tuple[int, ...], option: str) -> Part:

@@ -9,7 +9,7 @@ from edgeafri.report.plot import Plot
 from edgeafri.studies.levels import (
     OTHER_TEACHER,
     Point,
-    Run,
+    Sweep,
     compact_table,
     level_of,
     line,
@@ -22,7 +22,7 @@ from edgeafri.studies.levels import (
     sparsities,
 )
 from edgeafri.studies.parts import Part
-from edgeafri.studies.study import Bench, fitting
+from edgeafri.studies.workbench import Workbench, fitting
 
 ENCODER_NOTE = (
     "The encoder fine-tuned here is the given teacher's, trained on raw text again. It has seen the labels once, in "
@@ -44,12 +44,12 @@ _ALIKE = (
 )
 
 
-def after(bench: Bench, teacher: Artifact, part: Part) -> tuple[Run, list[Table | Plot]]:
+def after(bench: Workbench, teacher: Artifact, part: Part) -> tuple[Sweep, list[Table | Plot]]:
     """The teacher with its smallest weights at zero: a long and a compact table, and plots of F1 and of time."""
     models = {sparsity: pruned(bench, teacher, sparsity) for sparsity in sparsities(part.settings)}
     codes = part.languages
     levels = tuple(level_of(bench, sparsity, (model,), codes, codes) for sparsity, model in models.items())
-    run = Run(levels, codes, "after")
+    sweep = Sweep(levels, codes, "after")
     length = fitting(levels[0].bundles[0], _SEQ_LEN)
     found = bench.speeds({f"{level.sparsity:g}": level.bundles[0] for level in levels}, length)
     times = {level.sparsity: found[f"{level.sparsity:g}"] for level in levels}
@@ -59,15 +59,21 @@ def after(bench: Bench, teacher: Artifact, part: Part) -> tuple[Run, list[Table 
     )
     notes = (_UNITS, _ONE_MODEL, timed, OTHER_TEACHER, *oddities("pruning", without="Table 8"))
     page: list[Table | Plot] = [
-        compact_table(run, "pruning-after", "Pruned after fine-tuning", notes, times),
-        long_table(run, "pruning-after-all", "Pruned after fine-tuning, every figure of Table 9", notes),
-        Plot("pruning-after", "Pruned after fine-tuning", _X, _Y, {code: line(run, (code,)) for code in run.languages}),
+        compact_table(sweep, "pruning-after", "Pruned after fine-tuning", notes, times),
+        long_table(sweep, "pruning-after-all", "Pruned after fine-tuning, every figure of Table 9", notes),
+        Plot(
+            "pruning-after",
+            "Pruned after fine-tuning",
+            _X,
+            _Y,
+            {code: line(sweep, (code,)) for code in sweep.languages},
+        ),
         Plot("pruning-time", "Time of a sentence", _X, "time (ms)", _time_lines(times), from_zero=True),
     ]
-    return run, page
+    return sweep, page
 
 
-def trained(bench: Bench, masked: Artifact, part: Part, when: When) -> tuple[Run, list[Table | Plot]]:
+def trained(bench: Workbench, masked: Artifact, part: Part, when: When) -> tuple[Sweep, list[Table | Plot]]:
     """An encoder pruned before it is fine-tuned, or while it is: all languages together, level by level, seed by seed.
 
     Sparsity 0 is plain fine-tuning with the same settings and seeds.
@@ -79,35 +85,35 @@ def trained(bench: Bench, masked: Artifact, part: Part, when: When) -> tuple[Run
         )
         for sparsity in sparsities(part.settings)
     )
-    run = Run(levels, codes, "before" if when == "before" else None)
+    sweep = Sweep(levels, codes, "before" if when == "before" else None)
     odd = oddities("pruning", without="Table 9") if when == "before" else ()
     notes = (_UNITS, over(part.seeds), _ALIKE, ENCODER_NOTE, OTHER_TEACHER, *odd)
     title = f"Pruned {when} fine-tuning"
     every = "every figure of Table 8" if when == "before" else "every figure"
-    return run, [
-        compact_table(run, f"pruning-{when}", title, notes),
-        long_table(run, f"pruning-{when}-all", f"{title}, {every}", notes),
+    return sweep, [
+        compact_table(sweep, f"pruning-{when}", title, notes),
+        long_table(sweep, f"pruning-{when}-all", f"{title}, {every}", notes),
     ]
 
 
-def compared(runs: Mapping[str, Run]) -> list[Plot]:
+def compared(sweeps: Mapping[str, Sweep]) -> list[Plot]:
     """After, before and during in one plot, on the languages that all have, with the paper's averages over them."""
-    if not runs:
+    if not sweeps:
         return []
-    spoken = [run.languages for run in runs.values()]
+    spoken = [sweep.languages for sweep in sweeps.values()]
     common = [code for code in spoken[0] if all(code in languages for languages in spoken)]
     if not common:
         return []
-    series: dict[str, Sequence[Point]] = {name: line(run, common) for name, run in runs.items()}
-    for run in runs.values():
-        points = paper_line(run.paper, common) if run.paper else []
-        series |= {f"paper: {run.paper}": points} if points else {}
+    series: dict[str, Sequence[Point]] = {name: line(sweep, common) for name, sweep in sweeps.items()}
+    for sweep in sweeps.values():
+        points = paper_line(sweep.paper, common) if sweep.paper else []
+        series |= {f"paper: {sweep.paper}": points} if points else {}
     spoken_of = ", ".join(common) if len(common) < _MANY else f"{len(common)} languages"
-    title = f"Pruned {', '.join(runs)} fine-tuning: mean of {spoken_of}"
+    title = f"Pruned {', '.join(sweeps)} fine-tuning: mean of {spoken_of}"
     return [Plot("pruning-when", title, _X, _Y, series)]
 
 
-def _trained(bench: Bench, masked: Artifact, part: Part, when: str, sparsity: float, seed: int) -> Artifact:
+def _trained(bench: Workbench, masked: Artifact, part: Part, when: str, sparsity: float, seed: int) -> Artifact:
     more: dict[str, Any] = {"languages": part.languages, "seed": seed}
     if sparsity == 0:
         return bench.make("finetune", masked, part.settings["learning"], **more)

@@ -9,32 +9,32 @@ from edgeafri.artifact import Artifact
 from edgeafri.documents.table import Column, Table
 from edgeafri.studies import papers
 from edgeafri.studies.levels import AVERAGE, OTHER_TEACHER, drop_of, oddities, worst_of
-from edgeafri.studies.methods import Measured, Method, chosen, conditions, measured
+from edgeafri.studies.methods import ComparedMethod, MethodResult, chosen, conditions, measured
 from edgeafri.studies.parts import Part
-from edgeafri.studies.study import Bench
+from edgeafri.studies.workbench import Workbench
 from edgeafri.tasks import task
 
 _STUDIED = ("fp32", "torch-dynamic", "llm-int8", "ort-int8")
 _IN_FLOAT32 = ("fp32", "fp32-gpu")
 
 
-def tables(bench: Bench, teacher: Artifact, part: Part) -> list[Table]:
+def tables(bench: Workbench, teacher: Artifact, part: Part) -> list[Table]:
     """The compression study's part: the paper's three methods and ours."""
-    return compared(bench.only(part.languages, bench.order.seeds), teacher, chosen(_STUDIED))
+    return compared(bench.only(part.languages, bench.request.seeds), teacher, chosen(_STUDIED))
 
 
-def compared(bench: Bench, model: Artifact, methods: Sequence[Method]) -> list[Table]:
+def compared(bench: Workbench, model: Artifact, methods: Sequence[ComparedMethod]) -> list[Table]:
     """Measure these methods of keeping a model's weights, the times in turns, and put them beside the paper's."""
     found, machine = measured(bench, model, methods)
     cost = cost_table(found)
     about = conditions(machine)
     return [
-        quality_table(found, bench.order.languages, bench.task),
+        quality_table(found, bench.request.languages, bench.task),
         replace(cost, notes=(about, *cost.notes)),
     ]
 
 
-def quality_table(found: Sequence[Measured], languages: Sequence[str], name: str = "ner") -> Table:
+def quality_table(found: Sequence[MethodResult], languages: Sequence[str], name: str = "ner") -> Table:
     """Table 3: a row a method, F1 per language, what it lost against the first, and the paper's average."""
     published = {item.method.name: _paper_f1(item.method, languages) for item in found if name == "ner"}
     rows = [{**_quality_row(item, found[0], languages), "paper": published.get(item.method.name)} for item in found]
@@ -51,7 +51,7 @@ def quality_table(found: Sequence[Measured], languages: Sequence[str], name: str
     return Table("quantization", "Quantized after fine-tuning", columns, tuple(rows), notes)
 
 
-def cost_table(found: Sequence[Measured]) -> Table:
+def cost_table(found: Sequence[MethodResult]) -> Table:
     """Table 4: the size of the weights, the time of a sentence and memory, what is saved, and the paper's."""
     lengths = tuple(found[0].times)
     rows = [_cost_row(item, found) for item in found]
@@ -69,7 +69,7 @@ def cost_table(found: Sequence[Measured]) -> Table:
     return Table("quantization-cost", "Quantized: size, time and memory", columns, tuple(rows), notes)
 
 
-def _quality_row(item: Measured, first: Measured, languages: Sequence[str]) -> dict[str, Any]:
+def _quality_row(item: MethodResult, first: MethodResult, languages: Sequence[str]) -> dict[str, Any]:
     if item.absent:
         return _head(item)
     found = {code: item.quality[code].f1 for code in languages}
@@ -81,7 +81,7 @@ def _quality_row(item: Measured, first: Measured, languages: Sequence[str]) -> d
     return {**row, "lost": lost.value, "low": lost.low, "high": lost.high, "worst": worst, "worst_lost": points}
 
 
-def _cost_row(item: Measured, found: Sequence[Measured]) -> dict[str, Any]:
+def _cost_row(item: MethodResult, found: Sequence[MethodResult]) -> dict[str, Any]:
     row = {**_head(item), **_paper_cost(item.method)}
     if item.absent:
         return row
@@ -98,17 +98,17 @@ def _cost_row(item: Measured, found: Sequence[Measured]) -> dict[str, Any]:
     return row
 
 
-def _head(item: Measured) -> dict[str, Any]:
+def _head(item: MethodResult) -> dict[str, Any]:
     about = f"not run: {item.absent}" if item.absent else item.method.about
     return {"method": item.method.name, "about": about, "where": item.where or None}
 
 
-def _paper_f1(method: Method, languages: Sequence[str]) -> float | None:
+def _paper_f1(method: ComparedMethod, languages: Sequence[str]) -> float | None:
     found = [row.f1 for row in papers.quantization() if row.method == method.paper]
     return fmean(found[0][code] for code in languages) if found and set(languages) <= found[0].keys() else None
 
 
-def _paper_cost(method: Method) -> dict[str, float | None]:
+def _paper_cost(method: ComparedMethod) -> dict[str, float | None]:
     for row in papers.quantization():
         if row.method == method.paper:
             return {

@@ -7,13 +7,13 @@ import pytest
 from edgeafri.documents.quality import LanguageQuality
 from edgeafri.inference.metrics import class_counts, scores
 from edgeafri.studies.comet import languages_of, quality_table, shape
-from edgeafri.studies.study import Order
+from edgeafri.studies.workbench import StudyRequest
 
 LABELS = ("negative", "neutral", "positive")
 
 
-def order(*languages: str) -> Order:
-    return Order("teacher", Path(), Path(), languages, "smoke", (1,), Path(), Path(), "edgeafri study comet")
+def study_request(*languages: str) -> StudyRequest:
+    return StudyRequest("teacher", Path(), Path(), languages, "smoke", (1,), Path(), Path(), "edgeafri study comet")
 
 
 def quality(gold: str, predicted: str) -> LanguageQuality:
@@ -69,7 +69,7 @@ def test_a_row_holds_both_sides_and_the_papers():
     The share kept, the points lost with their interval around them, and the published figures of that language.
     """
     teacher, student = {"kin": quality("012012", "012012")}, {"kin": quality("012012", "012000")}
-    row = quality_table(order("kin"), teacher, student, student).rows[0]
+    row = quality_table(study_request("kin"), teacher, student, student).rows[0]
 
     assert row["teacher"] == 100
     assert row["kept"] == pytest.approx(row["student"])
@@ -82,7 +82,7 @@ def test_a_language_the_paper_does_not_have_stands_alone():
     Its published cells are empty, and the average is over those there are.
     """
     both = {code: quality("012", "012") for code in ("kin", "amh")}
-    rows = quality_table(order("kin", "amh"), both, both, both).rows
+    rows = quality_table(study_request("kin", "amh"), both, both, both).rows
 
     assert rows[1]["paper_teacher"] is None
     assert rows[2]["paper_teacher"] == 68.9

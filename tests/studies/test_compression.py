@@ -11,10 +11,10 @@ from edgeafri import menu
 from edgeafri.build.events import Finished, Noted
 from edgeafri.errors import DataError, ModelError
 from edgeafri.menu.settings import AdaptMaft, Finetune, Prune
-from edgeafri.studies import compression, study
+from edgeafri.studies import compression, workbench
 from edgeafri.studies import pruning as pruning_study
 from edgeafri.studies.page import write
-from edgeafri.studies.study import Bench, Order, read_grid
+from edgeafri.studies.workbench import StudyRequest, Workbench, read_grid
 from edgeafri.util.files import Digests
 
 LABELS = ("O", "B-DATE", "I-DATE", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
@@ -43,7 +43,7 @@ class Stages:
 
 
 @pytest.fixture
-def asked(data, tmp_path) -> Order:
+def asked(data, tmp_path) -> StudyRequest:
     """An order for everything, with a teacher that only has a configuration."""
     teacher, text = tmp_path / "teacher", tmp_path / "text"
     for folder in (teacher, text):
@@ -53,7 +53,7 @@ def asked(data, tmp_path) -> Order:
     (teacher / "model.safetensors").write_bytes(b"weights")
     for code, line in LINES.items():
         (text / f"{code}.txt").write_text("".join(f"{line} {number} .\n" for number in range(60)), "utf-8")
-    return Order(
+    return StudyRequest(
         teacher=str(teacher),
         data=data,
         text=text,
@@ -78,10 +78,10 @@ def stages(monkeypatch, quality) -> Stages:
     monkeypatch.setattr(compression, "read_grid", lambda *_: grid)
     more = {**times, "where": "CPU", "peak_rss_mb": 100.0}
     machine = dict.fromkeys(("gpu", "cuda", "torch", "transformers", "bitsandbytes"))
-    monkeypatch.setattr(Bench, "quality", lambda self, model, codes, data=None, **form: quality(*codes))
-    monkeypatch.setattr(Bench, "speeds", lambda self, models, length: dict.fromkeys(models, times))
-    monkeypatch.setattr(Bench, "timed", lambda self, models, length, forms: dict.fromkeys(models, more))
-    monkeypatch.setattr(Bench, "described", lambda self, model: {**machine, "max_tokens": 512})
+    monkeypatch.setattr(Workbench, "quality", lambda self, model, codes, data=None, **form: quality(*codes))
+    monkeypatch.setattr(Workbench, "speeds", lambda self, models, length: dict.fromkeys(models, times))
+    monkeypatch.setattr(Workbench, "timed", lambda self, models, length, forms: dict.fromkeys(models, more))
+    monkeypatch.setattr(Workbench, "described", lambda self, model: {**machine, "max_tokens": 512})
     monkeypatch.setattr(pruning_study, "fitting", lambda bundle, length: length)
     monkeypatch.setattr("edgeafri.studies.parts.version_of", lambda package: None)
     return fake
@@ -139,8 +139,8 @@ def test_what_is_not_run_is_told_at_once(asked, stages, digests):
     Before the work, and on the page.
     """
     events: list = []
-    order = replace(asked, text=None, few_shot_data=None, ood_data=None)
-    page = compression.run(order, digests, events.append)
+    study_request = replace(asked, text=None, few_shot_data=None, ood_data=None)
+    page = compression.run(study_request, digests, events.append)
     told = [(event.stage, event.text) for event in events if isinstance(event, Noted)]
 
     assert told[:4] == [
@@ -179,11 +179,11 @@ def test_the_smoke_grid_runs_on_tiny_models(asked, teacher_folder, tmp_path, mon
     """
     From teacher to page with everything real; the second time all is reused and the page is the same.
     """
-    monkeypatch.setattr(study, "_ROUNDS", 1)
-    order, again = replace(asked, teacher=str(teacher_folder)), []
+    monkeypatch.setattr(workbench, "_ROUNDS", 1)
+    study_request, again = replace(asked, teacher=str(teacher_folder)), []
     with Digests(tmp_path / "digests.json") as digests:
-        first = compression.run(order, digests, lambda event: None)
-        second = compression.run(order, digests, again.append)
+        first = compression.run(study_request, digests, lambda event: None)
+        second = compression.run(study_request, digests, again.append)
     # A note with a text only says something, such as that LLM.int8() is not run.
     ended = [event for event in again if isinstance(event, Finished) or (isinstance(event, Noted) and not event.text)]
     after = next(table for table in first.tables if table.name == "pruning-after")

@@ -19,13 +19,13 @@ from edgeafri.studies.distillation import (
     paper_table,
     quality_table,
 )
-from edgeafri.studies.study import Order
+from edgeafri.studies.workbench import StudyRequest
 from edgeafri.util.files import Digests
 
 CODES = ("swa", "hau")
 
 
-def order(**changed) -> Order:
+def study_request(**changed) -> StudyRequest:
     values = {
         "teacher": "teacher",
         "data": Path(),
@@ -37,7 +37,7 @@ def order(**changed) -> Order:
         "out": Path(),
         "command": "edgeafri study distillation",
     }
-    return Order(**{**values, **changed})
+    return StudyRequest(**{**values, **changed})
 
 
 def quality(correct: int) -> dict[str, LanguageQuality]:
@@ -64,7 +64,7 @@ def test_a_row_is_a_mean_over_seeds():
     """
     Mean and deviation per language and on average, and the share of the teacher's average.
     """
-    table = quality_table(order(), ("teacher", 10.9, 43.8, quality(10)), [taught(SPECIFIC, 8, 6)])
+    table = quality_table(study_request(), ("teacher", 10.9, 43.8, quality(10)), [taught(SPECIFIC, 8, 6)])
 
     assert table.rows[0]["avg"].mean == 100
     assert (table.rows[1]["swa"].mean, table.rows[1]["swa"].n) == (70, 2)
@@ -76,7 +76,7 @@ def test_the_gain_is_over_the_same_student_without_a_teacher():
     """
     Per language and on average, with the interval around it; more entities found is a gain above 0.
     """
-    table = gain_table(order(), [taught(ALONE, 6, 6), taught(AGNOSTIC, 7, 7), taught(SPECIFIC, 5, 5)])
+    table = gain_table(study_request(), [taught(ALONE, 6, 6), taught(AGNOSTIC, 7, 7), taught(SPECIFIC, 5, 5)])
     gains = {(row["strategy"], row["lang"]): row for row in table.rows}
 
     assert len(gains) == 6
@@ -105,7 +105,7 @@ def test_a_study_is_made_once(teacher_folder, data, tmp_path):
     lines = {"swa": "Rais Amina Juma alizuru Mombasa Jumatatu", "hau": "Gwamna Bala ya je Kano ranar Litinin"}
     for code, line in lines.items():
         (text / f"{code}.txt").write_text("".join(f"{line} {number} .\n" for number in range(60)), "utf-8")
-    asked = order(teacher=str(teacher_folder), data=data, text=text, seeds=(1,), work=tmp_path / "work")
+    asked = study_request(teacher=str(teacher_folder), data=data, text=text, seeds=(1,), work=tmp_path / "work")
     again: list = []
     with Digests(tmp_path / "digests.json") as digests:
         first = distillation.run(asked, digests, lambda event: None)

@@ -15,7 +15,7 @@ from edgeafri.studies.generalisation import (
     zero_shot_pairs,
     zero_shot_table,
 )
-from edgeafri.studies.levels import Level, Run
+from edgeafri.studies.levels import Level, Sweep
 from edgeafri.studies.parts import Part
 
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-DATE", "I-DATE")
@@ -110,7 +110,7 @@ def runs(quality) -> dict:
     Taught Swahili and seen on three languages, by two seeds.
     """
     found = (quality(swa=10, hau=6, yor=2), quality(swa=10, hau=8, yor=4))
-    return {"swa": Run((Level(0.0, 0, (), found),), ("swa", "hau", "yor"))}
+    return {"swa": Sweep((Level(0.0, 0, (), found),), ("swa", "hau", "yor"))}
 
 
 def test_what_is_taught_does_not_count_as_zero_shot(runs):

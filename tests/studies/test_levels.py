@@ -5,7 +5,7 @@ import pytest
 from edgeafri.studies import papers
 from edgeafri.studies.levels import (
     Level,
-    Run,
+    Sweep,
     compact_table,
     line,
     long_table,
@@ -21,7 +21,7 @@ CODES = ("swa", "yor")
 
 
 @pytest.fixture
-def one(quality) -> Run:
+def one(quality) -> Sweep:
     """
     One model a level, as after fine-tuning.
     """
@@ -30,17 +30,17 @@ def one(quality) -> Run:
         Level(0.4, 40, (), (quality(swa=9, yor=5),)),
         Level(0.5, 50, (), (quality(swa=8, yor=2),)),
     )
-    return Run(levels, CODES, "after")
+    return Sweep(levels, CODES, "after")
 
 
 @pytest.fixture
-def seeds(quality) -> Run:
+def seeds(quality) -> Sweep:
     """
     Two seeds a level, each with its own dense model.
     """
     dense = (quality(swa=10, yor=10), quality(swa=8, yor=8))
     pruned = (quality(swa=9, yor=7), quality(swa=7, yor=7))
-    return Run((Level(0.0, 0, (), dense), Level(0.5, 50, (), pruned)), CODES, "before")
+    return Sweep((Level(0.0, 0, (), dense), Level(0.5, 50, (), pruned)), CODES, "before")
 
 
 def test_the_dense_model_is_always_there():

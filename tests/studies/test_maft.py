@@ -25,7 +25,7 @@ from edgeafri.studies.maft import (
     quality_table,
     said_of,
 )
-from edgeafri.studies.study import Bench, Order
+from edgeafri.studies.workbench import StudyRequest, Workbench
 from edgeafri.util.files import Digests
 
 KNOWN = Known(("swa", "hau"), ("lug",), ("som",))
@@ -41,7 +41,7 @@ GRID = {
 }
 
 
-def order(**changed) -> Order:
+def study_request(**changed) -> StudyRequest:
     values = {
         "teacher": "",
         "data": Path(),
@@ -53,7 +53,7 @@ def order(**changed) -> Order:
         "out": Path(),
         "command": "edgeafri study maft",
     }
-    return Order(**{**values, **changed})
+    return StudyRequest(**{**values, **changed})
 
 
 @pytest.fixture
@@ -76,14 +76,14 @@ def test_the_grid_says_what_an_encoder_of_its_own_never_sees():
     """
     Of the languages asked for; what it learns beside them is none of them.
     """
-    assert known_languages(order(), GRID) == Known(("swa",), ("hau", "lug"), ("som",))
+    assert known_languages(study_request(), GRID) == Known(("swa",), ("hau", "lug"), ("som",))
 
 
 def test_the_owner_says_what_a_teacher_never_saw():
     """
     The grid's languages are those of the study's own encoder.
     """
-    asked = order(teacher="encoder", unseen=("lug",))
+    asked = study_request(teacher="encoder", unseen=("lug",))
 
     assert known_languages(asked, GRID) == Known(("swa", "hau"), ("lug",), None)
 
@@ -103,14 +103,14 @@ def test_a_study_that_would_measure_memory_is_refused(changed, grid, message):
     Without languages of both kinds, or without knowing which are which, adaptation shows nothing.
     """
     with pytest.raises(UsageError, match=f"study maft: {message}"):
-        known_languages(order(**changed), grid)
+        known_languages(study_request(**changed), grid)
 
 
 def test_a_row_is_a_vocabulary_adapted_or_not(variants):
     """
     Its size, F1 per language over the seeds, and the means of seen and unseen languages.
     """
-    first, second, third, _ = quality_table(order(), KNOWN, variants).rows
+    first, second, third, _ = quality_table(study_request(), KNOWN, variants).rows
 
     assert (first["vocabulary"], first["adapted"], first["sub_words"], first["graph_mb"]) == (FULL, "no", 16000, 10.0)
     assert (second["adapted"], third["vocabulary"]) == ("yes", "top")
@@ -215,14 +215,14 @@ def stages(monkeypatch, quality) -> Stages:
     monkeypatch.setattr(menu, "load", lambda name: fake)
     monkeypatch.setattr(maft, "read_grid", lambda *_: GRID)
     monkeypatch.setattr(maft, "parameters", lambda _: 2_000_000)
-    monkeypatch.setattr(Bench, "bundle", lambda self, model, languages: model)
-    monkeypatch.setattr(Bench, "quality", lambda self, model, languages: quality(*languages))
-    monkeypatch.setattr(Bench, "check_data", lambda self, labels: None)
+    monkeypatch.setattr(Workbench, "bundle", lambda self, model, languages: model)
+    monkeypatch.setattr(Workbench, "quality", lambda self, model, languages: quality(*languages))
+    monkeypatch.setattr(Workbench, "check_data", lambda self, labels: None)
     return fake
 
 
 @pytest.fixture
-def asked(tmp_path) -> Order:
+def asked(tmp_path) -> StudyRequest:
     """An order in three languages and a fourth beside them, whose text is a word."""
     data, text = tmp_path / "data", tmp_path / "text"
     text.mkdir()
@@ -231,10 +231,10 @@ def asked(tmp_path) -> Order:
         (data / code).mkdir(parents=True)
         for split in ("train", "dev", "test"):
             (data / code / f"{split}.txt").write_text("Juma B-PER\n", "utf-8")
-    return order(data=data, text=text, work=tmp_path / "work", out=tmp_path / "out")
+    return study_request(data=data, text=text, work=tmp_path / "work", out=tmp_path / "out")
 
 
-def run(asked: Order, tmp_path: Path):
+def run(asked: StudyRequest, tmp_path: Path):
     with Digests(tmp_path / "digests.json") as digests:
         return maft.run(asked, digests, lambda event: None)
 
@@ -322,7 +322,7 @@ def test_a_study_is_made_once(data, tmp_path, monkeypatch):
     for code, line in lines.items():
         (text / f"{code}.txt").write_text("".join(f"{line} {number} .\n" for number in range(60)), "utf-8")
     places = {"data": data, "text": text, "work": tmp_path / "work", "out": tmp_path / "out"}
-    asked = order(languages=("swa", "hau"), **places)
+    asked = study_request(languages=("swa", "hau"), **places)
     again: list = []
     with Digests(tmp_path / "digests.json") as digests:
         first = maft.run(asked, digests, lambda event: None)

@@ -16,11 +16,11 @@ REFUSALS = {
 }
 
 
-class Bench:
+class Workbench:
     """A bench on which nothing is computed. What it was asked is kept."""
 
     def __init__(self, quality, refusals):
-        self.order, self.found, self.refusals = SimpleNamespace(languages=("swa",)), quality(swa=10), refusals
+        self.request, self.found, self.refusals = SimpleNamespace(languages=("swa",)), quality(swa=10), refusals
         self.said, self.timed_names, self.asked = [], [], {}
 
     def described(self, model):
@@ -70,7 +70,7 @@ def test_a_method_that_cannot_be_run_says_why(quality):
     """
     The others are measured all the same, at lengths that the model can read.
     """
-    bench = Bench(quality, REFUSALS)
+    bench = Workbench(quality, REFUSALS)
     found, _ = measured(bench, MODEL, chosen(("bf16", "fp16-gpu", "torch-dynamic", "llm-int8")))
     absent = {item.method.name: item.absent for item in found if item.absent}
 
@@ -85,7 +85,7 @@ def test_what_a_form_hangs_on_is_asked_with_it(quality):
     """
     A figure of another GPU or another bitsandbytes is not reused.
     """
-    bench = Bench(quality, {})
+    bench = Workbench(quality, {})
     measured(bench, MODEL, chosen(("llm-int8",)))
 
     assert bench.asked == {"fp32": {}, "llm-int8": {"form": "llm-int8", "gpu": None, "bitsandbytes": "0.50"}}
@@ -96,7 +96,7 @@ def test_without_float32_there_is_nothing_to_compare_with(quality):
     A model that cannot be read is an error, not a row.
     """
     with pytest.raises(ModelError, match="cut off"):
-        measured(Bench(quality, {"fp32": ModelError("the file is cut off", "")}), MODEL, chosen(("llm-int8",)))
+        measured(Workbench(quality, {"fp32": ModelError("the file is cut off", "")}), MODEL, chosen(("llm-int8",)))
 
 
 def test_the_conditions_name_the_gpu_and_the_versions():

@@ -12,14 +12,16 @@ from edgeafri.errors import DataError, UsageError
 from edgeafri.studies import mini_model
 from edgeafri.studies.mini_model import JOINT, POST, STANDARD, Adapted, checked, mini_depth, plots, quality_table
 from edgeafri.studies.parts import Part
-from edgeafri.studies.study import Order, read_grid
+from edgeafri.studies.workbench import StudyRequest, read_grid
 from edgeafri.util.files import Digests
 
 FEW = Part("few-shot", Path("unseen"), {"k": 100}, ("bam",), (1, 3))
 
 
-def order(**changed) -> Order:
-    base = Order("my-ner", Path("data"), Path("text"), ("swa",), "smoke", (1,), Path("w"), Path("o"), "edgeafri study")
+def study_request(**changed) -> StudyRequest:
+    base = StudyRequest(
+        "my-ner", Path("data"), Path("text"), ("swa",), "smoke", (1,), Path("w"), Path("o"), "edgeafri study"
+    )
     return replace(base, **changed)
 
 
@@ -49,7 +51,7 @@ def test_a_row_is_compared_with_the_standard_of_its_budget():
     """
     Its share of the operations, and of the zero-shot F1.
     """
-    rows = {(row["method"], row["epochs"]): row for row in quality_table(order(), FEW, FOUND).rows}
+    rows = {(row["method"], row["epochs"]): row for row in quality_table(study_request(), FEW, FOUND).rows}
 
     assert rows[STANDARD, 6]["share"] == rows[STANDARD, 6]["kept"] == 100
     assert (rows[JOINT, 2]["share"], rows[JOINT, 2]["kept"]) == (40, 95)
@@ -61,7 +63,7 @@ def test_the_model_as_it_was_stands_first():
     """
     It costs nothing and has no perplexity of the target.
     """
-    row = quality_table(order(), FEW, FOUND).rows[0]
+    row = quality_table(study_request(), FEW, FOUND).rows[0]
 
     assert (row["method"], row["cost"], row["perplexity"]) == ("not adapted", None, None)
     assert (row["fertility"], row["unknown"], row["zero_shot"]) == (2.7, 16, 30)
@@ -73,14 +75,14 @@ def test_nothing_kept_of_nothing():
     """
     found = [adapted(STANDARD, 2, 10, 0.0), adapted(JOINT, 2, 4, 1.0)]
 
-    assert [row["kept"] for row in quality_table(order(), FEW, found).rows] == [None, None]
+    assert [row["kept"] for row in quality_table(study_request(), FEW, found).rows] == [None, None]
 
 
 def test_what_the_encoder_never_saw_is_said():
     """
     As far as the study can know it.
     """
-    said = " ".join(quality_table(order(), FEW, FOUND).notes)
+    said = " ".join(quality_table(study_request(), FEW, FOUND).notes)
 
     assert "Nothing of bam is learnt from in this study before the adaptation" in said
     assert "The encoder's tokenizer and weights come from my-ner; what it saw before is for its owner to say." in said
@@ -119,7 +121,7 @@ def test_every_grid_is_complete(size):
 
 
 @pytest.fixture
-def asked(data, teacher_folder, tmp_path) -> Order:
+def asked(data, teacher_folder, tmp_path) -> StudyRequest:
     """An order for one source and one target language of `data`."""
     unseen, text = tmp_path / "unseen", tmp_path / "text"
     shutil.copytree(data / "hau", unseen / "hau")
@@ -128,7 +130,7 @@ def asked(data, teacher_folder, tmp_path) -> Order:
     for code, line in lines.items():
         (text / f"{code}.txt").write_text("".join(f"{line} {number} .\n" for number in range(60)), "utf-8")
     places = {"work": tmp_path / "work", "out": tmp_path / "out"}
-    return order(teacher=str(teacher_folder), data=data, text=text, few_shot_data=unseen, **places)
+    return study_request(teacher=str(teacher_folder), data=data, text=text, few_shot_data=unseen, **places)
 
 
 def test_languages_to_adapt_to_are_asked_for(asked):

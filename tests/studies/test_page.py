@@ -7,7 +7,7 @@ import pytest
 from edgeafri.documents.table import Column, Table, to_csv
 from edgeafri.errors import StorageError
 from edgeafri.report.plot import Plot
-from edgeafri.studies.page import Page, write
+from edgeafri.studies.page import StudyPage, write
 from edgeafri.util.files import json_text
 
 COLUMNS = (Column("model", "model"), Column("f1", "F1", "points"))
@@ -28,7 +28,7 @@ def test_a_number_that_is_none_is_not_written(tmp_path: Path):
     table = Table("one", "One", (Column("loss", "loss"),), ({"loss": float("nan")},))
 
     with pytest.raises(ValueError, match="JSON"):
-        write(Page((table,)), tmp_path / "study", "A study", [])
+        write(StudyPage((table,)), tmp_path / "study", "A study", [])
 
     assert not (tmp_path / "study").exists()
 
@@ -39,7 +39,10 @@ def test_a_study_is_one_page_and_two_files_a_table(table: Table, tmp_path: Path)
     """
     other = Table("teachers", "Teachers", COLUMNS, ())
     page = write(
-        Page((table, other)), tmp_path / "results" / "comet", "The Comet study", ["edgeafri study comet --lang swa"]
+        StudyPage((table, other)),
+        tmp_path / "results" / "comet",
+        "The Comet study",
+        ["edgeafri study comet --lang swa"],
     )
     text = page.read_text("utf-8")
 
@@ -63,7 +66,7 @@ def test_the_same_tables_are_the_same_files(table: Table, tmp_path: Path):
     No time and no path in them: what differs between two runs is a measurement.
     """
     first, second = (
-        write(Page((table,)), tmp_path / part / "grid", "Grid", ["edgeafri study"]).parent for part in "ab"
+        write(StudyPage((table,)), tmp_path / part / "grid", "Grid", ["edgeafri study"]).parent for part in "ab"
     )
 
     assert [file.read_bytes() for file in sorted(first.iterdir())] == [
@@ -77,7 +80,7 @@ def test_a_page_of_a_folder_called_here_has_its_name(table: Table, tmp_path: Pat
     """
     monkeypatch.chdir(tmp_path)
 
-    assert write(Page((table,)), Path(), "Grid", []).resolve() == tmp_path / f"{tmp_path.name}.md"
+    assert write(StudyPage((table,)), Path(), "Grid", []).resolve() == tmp_path / f"{tmp_path.name}.md"
 
 
 def test_a_folder_that_cannot_be_made_is_told(table: Table, tmp_path: Path):
@@ -87,7 +90,7 @@ def test_a_folder_that_cannot_be_made_is_told(table: Table, tmp_path: Path):
     (tmp_path / "taken").write_text("", "utf-8")
 
     with pytest.raises(StorageError, match="taken"):
-        write(Page((table,)), tmp_path / "taken", "Grid", [])
+        write(StudyPage((table,)), tmp_path / "taken", "Grid", [])
 
 
 def test_a_long_table_is_named_and_not_shown(tmp_path: Path):
@@ -95,7 +98,7 @@ def test_a_long_table_is_named_and_not_shown(tmp_path: Path):
     A hundred rows are for programs; the reader is told where they are.
     """
     long = Table("all", "Every level", COLUMNS, ({"model": "student", "f1": 1.0},) * 1200, long=True)
-    text = write(Page((long,)), tmp_path / "study", "A study", []).read_text("utf-8")
+    text = write(StudyPage((long,)), tmp_path / "study", "A study", []).read_text("utf-8")
 
     assert text == "# A study\n\nEvery level: `all.csv`, 1,200 rows.\n"
     assert (tmp_path / "study" / "all.csv").read_text("utf-8").count("\n") == 1201
@@ -106,7 +109,7 @@ def test_a_plot_stands_where_it_belongs(table: Table, tmp_path: Path):
     Drawn into a file of its own, and shown between the tables.
     """
     plot = Plot("f1", "F1 of pruned models", "sparsity (%)", "F1 (points)", {"swa": [(10.0, 70.0), (50.0, 60.0)]})
-    page = Page((plot, table))
+    page = StudyPage((plot, table))
     text = write(page, tmp_path / "study", "A study", []).read_text("utf-8")
 
     assert text.startswith("# A study\n\n![F1 of pruned models](f1.svg)\n\n## Students\n")

@@ -2,24 +2,24 @@
 
 import pytest
 
-from edgeafri.studies.levels import Level, Run, paper_line
+from edgeafri.studies.levels import Level, Sweep, paper_line
 from edgeafri.studies.pruning import compared
 
 
 @pytest.fixture
-def after(quality) -> Run:
+def after(quality) -> Sweep:
     """
     Three languages.
     """
-    return Run((Level(0.0, 0, (), (quality(swa=10, hau=8, amh=0),)),), ("swa", "hau", "amh"), "after")
+    return Sweep((Level(0.0, 0, (), (quality(swa=10, hau=8, amh=0),)),), ("swa", "hau", "amh"), "after")
 
 
 def test_the_three_times_are_compared_on_common_languages(after, quality):
     """
     The mean of another set of languages lies elsewhere for no reason of pruning; the paper's lines are over the same.
     """
-    before = Run((Level(0.0, 0, (), (quality(swa=6, hau=6),)),), ("hau", "swa"), "before")
-    during = Run(before.levels, ("hau", "swa"))
+    before = Sweep((Level(0.0, 0, (), (quality(swa=6, hau=6),)),), ("hau", "swa"), "before")
+    during = Sweep(before.levels, ("hau", "swa"))
     (plot,) = compared({"after": after, "before": before, "during": during})
 
     assert plot.title == "Pruned after, before, during fine-tuning: mean of swa, hau"
@@ -32,7 +32,7 @@ def test_without_a_common_language_there_is_no_plot(after, quality):
     """
     Nor without any run.
     """
-    before = Run((Level(0.0, 0, (), (quality(yor=6),)),), ("yor",), "before")
+    before = Sweep((Level(0.0, 0, (), (quality(yor=6),)),), ("yor",), "before")
 
     assert compared({"after": after, "before": before}) == []
     assert compared({}) == []

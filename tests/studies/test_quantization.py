@@ -2,7 +2,7 @@
 
 import pytest
 
-from edgeafri.studies.methods import METHODS, Measured
+from edgeafri.studies.methods import METHODS, MethodResult
 from edgeafri.studies.quantization import cost_table, quality_table
 
 WAYS = {method.name: method for method in METHODS}
@@ -16,15 +16,15 @@ def times(p50: float, rss: float, where: str = "CPU", **more: float) -> dict:
 
 
 @pytest.fixture
-def found(quality) -> list[Measured]:
+def found(quality) -> list[MethodResult]:
     """
     Torch's int8 loses three entities of a language and takes a quarter of the time; LLM.int8() was not run.
     """
     return [
-        Measured(WAYS["fp32"], quality(swa=10, yor=10), 40.0, times(8.0, 300)),
-        Measured(WAYS["torch-dynamic"], quality(swa=9, yor=7), 30.0, times(2.0, 250)),
-        Measured(WAYS["ort-int8"], quality(swa=10, yor=10), 10.0, times(1.0, 90)),
-        Measured(WAYS["llm-int8"], absent="the package 'bitsandbytes' is not installed"),
+        MethodResult(WAYS["fp32"], quality(swa=10, yor=10), 40.0, times(8.0, 300)),
+        MethodResult(WAYS["torch-dynamic"], quality(swa=9, yor=7), 30.0, times(2.0, 250)),
+        MethodResult(WAYS["ort-int8"], quality(swa=10, yor=10), 10.0, times(1.0, 90)),
+        MethodResult(WAYS["llm-int8"], absent="the package 'bitsandbytes' is not installed"),
     ]
 
 
@@ -71,8 +71,8 @@ def test_a_time_on_a_gpu_is_held_against_float32_there(found, quality):
     Against the CPU's it would say how fast the GPU is, not the method. Without float32 there, nothing is said.
     """
     on_gpu = [
-        Measured(WAYS["fp32-gpu"], quality(swa=10, yor=10), 40.0, times(4.0, 300, GPU, peak_gpu_mb=60.0)),
-        Measured(WAYS["llm-int8"], quality(swa=10, yor=10), 15.0, times(5.0, 300, GPU, peak_gpu_mb=20.0)),
+        MethodResult(WAYS["fp32-gpu"], quality(swa=10, yor=10), 40.0, times(4.0, 300, GPU, peak_gpu_mb=60.0)),
+        MethodResult(WAYS["llm-int8"], quality(swa=10, yor=10), 15.0, times(5.0, 300, GPU, peak_gpu_mb=20.0)),
     ]
     table = cost_table([*found[:2], *on_gpu])
     base, small = table.rows[2:]
@@ -88,7 +88,7 @@ def test_languages_that_the_paper_does_not_have_leave_its_average_out(found, qua
     """
     A mean over other languages says nothing beside ours; nor does entity F1 beside the F1 of another task.
     """
-    other = [Measured(WAYS["fp32"], quality("xho", "swa"), 40.0, times(8.0, 300))]
+    other = [MethodResult(WAYS["fp32"], quality("xho", "swa"), 40.0, times(8.0, 300))]
 
     assert quality_table(other, ("xho", "swa")).rows[0]["paper"] is None
     assert quality_table(found, ("swa", "yor"), "sentiment").rows[0]["paper"] is None

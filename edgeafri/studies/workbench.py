@@ -40,7 +40,7 @@ Settings = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Order:
+class StudyRequest:
     """What was asked of a study. `grid` names how large it is: an entry of grids/<study>.yaml.
 
     `teacher` is "" where the study makes its own model; `unseen` are languages that a given one never saw.
@@ -61,37 +61,41 @@ class Order:
     unseen: tuple[str, ...] = ()
 
 
-class Bench:
+class Workbench:
     """Makes and measures artifacts below one work folder."""
 
-    def __init__(self, order: Order, task: str, digests: Digests, on_event: OnEvent) -> None:
-        self.order, self.task, self._digests, self._on_event = order, task, digests, on_event
-        self._cache = MeasurementCache(order.work, digests, on_event, fresh=False)
+    def __init__(self, request: StudyRequest, task: str, digests: Digests, on_event: OnEvent) -> None:
+        self.request, self.task, self._digests, self._on_event = request, task, digests, on_event
+        self._cache = MeasurementCache(request.work, digests, on_event, fresh=False)
         # A missing file is told now, not hours later.
-        Dataset(order.data, order.languages, unit_of(task)).files(*SPLITS)
-        for code in order.languages:
+        Dataset(request.data, request.languages, unit_of(task)).files(*SPLITS)
+        for code in request.languages:
             language(code)
-        if order.text is not None:
-            text_files(order.text, order.languages)
-        with storage(order.out):  # so is a folder that cannot be written
-            order.out.mkdir(parents=True, exist_ok=True)
+        if request.text is not None:
+            text_files(request.text, request.languages)
+        with storage(request.out):  # so is a folder that cannot be written
+            request.out.mkdir(parents=True, exist_ok=True)
 
-    def only(self, languages: tuple[str, ...], seeds: tuple[int, ...]) -> "Bench":
-        """The same bench for a part of a study that has its own languages and seeds."""
-        return Bench(replace(self.order, languages=languages, seeds=seeds), self.task, self._digests, self._on_event)
+    def only(self, languages: tuple[str, ...], seeds: tuple[int, ...]) -> "Workbench":
+        """The same workbench for a part of a study that has its own languages and seeds."""
+        return Workbench(
+            replace(self.request, languages=languages, seeds=seeds), self.task, self._digests, self._on_event
+        )
 
     def teacher(self) -> Artifact:
-        """The teacher that the order names."""
-        order = self.order
-        return find_teacher(order.teacher, self.task, order.languages, order.work, True, self._digests, self._on_event)
+        """The teacher that the request names."""
+        request = self.request
+        return find_teacher(
+            request.teacher, self.task, request.languages, request.work, True, self._digests, self._on_event
+        )
 
     def fine_tuned(self, study: str) -> Artifact:
         """The teacher, which has learnt the task; ModelError when it has not."""
-        teacher, order = self.teacher(), self.order
+        teacher, request = self.teacher(), self.request
         if not head_of(teacher, self.task):
-            learning = f"--data {order.data} --languages {','.join(order.languages)}"
-            hint = f"Fine-tune it first: edgeafri finetune {order.teacher} {learning} --out TEACHER"
-            raise ModelError(f"study {study}: {order.teacher} has no head for {self.task}", hint)
+            learning = f"--data {request.data} --languages {','.join(request.languages)}"
+            hint = f"Fine-tune it first: edgeafri finetune {request.teacher} {learning} --out TEACHER"
+            raise ModelError(f"study {study}: {request.teacher} has no head for {self.task}", hint)
         return teacher
 
     def check_data(self, labels: Sequence[str] | None) -> None:
@@ -99,14 +103,14 @@ class Bench:
 
         `labels` are those of the fine-tuned teacher; None when the labels are learnt from the data.
         """
-        self._cache.data_issues(self.order.data, self.order.languages, self.task, labels)
+        self._cache.data_issues(self.request.data, self.request.languages, self.task, labels)
 
     def make(self, stage: str, source: Artifact, settings: Settings, **more: Any) -> Artifact:
-        """What a stage makes of a source. Languages, task, data and text are the order's where none are given."""
-        order = self.order
-        given = {"task": self.task, "languages": order.languages, "data": order.data, "text": order.text}
+        """What a stage makes of a source. Languages, task, data and text are the request's where none are given."""
+        request = self.request
+        given = {"task": self.task, "languages": request.languages, "data": request.data, "text": request.text}
         jobs = plan_jobs([Step(stage, {**settings, **more})], source.kind, given)
-        return pipeline.run_jobs(jobs, source, order.work, self._digests, self._on_event)[-1].artifact
+        return pipeline.run_jobs(jobs, source, request.work, self._digests, self._on_event)[-1].artifact
 
     def bundle(
         self, model: Artifact, languages: Sequence[str], int8: bool = False, settings: Settings | None = None
@@ -115,14 +119,14 @@ class Bench:
         quantize = (Step("quantize", settings or {}),) if int8 or settings else ()
         steps = (Step("export-onnx"), Step("optimize"), *quantize, Step("bundle"))
         jobs = plan_jobs(steps, "torch", {"languages": tuple(languages)})
-        return pipeline.run_jobs(jobs, model, self.order.work, self._digests, self._on_event)[-1].artifact
+        return pipeline.run_jobs(jobs, model, self.request.work, self._digests, self._on_event)[-1].artifact
 
     def quality(self, model: Artifact, languages: Sequence[str], data: Path | None = None, **more: Any) -> Quality:
         """Quality per language on test, of a bundle through the runtime, of a torch model through torch.
 
         `more` goes into the worker's request, as in timed().
         """
-        return self._cache.evaluate(model, data or self.order.data, languages, self.task, **more)
+        return self._cache.evaluate(model, data or self.request.data, languages, self.task, **more)
 
     def speeds(self, models: Mapping[str, Artifact], seq_len: int) -> Mapping[str, Mapping[str, float]]:
         """p50_ms and cpu_ms of a sentence by the models' names, on one thread: medians over rounds, all in turns."""
@@ -163,7 +167,7 @@ class Bench:
         self._on_event(Noted(what, text))
 
 
-def masked_teacher(bench: Bench, settings: Settings) -> Artifact:
+def masked_teacher(bench: Workbench, settings: Settings) -> Artifact:
     """The teacher with a masked-LM head: as it is if it has one, else its encoder trained on the raw text."""
     teacher = bench.teacher()
     if str(config_of(teacher)["architectures"][0]).endswith("ForMaskedLM"):

@@ -9,9 +9,9 @@ from edgeafri.artifact import Artifact, Manifest, adopt
 from edgeafri.errors import DataError, ModelError, StorageError, UsageError
 from edgeafri.menu import stage
 from edgeafri.runners.local import RUNTIME, TORCH
-from edgeafri.studies import distillation, study
+from edgeafri.studies import distillation, workbench
 from edgeafri.studies.parts import NAMES
-from edgeafri.studies.study import FOLDER, Bench, Order, parameters, read_grid, weights_mb
+from edgeafri.studies.workbench import FOLDER, StudyRequest, Workbench, parameters, read_grid, weights_mb
 
 STUDIES = ("comet", "compression", "distillation", "maft", "mini-model")
 # Entries of a grid that are no stage's settings, and which stage the others are for.
@@ -114,7 +114,9 @@ def asked(teacher_folder, data, tmp_path):
     text.mkdir()
     (text / "swa.txt").write_text("Rais alizuru Mombasa.\n", "utf-8")
     folders = {"data": data, "text": text, "work": tmp_path / "work", "out": tmp_path / "out"}
-    return Order(teacher=str(teacher_folder), languages=("swa",), grid="smoke", seeds=(1,), command="", **folders)
+    return StudyRequest(
+        teacher=str(teacher_folder), languages=("swa",), grid="smoke", seeds=(1,), command="", **folders
+    )
 
 
 def test_a_place_for_tables_that_cannot_be_one_is_told_before_any_work(asked, digests, tmp_path):
@@ -124,7 +126,7 @@ def test_a_place_for_tables_that_cannot_be_one_is_told_before_any_work(asked, di
     (tmp_path / "file").write_text("")
 
     with pytest.raises(StorageError, match="file"):
-        Bench(replace(asked, out=tmp_path / "file"), "ner", digests, lambda event: None)
+        Workbench(replace(asked, out=tmp_path / "file"), "ner", digests, lambda event: None)
 
 
 def test_labels_that_the_teacher_does_not_know_are_told_before_any_work(asked, digests):
@@ -132,7 +134,7 @@ def test_labels_that_the_teacher_does_not_know_are_told_before_any_work(asked, d
     All splits are read, test too.
     """
     with pytest.raises(DataError, match=r"swa/test\.txt: the model does not know the tag"):
-        Bench(asked, "ner", digests, lambda event: None).check_data(("O",))
+        Workbench(asked, "ner", digests, lambda event: None).check_data(("O",))
 
 
 def test_the_grid_needs_a_fine_tuned_teacher(asked, digests, encoder_folder):
@@ -152,19 +154,19 @@ def test_a_code_that_is_no_language_is_told_before_any_work(asked, digests, tmp_
     for split in ("train", "dev", "test"):
         (tmp_path / "data" / "sw").mkdir(parents=True, exist_ok=True)
         (tmp_path / "data" / "sw" / f"{split}.txt").write_text("Rais O\n", "utf-8")
-    order = replace(asked, languages=("sw",), data=tmp_path / "data", text=None)
+    request = replace(asked, languages=("sw",), data=tmp_path / "data", text=None)
 
     with pytest.raises(UsageError, match="unknown language 'sw'"):
-        Bench(order, "ner", digests, lambda event: None)
+        Workbench(request, "ner", digests, lambda event: None)
 
 
 def test_a_part_has_its_own_languages(asked, digests):
     """
     On the same bench: the same work folder, other languages and seeds.
     """
-    bench = Bench(replace(asked, text=None), "ner", digests, lambda event: None).only(("hau",), (3,))
+    bench = Workbench(replace(asked, text=None), "ner", digests, lambda event: None).only(("hau",), (3,))
 
-    assert (bench.order.languages, bench.order.seeds, bench.order.work) == (("hau",), (3,), asked.work)
+    assert (bench.request.languages, bench.request.seeds, bench.request.work) == (("hau",), (3,), asked.work)
 
 
 def model(kind: str, **files: int) -> Artifact:
@@ -184,8 +186,8 @@ def test_models_are_timed_in_turns(asked, digests, monkeypatch):
         calls.append((module, request.get("bundle") or request.get("model")))
         return {"p50_ms": float(next(times)), "cpu_ms": 1.0, "p95_ms": 9.0}
 
-    monkeypatch.setattr(study, "call_worker", call_worker)
-    bench = Bench(replace(asked, text=None), "ner", digests, lambda event: None)
+    monkeypatch.setattr(workbench, "call_worker", call_worker)
+    bench = Workbench(replace(asked, text=None), "ner", digests, lambda event: None)
     models = {"torch": model("torch"), "int8": model("torch-int8"), "ours": model("bundle")}
     first, second = bench.speeds(models, 64), bench.speeds(models, 64)
 
