@@ -11,7 +11,8 @@ INTERRUPTED = 130
 class EdgeAfriError(Exception):
     """A failure with a next step.
 
-    `message` says what is wrong and where; `hint` says what to do about it, in a sentence or a command.
+    `message` says what is wrong and where; `hint` says what to do about it, in a sentence or a command. The hint is a
+    note of the exception too, so that a notebook and a plain traceback show it.
     """
 
     exit_code = BAD_INPUT
@@ -20,6 +21,7 @@ class EdgeAfriError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.add_note(hint)
 
     def __reduce__(self) -> tuple[type["EdgeAfriError"], tuple[str, str]]:
         return type(self), (self.message, self.hint)
@@ -76,4 +78,4 @@ class ConnectionLost(DeviceError):
 
 
 class TrainingError(EdgeAfriError):
-    """A training that cannot go on: its loss is no number."""
+    """A training that cannot go on: its loss is NaN or infinite."""
