@@ -13,6 +13,7 @@ from edgeafri.build import pipeline
 from edgeafri.build.events import Noted, OnEvent, Started
 from edgeafri.build.jobs import plan_jobs
 from edgeafri.build.recipe import Step
+from edgeafri.documents.torch_requests import Conversion, ConvertRequest, Download, DownloadRequest
 from edgeafri.errors import ModelError, UsageError
 from edgeafri.runners.local import TORCH, call_worker
 from edgeafri.tasks import tasks_of
@@ -118,19 +119,16 @@ def _downloaded(name: str, work: Path, offline: bool, on_event: OnEvent) -> Path
         work.mkdir(parents=True, exist_ok=True)
     on_event(Started(f"download {name}"))
     offline = offline or os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0")
-    request = {"do": "download", "name": name, "offline": offline}
-    answer = call_worker(
-        TORCH, request, log=work / "build.log", environment={"HF_HUB_OFFLINE": "1" if offline else "0"}
-    )
-    folder = Path(answer["folder"])
-    on_event(Noted(f"download {name}", f"revision {answer['revision']}"))
-    if not answer["pickled"]:
-        return folder
-    converted = work / f"converted-{name.replace('/', '--')}-{answer['revision'][:12]}"
+    request = DownloadRequest(name=name, offline=offline)
+    environment = {"HF_HUB_OFFLINE": "1" if offline else "0"}
+    found = Download.from_json(call_worker(TORCH, request, log=work / "build.log", environment=environment))
+    on_event(Noted(f"download {name}", f"revision {found.revision}"))
+    if not found.pickled:
+        return found.folder
+    converted = work / f"converted-{name.replace('/', '--')}-{found.revision[:12]}"
     if not converted.is_dir():
         on_event(Started("convert"))
-        found = call_worker(
-            TORCH, {"do": "convert", "source": str(folder), "out": str(converted)}, log=work / "build.log"
-        )
-        on_event(Noted("convert", f"pickled weights to safetensors, {found['parameters']:,} parameters"))
+        pickle = ConvertRequest(source=found.folder, out=converted)
+        answer = Conversion.from_json(call_worker(TORCH, pickle, log=work / "build.log"))
+        on_event(Noted("convert", f"pickled weights to safetensors, {answer.parameters:,} parameters"))
     return converted

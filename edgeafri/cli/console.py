@@ -2,11 +2,12 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
 from edgeafri.build.events import Event, Finished, Noted, OnEvent, Progressed, Started
+from edgeafri.documents.base import Document
 from edgeafri.util.progress import Progress, StartProgress, silent
 
 
@@ -61,7 +62,7 @@ def _said(line: str) -> Progress:
     return silent
 
 
-def asked(what: str, module: str, request: Mapping[str, Any]) -> Any:
+def asked(what: str, module: str, request: Document) -> Any:
     """The answer of a worker process, with a bar while it works."""
     from edgeafri.runners.local import call_worker
 

@@ -1,5 +1,6 @@
 """`edgeafri convert`: a published pytorch_model.bin becomes safetensors."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -17,11 +18,12 @@ def convert_command(checkpoint: Path, out: Path, as_json: bool) -> None:
     A pickle can run code when it is loaded. Here torch reads tensors and nothing else from it, in a process of its own.
     """
     from edgeafri.cli.console import asked
+    from edgeafri.documents.torch_requests import Conversion, ConvertRequest
     from edgeafri.runners.local import TORCH
 
-    answer = asked("convert", TORCH, {"do": "convert", "source": str(checkpoint), "out": str(out)})
-    answer["out"] = str(out)
+    request = ConvertRequest(source=checkpoint, out=out)
+    answer = replace(Conversion.from_json(asked("convert", TORCH, request)), out=str(out))
     if as_json:
-        print_json(answer)
+        print_json(answer.to_json())
     else:
-        click.echo(f"{answer['tensors']} tensors, {answer['parameters']:,} parameters\n{out}")
+        click.echo(f"{answer.tensors} tensors, {answer.parameters:,} parameters\n{out}")

@@ -1,13 +1,17 @@
 """`edgeafri eval`: quality of a bundle per language, through the runtime."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from edgeafri.cli.options import bundle_argument, codes, json_option, print_json, tell_sample, threads_option
 
-_HEADS = {"f1": "F1"}
+if TYPE_CHECKING:
+    from edgeafri.documents.quality import BundleEvaluation
+
+_HEADERS = {"f1": "F1"}
 
 
 @click.command("eval", epilog="Example: edgeafri eval BUNDLE --data ./masakhaner --lang swa,hau --split test")
@@ -27,27 +31,21 @@ _HEADS = {"f1": "F1"}
 def eval_command(bundle: Path, data: Path, lang: str, split: str, threads: int | None, as_json: bool) -> None:
     """Quality of a bundle per language, on the bundle itself: entity F1, or macro F1 and accuracy of whole texts."""
     from edgeafri.cli.console import asked
+    from edgeafri.documents.quality import BundleEvaluation
+    from edgeafri.documents.runtime_requests import EvaluateRequest
     from edgeafri.runners.local import RUNTIME
 
-    request: dict[str, Any] = {
-        "do": "evaluate",
-        "bundle": str(bundle),
-        "data": str(data),
-        "split": split,
-        "threads": threads,
-    }
-    request["languages"] = list(_languages(bundle, data, lang))
-    answer = asked("evaluate", RUNTIME, request)
-    for entry in answer["quality"].values():
-        del entry["counts"]
-    answer["average_f1"] = sum(entry["f1"] for entry in answer["quality"].values()) / len(answer["quality"])
+    languages = _languages(bundle, data, lang)
+    request = EvaluateRequest(bundle=bundle, data=data, split=split, threads=threads, languages=languages)
+    answer = _averaged(BundleEvaluation.from_json(asked("evaluate", RUNTIME, request)))
     if as_json:
-        print_json(answer)
+        print_json(answer.to_json())
         return
     _print(answer, split)
-    for code, what, count in ((code, *note) for code, notes in answer["notes"].items() for note in notes.items()):
+    for code, what, count in ((code, *note) for code, notes in answer.notes.items() for note in notes.items()):
         click.echo(f"note: {code} {split}: {count} {what.replace('_', ' ')}")
-    tell_sample(answer)
+    if answer.sample:
+        tell_sample()
 
 
 def _languages(bundle: Path, data: Path, lang: str) -> tuple[str, ...]:
@@ -60,14 +58,20 @@ def _languages(bundle: Path, data: Path, lang: str) -> tuple[str, ...]:
     return codes(lang) or read_config(bundle).languages
 
 
-def _print(answer: dict[str, Any], split: str) -> None:
+def _averaged(answer: "BundleEvaluation") -> "BundleEvaluation":
+    """The answer as it is printed: with the mean over languages, without the counts of every sentence."""
+    quality = {code: replace(entry, counts=None) for code, entry in answer.quality.items()}
+    return replace(answer, quality=quality, average_f1=sum(entry.f1 for entry in quality.values()) / len(quality))
+
+
+def _print(answer: "BundleEvaluation", split: str) -> None:
     from edgeafri.documents.table import text_table
 
-    texts = any("accuracy" in entry for entry in answer["quality"].values())
+    texts = any(entry.accuracy is not None for entry in answer.quality.values())
     shown = ("precision", "recall", "f1", *(("accuracy",) if texts else ()), "loss")
-    rows = [["language", *(_HEADS.get(name, name) for name in shown), "texts" if texts else "sentences", ""]]
-    for code, entry in answer["quality"].items():
-        rows.append([code, *(f"{entry[name]:.2f}" for name in shown), str(entry["sentences"]), ""])
-    average = [f"{answer['average_f1']:.2f}" if name == "f1" else "" for name in shown]
+    rows = [["language", *(_HEADERS.get(name, name) for name in shown), "texts" if texts else "sentences", ""]]
+    for code, entry in answer.quality.items():
+        rows.append([code, *(f"{getattr(entry, name):.2f}" for name in shown), str(entry.sentences), ""])
+    average = [f"{answer.average_f1:.2f}" if name == "f1" else "" for name in shown]
     rows.append(["avg", *average, "", ""])
-    click.echo(f"{answer['metric']} on {split}, in points; {answer['int8_arithmetic']}\n{text_table(rows)}")
+    click.echo(f"{answer.metric} on {split}, in points; {answer.int8_arithmetic}\n{text_table(rows)}")

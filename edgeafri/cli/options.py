@@ -1,9 +1,7 @@
 """Options that several commands share."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -21,12 +19,11 @@ def codes(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(code.strip() for code in text.split(",") if code.strip()))
 
 
-def tell_sample(answer: Mapping[str, Any]) -> None:
-    """Say on stderr that an answer comes from the embedded sample, if it does."""
-    if answer["sample"]:
-        click.echo("this bundle was built from the embedded sample; it is not a real model", err=True)
+def tell_sample() -> None:
+    """Say on stderr that an answer comes from the embedded sample."""
+    click.echo("this bundle was built from the embedded sample; it is not a real model", err=True)
 
 
-def print_json(document: Any) -> None:
+def print_json(document: object) -> None:
     """One JSON document on stdout."""
     click.echo(json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False))

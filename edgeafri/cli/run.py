@@ -2,12 +2,15 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from edgeafri.cli.options import bundle_argument, json_option, print_json, tell_sample, threads_option
 from edgeafri.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from edgeafri.documents.answers import TextEntities, TextLabel
 
 _EPILOG = """\b
 Examples:
@@ -22,24 +25,31 @@ Examples:
 @threads_option
 @json_option
 def run_command(bundle: Path, text: str, threads: int | None, as_json: bool) -> None:
-    """Label TEXT as a person types it; `-` reads one text a line from stdin.
+    """Label TEXT as a person types it; `-` reads one text per line from stdin.
 
-    Entities stand with offsets in code points of your own text, start included and end excluded; the label of a whole
-    text stands with its probability.
+    Entities are printed with offsets in code points of your own text, start included and end excluded. The label of a
+    whole text is printed with its probability.
     """
     from edgeafri.cli.console import asked
+    from edgeafri.documents.answers import RunAnswer
+    from edgeafri.documents.runtime_requests import RunRequest
     from edgeafri.runners.local import RUNTIME
 
-    texts = _lines() if text == "-" else [_typed(text)]
+    texts = _read_lines() if text == "-" else [_typed(text)]
     if not any(line.strip() for line in texts):
         raise UsageError("there is no text to label", 'Example: edgeafri run BUNDLE "Rais alizuru Mombasa."')
-    answer = asked("label", RUNTIME, {"do": "run", "bundle": str(bundle), "texts": texts, "threads": threads})
+    request = RunRequest(bundle=bundle, texts=tuple(texts), threads=threads)
+    answer = RunAnswer.from_json(asked("label", RUNTIME, request))
     if as_json:
-        print_json(answer)
+        print_json(answer.to_json())
         return
-    for result in answer["results"]:
-        _print(result, several=len(texts) > 1)
-    tell_sample(answer)
+    for result in answer.results:
+        if len(texts) > 1:
+            click.echo(result.text)
+        for line in _lines_of(result):
+            click.echo(line)
+    if answer.sample:
+        tell_sample()
 
 
 def _typed(text: str) -> str:
@@ -52,7 +62,7 @@ def _typed(text: str) -> str:
     return text
 
 
-def _lines() -> list[str]:
+def _read_lines() -> list[str]:
     try:
         text = sys.stdin.buffer.read().decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -62,13 +72,12 @@ def _lines() -> list[str]:
     return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
 
 
-def _print(result: dict[str, Any], several: bool) -> None:
-    if several:
-        click.echo(result["text"])
-    if "label" in result:
-        click.echo("  no words, no label" if result["label"] is None else f"  {result['label']}  {result['score']:.2f}")
-        return
-    if not result["entities"]:
-        click.echo("  no entities")
-    for item in result["entities"]:
-        click.echo(f"  {item['label']:<6} {item['start']:>4}-{item['end']:<4} {item['score']:.2f}  {item['text']}")
+def _lines_of(result: "TextEntities | TextLabel") -> list[str]:
+    from edgeafri.documents.answers import TextLabel
+
+    if isinstance(result, TextLabel):
+        return ["  no words, no label" if result.label is None else f"  {result.label}  {result.score:.2f}"]
+    lines = [
+        f"  {item.label:<6} {item.start:>4}-{item.end:<4} {item.score:.2f}  {item.text}" for item in result.entities
+    ]
+    return lines or ["  no entities"]

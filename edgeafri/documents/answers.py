@@ -1,4 +1,4 @@
-"""What a bundle answers: `edgeafri run` and `edgeafri verify`."""
+"""What a bundle answers: labels of texts, whether it verifies, and what machines are compared by."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -63,3 +63,21 @@ class VerifyAnswer(Document):
     differences: tuple[str, ...]
     int8_arithmetic: str
     passed: bool
+
+
+@dataclass(frozen=True)
+class LogitsAnswer(Document):
+    """Per sentence the logits, of shape (words or 1, labels), and which of them the model read.
+
+    Both are None where a graph was to be shaken that has nothing to shake.
+    """
+
+    logits: tuple[tuple[tuple[float, ...], ...], ...] | None
+    read: tuple[tuple[bool, ...], ...] | None
+
+
+@dataclass(frozen=True)
+class MarksAnswer(Document):
+    """How many inferences were marked."""
+
+    runs: int

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from edgeafri import errors
+from edgeafri.documents.base import Document, Json, plain
 from edgeafri.util.progress import Progress, silent
 from edgeafri.util.worker import PROGRESS
 
@@ -21,7 +22,7 @@ _TAIL = 2000  # characters of a dead worker's last words
 
 def call_worker(
     module: str,
-    request: Mapping[str, Any],
+    request: Document | Mapping[str, Json],
     progress: Progress = silent,
     log: Path | None = None,
     environment: Mapping[str, str] | None = None,
@@ -39,7 +40,7 @@ def call_worker(
 def exchange(
     command: Sequence[str],
     name: str,
-    request: Mapping[str, Any],
+    request: Document | Mapping[str, Json],
     progress: Progress = silent,
     log: Path | None = None,
     environment: Mapping[str, str] | None = None,
@@ -52,7 +53,7 @@ def exchange(
         tempfile.TemporaryFile("w+", encoding="utf-8") as question,
         tempfile.TemporaryFile("w+", encoding="utf-8") as out,
     ):
-        json.dump(request, question)
+        json.dump(plain(request), question)
         question.seek(0)
         with (
             subprocess.Popen(
@@ -105,7 +106,7 @@ def answer_of(name: str, code: int, out: str, said: str) -> Any:
 
 
 @contextmanager
-def ended(process: "subprocess.Popen[Any]") -> Iterator[None]:
+def ended(process: "subprocess.Popen[str] | subprocess.Popen[bytes]") -> Iterator[None]:
     """Leave no worker behind when this process is interrupted."""
     try:
         yield

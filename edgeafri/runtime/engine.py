@@ -2,15 +2,16 @@
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from edgeafri.artifact import Artifact, load_bundle
 from edgeafri.bundle import GRAPH, TOKENIZER, BundleConfig, read_config
 from edgeafri.data.text import Word, split_words, words_of
+from edgeafri.documents.answers import Entity, TextEntities, TextLabel
 from edgeafri.errors import ArtifactError
 from edgeafri.inference.external_data import check_external
 from edgeafri.inference.metrics import entities
@@ -44,25 +45,26 @@ def open_engine(path: Path, threads: int | None = None, fresh: bool = False, twi
     return _opened(artifact, config, count, twin)
 
 
-def answer(engine: Engine, texts: list[str]) -> list[dict[str, Any]]:
-    """What the bundle says of raw texts, each beside its text: its entities, or its label."""
+def label_texts(engine: Engine, texts: Sequence[str]) -> list[TextEntities] | list[TextLabel]:
+    """Raw texts with what the bundle finds in each: its entities, or its label."""
     if engine.predictor.encoder.unit == "text":
-        return [{"text": text, **found} for text, found in zip(texts, classify(engine, texts), strict=True)]
-    return [{"text": text, "entities": found} for text, found in zip(texts, find_entities(engine, texts), strict=True)]
+        return classify(engine, texts)
+    return [TextEntities(text, found) for text, found in zip(texts, find_entities(engine, texts), strict=True)]
 
 
-def find_entities(engine: Engine, texts: list[str]) -> list[list[dict[str, Any]]]:
+def find_entities(engine: Engine, texts: Sequence[str]) -> list[tuple[Entity, ...]]:
     """The entities of raw texts: label, the user's own characters, offsets in code points of the user's text, score."""
     words = [split_words(text) for text in texts]
     labelled = engine.predictor.label([[word.text for word in line] for line in words])
     return [_entities(*triple) for triple in zip(texts, words, labelled, strict=True)]
 
 
-def classify(engine: Engine, texts: list[str]) -> list[dict[str, Any]]:
+def classify(engine: Engine, texts: Sequence[str]) -> list[TextLabel]:
     """The label of raw texts, its probability, and that of every label; no label where a text has no words."""
     words = [words_of(text, "text") for text in texts]
     readings = engine.predictor.read(words)
-    return [_class(reading, engine.config.labels, bool(line)) for reading, line in zip(readings, words, strict=True)]
+    labels = engine.config.labels
+    return [_label(*triple, labels) for triple in zip(texts, words, readings, strict=True)]
 
 
 def _check_weights(artifact: Artifact) -> None:
@@ -87,24 +89,24 @@ def _opened(artifact: Artifact, config: BundleConfig, threads: int, twin: bool) 
     return Engine(artifact, config, predictor, threads, load_ms)
 
 
-def _entities(text: str, words: list[Word], labelled: Labelled) -> list[dict[str, Any]]:
-    return [
-        {
-            "label": kind,
-            "text": text[words[first].start : words[last].end],
-            "start": words[first].start,
-            "end": words[last].end,
-            "score": round(sum(labelled.scores[first : last + 1]) / (last + 1 - first), 4),
-        }
+def _entities(text: str, words: list[Word], labelled: Labelled) -> tuple[Entity, ...]:
+    return tuple(
+        Entity(
+            label=kind,
+            text=text[words[first].start : words[last].end],
+            start=words[first].start,
+            end=words[last].end,
+            score=round(sum(labelled.scores[first : last + 1]) / (last + 1 - first), 4),
+        )
         for kind, first, last in sorted(entities(labelled.labels), key=lambda entity: entity[1])
-    ]
+    )
 
 
-def _class(reading: Reading, labels: tuple[str, ...], has_words: bool) -> dict[str, Any]:
-    if not has_words:
-        return {"label": None, "score": None, "labels": {}}
+def _label(text: str, words: list[str], reading: Reading, labels: tuple[str, ...]) -> TextLabel:
+    if not words:
+        return TextLabel(text, None, None, {})
     shares = np.exp(reading.logits[0] - reading.logits[0].max())
     shares /= shares.sum()
     found = {label: round(float(share), 4) for label, share in zip(labels, shares, strict=True)}
     best = labels[int(shares.argmax())]
-    return {"label": best, "score": found[best], "labels": found}
+    return TextLabel(text, best, found[best], found)

@@ -3,16 +3,16 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from edgeafri.benchmark.timing import sentence_of
 from edgeafri.bundle import GRAPH
+from edgeafri.documents.answers import LogitsAnswer, MarksAnswer
+from edgeafri.documents.runtime_requests import LogitsRequest, MarksRequest
 from edgeafri.inference.external_data import check_external
 from edgeafri.inference.noise import moved
 from edgeafri.inference.predict import Predictor
@@ -23,38 +23,33 @@ from edgeafri.util.progress import Progress
 MARK = -7071  # no descriptor of any file; the counting plugin of the emulator looks for it
 
 
-def give_logits(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """The logits of `sentences`, lists of words: of shape (places, labels) each, and which places were read.
-
-    With a `noise` seed, those of the graph with a little noise in it; None where it has no place for noise.
-    """
-    engine = open_engine(Path(request["bundle"]), request.get("threads"))
-    seed = request.get("noise")
-    predictor = engine.predictor if seed is None else _noisy(engine, seed)
+def give_logits(request: LogitsRequest, progress: Progress) -> LogitsAnswer:
+    """The logits of sentences; with a `noise` seed, those of the graph with a little noise in it."""
+    engine = open_engine(request.bundle, request.threads)
+    predictor = engine.predictor if request.noise is None else _noisy(engine, request.noise)
     if predictor is None:
-        return {"logits": None, "read": None}
-    readings = predictor.read(request["sentences"], progress)
-    return {
-        "logits": [reading.logits.tolist() for reading in readings],
-        "read": [reading.read.tolist() for reading in readings],
-    }
+        return LogitsAnswer(None, None)
+    readings = predictor.read(request.sentences, progress)
+    return LogitsAnswer(
+        logits=tuple(tuple(map(tuple, reading.logits.tolist())) for reading in readings),
+        read=tuple(tuple(reading.read.tolist()) for reading in readings),
+    )
 
 
-def mark_inferences(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """`runs` inferences of one sentence of `seq_len` sub-words, after `warmup`: marks 0, 1 ... stand between them."""
-    engine = open_engine(Path(request["bundle"]), request.get("threads"))
+def mark_inferences(request: MarksRequest, progress: Progress) -> MarksAnswer:
+    """Inferences of one sentence, after the warm-up: marks 0, 1 ... stand between them."""
+    engine = open_engine(request.bundle, request.threads)
     encoder = engine.predictor.encoder
-    ids = sentence_of(int(request["seq_len"]), encoder, encoder.tokenizer.get_vocab_size())
+    ids = sentence_of(request.seq_len, encoder, encoder.tokenizer.get_vocab_size())
     mask = np.ones_like(ids)
-    runs, warmup = int(request["runs"]), int(request["warmup"])
-    for _ in range(warmup):
+    for _ in range(request.warmup):
         engine.predictor.forward(ids, mask)
     _mark(0)
-    for run in range(runs):
+    for run in range(request.runs):
         engine.predictor.forward(ids, mask)
         _mark(run + 1)
-        progress(run + 1, runs)
-    return {"runs": runs}
+        progress(run + 1, request.runs)
+    return MarksAnswer(request.runs)
 
 
 def _mark(number: int) -> None:

@@ -1,19 +1,37 @@
-"""`python -m edgeafri.stages`: measure a torch model as the runtime measures a bundle, or convert a checkpoint."""
+"""`python -m edgeafri.stages`: measure a torch model as the runtime measures a bundle, compare models, bring models."""
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+from edgeafri.documents.measurement import Measurement
+from edgeafri.documents.parity import LayerCosts, Parity
 from edgeafri.documents.quality import ModelEvaluation
+from edgeafri.documents.torch_requests import (
+    BenchModelRequest,
+    Conversion,
+    ConvertRequest,
+    DescribeModelRequest,
+    Download,
+    DownloadRequest,
+    EvaluateModelRequest,
+    LayersRequest,
+    ModelDescription,
+    ParityRequest,
+)
 from edgeafri.tasks import unit_of
 from edgeafri.util.progress import Progress
-from edgeafri.util.worker import serve
+from edgeafri.util.worker import reading, serve
+
+if TYPE_CHECKING:  # each request imports what it needs: a download waits for no torch
+    import torch
+
+    from edgeafri.stages.export_torchscript import Scripted
 
 _BATCH = 32
 
 
-def read(path: Path, form: str = "") -> Any:
+def read(path: Path, form: str | None = None) -> "torch.nn.Module | Scripted":
     """The torch model in a folder: in float32, where its config says so in torch's int8, or traced; or made `form`."""
     from edgeafri.stages.export_torchscript import SCRIPT, read_scripted
     from edgeafri.stages.models import checkpoint
@@ -31,7 +49,7 @@ def read(path: Path, form: str = "") -> Any:
     return read_quantized(path)
 
 
-def measure_quality(request: Mapping[str, Any], progress: Progress) -> ModelEvaluation:
+def measure_quality(request: EvaluateModelRequest, progress: Progress) -> ModelEvaluation:
     """Quality per language of a torch model on a split of labelled data, by the metric of the request's task."""
     from edgeafri.data.dataset import Dataset
     from edgeafri.inference.evaluate import evaluate
@@ -39,20 +57,18 @@ def measure_quality(request: Mapping[str, Any], progress: Progress) -> ModelEval
     from edgeafri.stages.comparison import in_memory
     from edgeafri.stages.models import checkpoint
 
-    path, form = Path(request["model"]), request.get("form", "")
-    model = read(path, form)
+    path, model, unit = request.model, read(request.model, request.form), unit_of(request.task)
     labels = checkpoint.labels_of(model.config.to_dict())
-    unit = unit_of(request["task"])
-    dataset, split = Dataset(Path(request["data"]), tuple(request["languages"]), unit), request["split"]
-    dataset.check_labels(split, labels)
+    dataset = Dataset(request.data, request.languages, unit)
+    dataset.check_labels(request.split, labels)
     encoder = checkpoint.encoder(checkpoint.read_tokenizer(path), checkpoint.max_tokens(model.config.to_dict()), unit)
     # In int8 the inputs of a batch share the scale of their activations: alone, a sentence owes nothing to others.
-    batch = 1 if hasattr(model.config, checkpoint.QUANTIZED) or in_memory.shares_scales(form) else _BATCH
-    predictor = Predictor(encoder, labels, checkpoint.forward(model), batch)
-    return ModelEvaluation(quality=evaluate(predictor, dataset.splits(split), progress))
+    alone = hasattr(model.config, checkpoint.QUANTIZED) or in_memory.shares_scales(request.form)
+    predictor = Predictor(encoder, labels, checkpoint.forward(model), 1 if alone else _BATCH)
+    return ModelEvaluation(quality=evaluate(predictor, dataset.splits(request.split), progress))
 
 
-def measure_speed(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+def measure_speed(request: BenchModelRequest, progress: Progress) -> Measurement:
     """Latency, load time and peak memory of a torch model, in float32, in torch's int8, traced, or made `form`.
 
     Logits come back to the CPU, so a GPU has finished when the clock stops.
@@ -64,30 +80,27 @@ def measure_speed(request: Mapping[str, Any], progress: Progress) -> dict[str, A
     from edgeafri.stages.export_torchscript import SCRIPT, check_whole
     from edgeafri.stages.models import checkpoint
 
-    torch.set_num_threads(int(request["threads"]))
-    path, form = Path(request["model"]), request.get("form", "")
+    torch.set_num_threads(request.threads)
+    path, form = request.model, request.form
     traced = (path / SCRIPT).is_file()
     if traced:
         check_whole(path)  # hashing is no part of the load time, and what was hashed is remembered
     began = time.perf_counter()
     tokenizer, model = checkpoint.read_tokenizer(path), read(path, form)
     load_ms = (time.perf_counter() - began) * 1000
-    ids = sentence_of(
-        int(request["seq_len"]),
-        checkpoint.encoder(tokenizer, checkpoint.max_tokens(model.config.to_dict())),
-        len(tokenizer),
-    )
+    encoder = checkpoint.encoder(tokenizer, checkpoint.max_tokens(model.config.to_dict()))
+    ids = sentence_of(request.seq_len, encoder, len(tokenizer))
     timed = TimedModel(
-        bundle_id=request["id"],
+        bundle_id=request.id,
         runtime=f"{'torchscript' if traced else 'torch'} {torch.__version__}",
-        threads=int(request["threads"]),
+        threads=request.threads,
         precision=form or getattr(model.config, checkpoint.QUANTIZED, "float32"),
     )
-    result = bench(timed, checkpoint.forward(model), ids, request["runs"], request["warmup"], load_ms)
-    return (in_memory.measurement_of(model, form, result) if form else result).to_json()
+    result = bench(timed, checkpoint.forward(model), ids, request.runs, request.warmup, load_ms)
+    return in_memory.measurement_of(model, form, result) if form else result
 
 
-def describe(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+def describe(request: DescribeModelRequest, progress: Progress) -> ModelDescription:
     """The longest input of a torch model, and what of this machine shapes how torch computes it."""
     import torch
 
@@ -95,53 +108,57 @@ def describe(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     from edgeafri.util.packages import version_of
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {
-        "max_tokens": checkpoint.max_tokens(checkpoint.read_config(Path(request["model"]))),
-        "gpu": gpu,
-        "cuda": torch.version.cuda if gpu else None,
-        "capability": ".".join(map(str, torch.cuda.get_device_capability())) if gpu else None,
-        **{name: version_of(name) for name in ("torch", "transformers", "bitsandbytes")},
-    }
+    return ModelDescription(
+        max_tokens=checkpoint.max_tokens(checkpoint.read_config(request.model)),
+        gpu=gpu,
+        cuda=torch.version.cuda if gpu else None,
+        capability=".".join(map(str, torch.cuda.get_device_capability())) if gpu else None,
+        torch=version_of("torch"),
+        transformers=version_of("transformers"),
+        bitsandbytes=version_of("bitsandbytes"),
+    )
 
 
-def measure_parity(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+def measure_parity(request: ParityRequest, progress: Progress) -> Parity:
     """How far every artifact of a chain is from the one before it and from the first, on the same sentences."""
     from edgeafri.stages.comparison import parity
 
     return parity.measure_parity(request, progress)
 
 
-def measure_layers(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """What every layer costs that one graph computes otherwise than another."""
+def measure_layers(request: LayersRequest, progress: Progress) -> LayerCosts:
+    """What every layer costs that one graph computes differently from another."""
     from edgeafri.stages.comparison import sensitivity
 
     return sensitivity.measure_layers(request, progress)
 
 
-def convert(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+def convert(request: ConvertRequest, progress: Progress) -> Conversion:
     """Turn a pickled checkpoint into safetensors."""
     from edgeafri.stages.models.convert import convert as convert_checkpoint
 
-    return dict(convert_checkpoint(Path(request["source"]), Path(request["out"])))
+    found = convert_checkpoint(request.source, request.out)
+    return Conversion(tensors=found["tensors"], parameters=found["parameters"])
 
 
-def download(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+def download(request: DownloadRequest, progress: Progress) -> Download:
     """Bring a model from the hub."""
     from edgeafri.stages.models.download import download as download_model
 
-    return download_model(request["name"], request["offline"])
+    found = download_model(request.name, request.offline)
+    return Download(folder=Path(found["folder"]), revision=found["revision"], pickled=found["pickled"])
 
 
 if __name__ == "__main__":
     serve(
         "the torch side",
         {
-            "evaluate": measure_quality,
-            "bench": measure_speed,
-            "describe": describe,
-            "parity": measure_parity,
-            "layers": measure_layers,
-            "convert": convert,
-            "download": download,
+            "evaluate": reading(EvaluateModelRequest, measure_quality),
+            "bench": reading(BenchModelRequest, measure_speed),
+            "describe": reading(DescribeModelRequest, describe),
+            "parity": reading(ParityRequest, measure_parity),
+            "layers": reading(LayersRequest, measure_layers),
+            "convert": reading(ConvertRequest, convert),
+            "download": reading(DownloadRequest, download),
         },
     )

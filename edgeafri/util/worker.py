@@ -12,15 +12,17 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from edgeafri.documents.base import plain
+from edgeafri.documents.base import Document, Json, plain
 from edgeafri.errors import INTERRUPTED, EdgeAfriError
 from edgeafri.util.files import refused
 from edgeafri.util.packages import needed_by
 from edgeafri.util.progress import Progress
 
-Handler = Callable[[Mapping[str, Any], Progress], object]
+Handler = Callable[[Mapping[str, Json], Progress], object]
+"""Answers one request, both as JSON; the answer may be a document."""
+Request = TypeVar("Request", bound=Document)
 _PR_SET_PDEATHSIG = 1
 PROGRESS = "\x1eprogress "
 
@@ -33,7 +35,7 @@ def serve(name: str, handlers: Mapping[str, Handler]) -> None:
     try:
         request = json.load(sys.stdin)
         with needed_by(name):
-            answer: dict[str, Any] = {"answer": plain(handlers[request["do"]](request, _progress))}
+            answer: dict[str, Json] = {"answer": plain(handlers[request["do"]](request, _progress))}
     except EdgeAfriError as error:
         answer = {"error": {"kind": type(error).__name__, "message": error.message, "hint": error.hint}}
     except OSError as error:
@@ -45,6 +47,11 @@ def serve(name: str, handlers: Mapping[str, Handler]) -> None:
         sys.exit(INTERRUPTED)
     with answer_here:
         json.dump(answer, answer_here, ensure_ascii=False)
+
+
+def reading(request: type[Request], answer: Callable[[Request, Progress], Document]) -> Handler:
+    """A handler that reads its request as a document; DataError for what does not fit."""
+    return lambda value, progress: answer(request.from_json(value), progress)
 
 
 def _end_with_parent() -> None:

@@ -10,6 +10,7 @@ from edgeafri.artifact import Artifact
 from edgeafri.build import teacher
 from edgeafri.build.events import Event, Noted, Started
 from edgeafri.build.teacher import check_head, config_of, find_teacher, head_of, labels_of
+from edgeafri.documents.torch_requests import ConvertRequest, DownloadRequest
 from edgeafri.errors import HubError, ModelError, UsageError
 from edgeafri.util.files import Digests
 
@@ -121,12 +122,12 @@ def test_a_model_published_as_a_pickle_is_converted_once(
     """
     asked: list[str] = []
 
-    def ask(module: str, request: dict[str, Any], **_: Any) -> dict[str, Any]:
-        asked.append(request["do"])
-        if request["do"] == "download":
+    def ask(module: str, request: DownloadRequest | ConvertRequest, **_: Any) -> dict[str, Any]:
+        asked.append(request.do)
+        if isinstance(request, DownloadRequest):
             return {"folder": "hub", "revision": "0123456789abcdef", "pickled": True}
-        folder_of(tmp_path, {}).rename(request["out"])
-        return {"parameters": 126_000_000}
+        folder_of(tmp_path, {}).rename(request.out)
+        return {"tensors": 3, "parameters": 126_000_000}
 
     events: list[Event] = []
     monkeypatch.setattr(teacher, "call_worker", ask)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from edgeafri.documents.runtime_requests import RunRequest
 from edgeafri.runners.local import RUNTIME, call_worker
 
 
@@ -34,10 +35,7 @@ def test_a_plain_install_is_enough(bundle, data, tmp_path):
     benchmark = call(edgeafri, "bench", bundle, "--seq-len", 16, "--runs", 3, "--threads", 1, "--json")
 
     assert call(python, "-c", absent).strip() == "[]"
-    assert (
-        found
-        == call_worker(RUNTIME, {"do": "run", "bundle": str(bundle), "texts": ["Juma alizuru Mombasa"]})["results"][0]
-    )
+    assert found == call_worker(RUNTIME, RunRequest(bundle=bundle, texts=("Juma alizuru Mombasa",)))["results"][0]
     assert json.loads(call(edgeafri, "verify", bundle, "--json"))["passed"]
     assert list(json.loads(call(edgeafri, "eval", bundle, "--data", data, "--json"))["quality"]) == ["swa", "hau"]
     assert json.loads(benchmark)["p50_ms"] > 0

@@ -12,6 +12,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.metrics import f1_score as macro_f1
 
 from edgeafri.data.dataset import read_split
+from edgeafri.documents.runtime_requests import BenchRequest, EvaluateRequest, RunRequest, VerifyRequest
 from edgeafri.errors import ArtifactError, DataError, UsageError
 from edgeafri.runners.local import RUNTIME, call_worker
 from edgeafri.runtime import __main__ as runtime
@@ -45,12 +46,12 @@ BENCH_KEYS = [
 
 
 def verified(folder):
-    return runtime.verify({"bundle": str(folder)}, silent)
+    return runtime.verify(VerifyRequest(bundle=folder), silent)
 
 
 def benched(folder, **values):
-    request = {"bundle": str(folder), "threads": 1, "seq_len": 16, "runs": 3, "warmup": 1, **values}
-    return runtime.measure_speed(request, silent)
+    request = {"threads": 1, "seq_len": 16, "runs": 3, "warmup": 1, **values}
+    return runtime.measure_speed(BenchRequest(bundle=folder, **request), silent)
 
 
 def test_run_answers_text_by_text(bundle):
@@ -59,12 +60,12 @@ def test_run_answers_text_by_text(bundle):
     """
     texts = ["Juma alizuru Mombasa", "", "Bala ya je Kano"]
     ticks = []
-    answer = runtime.run({"bundle": str(bundle), "texts": texts}, lambda *progress: ticks.append(progress))
+    answer = runtime.run(RunRequest(bundle=bundle, texts=tuple(texts)), lambda *progress: ticks.append(progress))
 
-    assert [result["text"] for result in answer["results"]] == texts
-    assert answer["results"][1]["entities"] == []
-    assert any(result["entities"] for result in answer["results"])
-    assert (answer["bundle_id"], answer["sample"]) == (open_engine(bundle).artifact.id, True)
+    assert [result.text for result in answer.results] == texts
+    assert answer.results[1].entities == ()
+    assert any(result.entities for result in answer.results)
+    assert (answer.bundle_id, answer.sample) == (open_engine(bundle).artifact.id, True)
     assert ticks == [(3, 3)]
 
 
@@ -72,9 +73,9 @@ def test_a_fresh_process_answers_the_same(bundle):
     """
     The request goes in as JSON and the answer comes out as JSON, letters intact.
     """
-    request = {"do": "run", "bundle": str(bundle), "texts": ["Gwamna Bala Ɗanjuma 😀 ya je Kano"]}
+    request = RunRequest(bundle=bundle, texts=("Gwamna Bala Ɗanjuma 😀 ya je Kano",))
 
-    assert call_worker(RUNTIME, request) == runtime.run(request, silent)
+    assert call_worker(RUNTIME, request) == runtime.run(request, silent).to_json()
 
 
 def test_a_bundle_verifies(bundle):
@@ -83,12 +84,12 @@ def test_a_bundle_verifies(bundle):
     """
     answer = verified(bundle)
 
-    assert answer["passed"]
-    assert answer["differences"] == []
-    assert answer["files"] == len(FILES) - 1
-    assert min(answer["golden"].values()) > 0
-    assert list(answer["golden"]) == ["swa", "hau"]
-    assert answer["int8_arithmetic"]
+    assert answer.passed
+    assert answer.differences == ()
+    assert answer.files == len(FILES) - 1
+    assert min(answer.golden.values()) > 0
+    assert list(answer.golden) == ["swa", "hau"]
+    assert answer.int8_arithmetic
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -140,9 +141,9 @@ def test_other_labels_are_reported(resealed):
     """
     answer = verified(resealed(lambda line: {**line, "labels": ["I-ORG" for _ in line["labels"]]}))
 
-    assert not answer["passed"]
-    assert len(answer["differences"]) == sum(answer["golden"].values())
-    assert answer["differences"][0].startswith("swa: other labels for '")
+    assert not answer.passed
+    assert len(answer.differences) == sum(answer.golden.values())
+    assert answer.differences[0].startswith("swa: other labels for '")
 
 
 def test_other_ids_are_reported(resealed):
@@ -151,10 +152,10 @@ def test_other_ids_are_reported(resealed):
     """
     answer = verified(resealed(lambda line: {**line, "ids": line["ids"][:-1]}))
 
-    assert not answer["passed"]
-    assert {text.split(" for '")[0] for text in answer["differences"]} == {
-        "swa: other sub-word ids",
-        "hau: other sub-word ids",
+    assert not answer.passed
+    assert {text.split(" for '")[0] for text in answer.differences} == {
+        "swa: other subword ids",
+        "hau: other subword ids",
     }
 
 
@@ -162,14 +163,22 @@ def test_a_golden_sentence_without_words_is_reported(resealed):
     """
     A file that was sealed wrong is a difference, not a crash.
     """
-    assert not verified(resealed(lambda line: {**line, "text": ""}))["passed"]
+    assert not verified(resealed(lambda line: {**line, "text": ""})).passed
 
 
 def test_quality_equals_seqeval(bundle, data):
     """
     Precision, recall and F1 of the bundle's own labels, language by language.
     """
-    request = {"bundle": str(bundle), "data": str(data), "languages": ["hau", "swa"], "split": "test"}
+    request = EvaluateRequest(
+        bundle=bundle,
+        data=data,
+        languages=(
+            "hau",
+            "swa",
+        ),
+        split="test",
+    )
     answer = runtime.measure_quality(request, silent)
     predictor = open_engine(bundle).predictor
 
@@ -189,7 +198,15 @@ def test_quality_of_texts_equals_scikit_learns(text_bundle, texts):
     """
     Macro F1, accuracy and loss of the bundle's own answers, language by language, on the texts of .tsv files.
     """
-    request = {"bundle": str(text_bundle), "data": str(texts), "languages": ["hau", "swa"], "split": "test"}
+    request = EvaluateRequest(
+        bundle=text_bundle,
+        data=texts,
+        languages=(
+            "hau",
+            "swa",
+        ),
+        split="test",
+    )
     answer = runtime.measure_quality(request, silent)
     engine = open_engine(text_bundle)
 
@@ -198,12 +215,12 @@ def test_quality_of_texts_equals_scikit_learns(text_bundle, texts):
         sentences = read_split(texts, code, "test", "text").sentences
         gold = [item.tags[0] for item in sentences]
         found = classify(engine, [" ".join(item.words) for item in sentences])
-        labels = [item["label"] for item in found]
+        labels = [item.label for item in found]
         assert entry.f1 == pytest.approx(100 * macro_f1(gold, labels, average="macro"))
         assert entry.accuracy == pytest.approx(100 * accuracy_score(gold, labels))
         # Probabilities have four places; the smallest here is about 0.01, so its logarithm is good to 0.005.
         assert entry.loss == pytest.approx(
-            np.mean([-np.log(item["labels"][label]) for item, label in zip(found, gold, strict=True)]), abs=5e-3
+            np.mean([-np.log(item.labels[label]) for item, label in zip(found, gold, strict=True)]), abs=5e-3
         )
         assert entry.sentences == 12
 
@@ -214,9 +231,9 @@ def test_a_bundle_for_texts_verifies_and_is_timed(text_bundle):
     """
     verified_answer = verified(text_bundle)
 
-    assert (verified_answer["passed"], verified_answer["differences"]) == (True, [])
-    assert min(verified_answer["golden"].values()) > 0
-    assert list(benched(text_bundle)) == BENCH_KEYS
+    assert (verified_answer.passed, verified_answer.differences) == (True, ())
+    assert min(verified_answer.golden.values()) > 0
+    assert list(benched(text_bundle).to_json()) == BENCH_KEYS
 
 
 def test_quality_of_texts_with_unknown_labels_is_refused(text_bundle, tmp_path):
@@ -225,7 +242,7 @@ def test_quality_of_texts_with_unknown_labels_is_refused(text_bundle, tmp_path):
     """
     (tmp_path / "swa").mkdir()
     (tmp_path / "swa" / "test.tsv").write_text("tweet\tlabel\nJuma\tmixed\n", "utf-8")
-    request = {"bundle": str(text_bundle), "data": str(tmp_path), "languages": ["swa"], "split": "test"}
+    request = EvaluateRequest(bundle=text_bundle, data=tmp_path, languages=("swa",), split="test")
 
     with pytest.raises(DataError, match=r"swa/test\.tsv: the model does not know the label mixed"):
         runtime.measure_quality(request, silent)
@@ -237,7 +254,7 @@ def test_quality_of_unknown_labels_is_refused(bundle, tmp_path):
     """
     (tmp_path / "swa").mkdir()
     (tmp_path / "swa" / "test.txt").write_text("Juma B-ANIMAL\n", "utf-8")
-    request = {"bundle": str(bundle), "data": str(tmp_path), "languages": ["swa"], "split": "test"}
+    request = EvaluateRequest(bundle=bundle, data=tmp_path, languages=("swa",), split="test")
 
     with pytest.raises(DataError, match="does not know the tag B-ANIMAL"):
         runtime.measure_quality(request, silent)
@@ -249,10 +266,10 @@ def test_bench_has_the_fixed_keys(bundle):
     """
     answer = benched(bundle)
 
-    assert list(answer) == BENCH_KEYS
-    assert (answer["threads"], answer["seq_len"], answer["runs"], answer["warmup"]) == (1, 16, 3, 1)
-    assert answer["runtime"].startswith("onnxruntime ")
-    assert answer["conditions"]["int8_arithmetic"]
+    assert list(answer.to_json()) == BENCH_KEYS
+    assert (answer.threads, answer.seq_len, answer.runs, answer.warmup) == (1, 16, 3, 1)
+    assert answer.runtime.startswith("onnxruntime ")
+    assert answer.conditions.int8_arithmetic
 
 
 def test_bench_says_what_was_computed_and_held(bundle):
@@ -262,10 +279,10 @@ def test_bench_says_what_was_computed_and_held(bundle):
     answer = benched(bundle)
     facts = json.loads((bundle / "manifest.json").read_text("utf-8"))["facts"]
 
-    assert answer["work"]["linear_macs_per_token"] == facts["linear_macs_per_token"]
-    assert list(answer["memory"]) == ["load", "run"]
-    assert answer["memory"]["run"][-1][1] <= answer["peak_rss_mb"] + 0.1
-    assert answer["after"].keys() <= answer["conditions"].keys()
+    assert answer.work["linear_macs_per_token"] == facts["linear_macs_per_token"]
+    assert list(answer.memory) == ["load", "run"]
+    assert answer.memory["run"][-1][1] <= answer.peak_rss_mb + 0.1
+    assert answer.after.to_json().keys() <= answer.conditions.to_json().keys()
 
 
 def test_bench_numbers_fit_together(bundle):
@@ -274,12 +291,12 @@ def test_bench_numbers_fit_together(bundle):
     """
     answer = benched(bundle, runs=20)
 
-    assert 0 < answer["p50_ms"] <= answer["p95_ms"]
-    assert answer["load_ms"] > 0
-    assert answer["peak_rss_mb"] > 10
-    assert min(answer["tokenize_ms"], answer["decode_ms"]) > 0
+    assert 0 < answer.p50_ms <= answer.p95_ms
+    assert answer.load_ms > 0
+    assert answer.peak_rss_mb > 10
+    assert min(answer.tokenize_ms, answer.decode_ms) > 0
     # p50_ms is rounded to a microsecond, which is up to 5 % of a model this small.
-    assert answer["tokens_per_s"] == pytest.approx(16 / answer["p50_ms"] * 1000, rel=0.05)
+    assert answer.tokens_per_s == pytest.approx(16 / answer.p50_ms * 1000, rel=0.05)
 
 
 @pytest.mark.parametrize("seq_len", [2, 65])
@@ -300,7 +317,7 @@ def test_an_error_crosses_the_process_as_itself(copy):
     (copy / "model.onnx").unlink()
 
     with pytest.raises(ArtifactError, match=r"model\.onnx: missing") as caught:
-        call_worker(RUNTIME, {"do": "verify", "bundle": str(copy)})
+        call_worker(RUNTIME, VerifyRequest(bundle=copy))
     assert caught.value.hint == "Copy the folder again from where it was made, or build it again."
 
 

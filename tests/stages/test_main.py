@@ -1,12 +1,13 @@
 """`python -m edgeafri.stages`: float and int8 folders are read by what their config says, and measured alike."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
 from edgeafri.artifact import Manifest, seal
 from edgeafri.data.dataset import read_split
 from edgeafri.documents.measurement import Measurement
+from edgeafri.documents.torch_requests import BenchModelRequest, DescribeModelRequest, EvaluateModelRequest
 from edgeafri.inference.evaluate import evaluate
 from edgeafri.inference.predict import Predictor
 from edgeafri.menu.settings import ExportTorchscript, QuantizeTorch
@@ -32,7 +33,11 @@ def int8_folder(teacher, tmp_path_factory):
 
 
 def request_for(folder, data):
-    return {"task": "ner", "model": str(folder), "data": str(data), "languages": ["swa", "hau"], "split": "test"}
+    return EvaluateModelRequest(task="ner", model=folder, data=data, languages=("swa", "hau"), split="test")
+
+
+def timing(folder, form=None):
+    return BenchModelRequest(model=folder, id="an id", threads=1, seq_len=16, runs=3, warmup=1, form=form)
 
 
 def expected(model, folder, data, batch):
@@ -96,40 +101,35 @@ def test_a_traced_models_speed_names_what_ran_it(traced):
     """
     TorchScript is not torch as it stands: the two are not mixed up in a table.
     """
-    request = {"id": "an id", "threads": 1, "seq_len": 16, "runs": 3, "warmup": 1, "model": str(traced[0])}
-    found = worker.measure_speed(request, silent)
+    found = worker.measure_speed(timing(traced[0]), silent)
 
-    assert found["runtime"].startswith("torchscript 2.")
-    assert found["conditions"]["precision"] == {"float32": "float32", "int8": "dynamic-int8"}[traced[1]]
-    assert found["p50_ms"] > 0
+    assert found.runtime.startswith("torchscript 2.")
+    assert found.conditions.precision == {"float32": "float32", "int8": "dynamic-int8"}[traced[1]]
+    assert found.p50_ms > 0
 
 
 def test_speed_says_which_precision_was_timed(teacher_folder, int8_folder):
     """
     One document for both, complete, the precision among its conditions.
     """
-    request = {"id": "an id", "threads": 1, "seq_len": 16, "runs": 3, "warmup": 1}
-    found = [
-        worker.measure_speed({**request, "model": str(folder)}, silent) for folder in (teacher_folder, int8_folder)
-    ]
+    found = [worker.measure_speed(timing(folder), silent) for folder in (teacher_folder, int8_folder)]
 
-    assert [item["conditions"]["precision"] for item in found] == ["float32", "dynamic-int8"]
+    assert [item.conditions.precision for item in found] == ["float32", "dynamic-int8"]
     for item in found:
-        assert set(item) == {field.name for field in fields(Measurement)}
-        assert (item["bundle_id"], item["seq_len"], item["runs"]) == ("an id", 16, 3)
-        assert item["p50_ms"] > 0
+        assert set(item.to_json()) == {field.name for field in fields(Measurement)}
+        assert (item.bundle_id, item.seq_len, item.runs) == ("an id", 16, 3)
+        assert item.p50_ms > 0
 
 
 def test_a_form_is_made_as_the_model_is_read(teacher_folder, data):
     """
     The request names it; the answer says where it was computed and what it would take in a file.
     """
-    request = {"id": "an id", "threads": 1, "seq_len": 16, "runs": 2, "warmup": 1, "form": "bf16"}
-    found = worker.measure_speed({**request, "model": str(teacher_folder)}, silent)
-    quality = plain(worker.measure_quality({**request_for(teacher_folder, data), "form": "bf16"}, silent).quality)
+    found = worker.measure_speed(timing(teacher_folder, form="bf16"), silent)
+    quality = plain(worker.measure_quality(replace(request_for(teacher_folder, data), form="bf16"), silent).quality)
 
-    assert (found["conditions"]["precision"], found["where"]) == ("bf16", "CPU")
-    assert found["weight_bytes"] == 2 * checkpoint.parameters(checkpoint.read_model(teacher_folder))
+    assert (found.conditions.precision, found.where) == ("bf16", "CPU")
+    assert found.weight_bytes == 2 * checkpoint.parameters(checkpoint.read_model(teacher_folder))
     assert quality == expected(checkpoint.read_model(teacher_folder).bfloat16(), teacher_folder, data, 32)
 
 
@@ -137,7 +137,7 @@ def test_a_model_and_the_machine_are_described(teacher_folder):
     """
     The longest input, the versions, and the GPU where there is one.
     """
-    found = worker.describe({"model": str(teacher_folder)}, silent)
+    found = worker.describe(DescribeModelRequest(model=teacher_folder), silent)
 
-    assert found["max_tokens"] == 64
-    assert {"torch", "transformers", "bitsandbytes", "gpu", "cuda"} <= found.keys()
+    assert found.max_tokens == 64
+    assert {"torch", "transformers", "bitsandbytes", "gpu", "cuda"} <= found.to_json().keys()

@@ -19,7 +19,7 @@ def read(path: Path, form: str) -> Any:
     return FORMS[form](checkpoint.read_model(path))
 
 
-def shares_scales(form: str) -> bool:
+def shares_scales(form: str | None) -> bool:
     """Whether what a sentence is told depends on the others in its batch: by the columns that hold their outliers."""
     return form in _LLM
 

@@ -1,18 +1,19 @@
-"""answers: what models of one chain say of the same words, and how far two of them are apart."""
+"""What the models of one chain compute for the same sentences, and how far two of them are apart."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from edgeafri import bundle
 from edgeafri.artifact import Kind
 from edgeafri.data.dataset import Sentence, Split, Unit, read_split
 from edgeafri.data.text import words_of
+from edgeafri.documents.parity import Gap
 from edgeafri.errors import DataError
 from edgeafri.inference.evaluate import counts
 from edgeafri.inference.metrics import scores
@@ -28,51 +29,39 @@ _BATCH = 32
 
 
 @dataclass(frozen=True)
-class Answers:
-    """A model's labels, and by language what it said of every sentence."""
+class ModelOutputs:
+    """A model's labels, and by language its logits for every sentence."""
 
     labels: tuple[str, ...]
-    readings: Mapping[str, tuple[Reading, ...]]
+    sentences: Mapping[str, tuple[Reading, ...]]
 
 
-@dataclass(frozen=True)
-class Gap:
-    """How far two models are apart in the words that both read.
+def sentences_to_compare(
+    languages: Sequence[str], data: Path | None, text: Path | None, unit: Unit, most: int | None
+) -> tuple[Split, ...]:
+    """At most `most` sentences of each language, spread over its file, all their words in NFC.
 
-    Largest and mean absolute difference of the logits (None when one is no number) and how many labels changed.
+    They are those of dev where there is labelled `data`, else lines of raw `text`, which have no labels. DataError
+    where there is neither, and for what cannot be read.
     """
-
-    words: int
-    largest: float | None
-    mean: float | None
-    flips: int
-
-
-def questions(request: Mapping[str, Any], unit: Unit, most: int | None) -> tuple[Split, ...]:
-    """Sentences of every one of its `languages`, at most `most`, spread over the file, all their words in NFC.
-
-    Of dev where the request has labelled `data`, else lines of its raw `text`, which have no tags. DataError where it
-    has neither, and for what cannot be read.
-    """
-    languages: Sequence[str] = request["languages"]
-    if request.get("data"):
-        splits = (read_split(Path(request["data"]), code, SPLIT, unit) for code in languages)
+    if data:
+        splits = (read_split(data, code, SPLIT, unit) for code in languages)
         return tuple(replace(split, sentences=tuple(spread(split.sentences, most))) for split in splits)
-    if not request.get("text"):
+    if not text:
         raise DataError("there is no text to compare the models on", "Add --data DIR, or --text DIR with LANG.txt.")
-    lines = raw_lines(Path(request["text"]), languages, most)
-    return tuple(Split(code, "text", _untagged(found, unit), {}, unit) for code, found in lines.items())
+    lines = raw_lines(text, languages, most)
+    return tuple(Split(code, "text", _without_labels(found, unit), {}, unit) for code, found in lines.items())
 
 
-def labelled(splits: Sequence[Split]) -> bool:
-    """Whether it is known what is right."""
+def has_labels(splits: Sequence[Split]) -> bool:
+    """Whether the right labels of these sentences are known."""
     return all(split.name == SPLIT for split in splits)
 
 
-def opened(folder: Path, kind: Kind, unit: Unit) -> Predictor:
-    """An artifact with its own tokenizer, ready to label. Int8 reads a sentence at a time, as on a device."""
+def open_model(folder: Path, kind: Kind, unit: Unit) -> Predictor:
+    """An artifact with its own tokenizer, ready to label. Int8 computes one sentence at a time, as on a device."""
     if kind == "bundle":
-        return _opened_bundle(folder, unit)
+        return _open_bundle(folder, unit)
     config = checkpoint.read_config(folder)
     encoder = checkpoint.encoder(checkpoint.read_tokenizer(folder), checkpoint.max_tokens(config), unit)
     labels = checkpoint.labels_of(config)
@@ -83,77 +72,82 @@ def opened(folder: Path, kind: Kind, unit: Unit) -> Predictor:
     return Predictor(encoder, labels, checkpoint.forward(checkpoint.read_model(folder)), _BATCH)
 
 
-def ask(predictor: Predictor, splits: Sequence[Split], progress: Progress = silent) -> Answers:
-    """What a model says of all sentences."""
+def read_outputs(predictor: Predictor, splits: Sequence[Split], progress: Progress = silent) -> ModelOutputs:
+    """What a model computes for all sentences."""
     total, done = sum(len(split.sentences) for split in splits), 0
-    readings = {}
+    outputs = {}
     for split in splits:
-        readings[split.language] = tuple(predictor.read([sentence.words for sentence in split.sentences]))
+        outputs[split.language] = tuple(predictor.read([sentence.words for sentence in split.sentences]))
         done += len(split.sentences)
         progress(done, total)
-    return Answers(predictor.labels, readings)
+    return ModelOutputs(predictor.labels, outputs)
 
 
-def gap(before: Answers, after: Answers, language: str) -> Gap:
+def gap_between(before: ModelOutputs, after: ModelOutputs, language: str) -> Gap:
     """How far two models of the same labels, in whatever order, are apart in a language."""
-    ours, ours_read = _joined(before.readings[language])
-    theirs, theirs_read = _joined(after.readings[language])
+    ours, ours_read = _joined(before.sentences[language])
+    theirs, theirs_read = _joined(after.sentences[language])
     both = ours_read & theirs_read
     if not both.any():
-        return Gap(0, 0.0, 0.0, 0)
+        return _gap(0, 0.0, 0.0, 0)
     theirs = theirs[:, [after.labels.index(label) for label in before.labels]]
     apart = np.abs(ours[both].astype(np.float64) - theirs[both])
     flips = ours[both].argmax(axis=1) != theirs[both].argmax(axis=1)
-    return Gap(int(both.sum()), _number(apart.max()), _number(apart.mean()), int(flips.sum()))
+    return _gap(int(both.sum()), _finite(apart.max()), _finite(apart.mean()), int(flips.sum()))
 
 
-def together(gaps: Sequence[Gap]) -> Gap:
+def gaps_between(before: ModelOutputs, after: ModelOutputs, splits: Sequence[Split]) -> dict[str, Gap]:
+    """The same for every language."""
+    return {split.language: gap_between(before, after, split.language) for split in splits}
+
+
+def over_all(gaps: Mapping[str, Gap]) -> Gap:
     """The gaps of several languages as one."""
-    words = sum(found.words for found in gaps)
-    largest = _most([found.largest for found in gaps])
-    means = [None if found.mean is None else found.mean * found.words for found in gaps]
+    found = list(gaps.values())
+    words = sum(gap.words for gap in found)
+    means = [None if gap.mean is None else gap.mean * gap.words for gap in found]
     mean = None if None in means else sum(value for value in means if value is not None) / max(words, 1)
-    return Gap(words, largest, mean, sum(found.flips for found in gaps))
+    return _gap(words, _largest([gap.largest for gap in found]), mean, sum(gap.flips for gap in found))
 
 
-def figures(found: Gap) -> dict[str, Any]:
-    """A gap as a document has it: beside the count of flips, their share in per cent."""
-    return {**asdict(found), "flips_percent": round(100 * found.flips / max(found.words, 1), 3)}
-
-
-def quality(answers: Answers, splits: Sequence[Split]) -> dict[str, float]:
-    """F1 of every language in points; nothing where it is not known what is right."""
-    if not labelled(splits):
+def f1_by_language(outputs: ModelOutputs, splits: Sequence[Split]) -> dict[str, float]:
+    """F1 of every language in points; nothing where the right labels are not known."""
+    if not has_labels(splits):
         return {}
-    return {split.language: _f1(answers, split) for split in splits}
+    return {split.language: _f1(outputs, split) for split in splits}
 
 
-def _f1(answers: Answers, split: Split) -> float:
+def _f1(outputs: ModelOutputs, split: Split) -> float:
     # A label that the model does not know is one that it never gives.
     tags = (tag for sentence in split.sentences for tag in sentence.tags)
-    labels = tuple(dict.fromkeys((*answers.labels, *tags)))
-    return scores(counts(split, answers.readings[split.language], labels)).f1
+    labels = tuple(dict.fromkeys((*outputs.labels, *tags)))
+    return scores(counts(split, outputs.sentences[split.language], labels)).f1
 
 
-def _untagged(lines: Sequence[str], unit: Unit) -> tuple[Sentence, ...]:
+def _without_labels(lines: Sequence[str], unit: Unit) -> tuple[Sentence, ...]:
     return tuple(Sentence(tuple(words_of(line, unit)), ()) for line in lines)
 
 
-def _opened_bundle(folder: Path, unit: Unit) -> Predictor:
+def _open_bundle(folder: Path, unit: Unit) -> Predictor:
     config = bundle.read_config(folder)
     tokenizer = Tokenizer.from_file(str(folder / bundle.TOKENIZER))
     encoder = Encoder(tokenizer, config.frame, config.max_tokens, unit)
     return Predictor(encoder, config.labels, forward(open_session(folder / bundle.GRAPH, threads=1)))
 
 
-def _joined(readings: Sequence[Reading]) -> tuple[Logits, Any]:
-    return np.concatenate([item.logits for item in readings]), np.concatenate([item.read for item in readings])
+def _joined(sentences: Sequence[Reading]) -> tuple[Logits, NDArray[np.bool_]]:
+    return np.concatenate([item.logits for item in sentences]), np.concatenate([item.read for item in sentences])
 
 
-def _number(value: float) -> float | None:
+def _gap(words: int, largest: float | None, mean: float | None, flips: int) -> Gap:
+    percent = round(100 * flips / max(words, 1), 3)
+    return Gap(words=words, largest=largest, mean=mean, flips=flips, flips_percent=percent)
+
+
+def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _most(values: Sequence[float | None]) -> float | None:
+def _largest(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return max(known, default=0.0) if len(known) == len(values) else None

@@ -1,65 +1,81 @@
-"""parity: what every pass of a build changed, measured on the same words, one artifact after another."""
+"""What every step of a build changed, measured on the same sentences, one artifact after another."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from edgeafri.artifact import Kind
-from edgeafri.data.dataset import Split, Unit
+from edgeafri.data.dataset import Split
+from edgeafri.documents.parity import GapByLanguage, Parity, ParityRow
+from edgeafri.documents.torch_requests import ComparedStep, ParityRequest
 from edgeafri.inference.session import int8_arithmetic
-from edgeafri.stages.comparison.model_outputs import Answers, ask, figures, gap, opened, quality, questions, together
+from edgeafri.stages.comparison.model_outputs import (
+    ModelOutputs,
+    f1_by_language,
+    gaps_between,
+    open_model,
+    over_all,
+    read_outputs,
+    sentences_to_compare,
+)
 from edgeafri.stages.models import checkpoint
 from edgeafri.tasks import tasks_of, unit_of
 from edgeafri.util.progress import Progress
 
 
-def measure_parity(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+def measure_parity(request: ParityRequest, progress: Progress) -> Parity:
     """A row for every artifact of a chain: how far it is from the one before it, and from the first.
 
-    `folders` and `steps` stand for the artifacts in order; a step has its `kind`, `stage` and `id`. A model without a
-    head for the task, which only a later step gets, has a row without numbers. DataError as in `questions`.
+    A model without a head for the task, which only a later step gets, has a row without numbers. DataError as in
+    `sentences_to_compare`.
     """
-    unit = unit_of(request["task"])
-    splits = questions(request, unit, request["sentences"])
-    steps = list(zip(request["folders"], request["steps"], strict=True))
-    rows: list[dict[str, Any]] = []
-    first: Answers | None = None
-    last: Answers | None = None
-    for place, (folder, step) in enumerate(steps):
-        found = _answers(Path(folder), step["kind"], request["task"], splits, _part(progress, place, len(steps)))
-        rows.append({**step, **_row(found, last, first, splits)})
+    unit = unit_of(request.task)
+    splits = sentences_to_compare(request.languages, request.data, request.text, unit, request.sentences)
+    rows: list[ParityRow] = []
+    first: ModelOutputs | None = None
+    last: ModelOutputs | None = None
+    for place, (folder, step) in enumerate(zip(request.folders, request.steps, strict=True)):
+        found = _outputs(folder, step.kind, request.task, splits, _part(progress, place, len(request.steps)))
+        rows.append(_row(step, found, last, first, splits))
         first, last = first or found, found or last
     sentences = {split.language: len(split.sentences) for split in splits}
-    return {"on": splits[0].name, "sentences": sentences, "rows": rows, "int8_arithmetic": int8_arithmetic()}
+    return Parity(on=splits[0].name, sentences=sentences, rows=tuple(rows), int8_arithmetic=int8_arithmetic())
 
 
-def _answers(folder: Path, kind: Kind, task: str, splits: Sequence[Split], progress: Progress) -> Answers | None:
+def _outputs(folder: Path, kind: str, task: str, splits: Sequence[Split], progress: Progress) -> ModelOutputs | None:
     if kind != "bundle" and task not in [row.name for row in tasks_of(checkpoint.own_architecture(folder))]:
         return None
-    unit: Unit = unit_of(task)
-    return ask(opened(folder, kind, unit), splits, progress)
+    return read_outputs(open_model(folder, cast("Kind", kind), unit_of(task)), splits, progress)
 
 
-def _row(found: Answers | None, last: Answers | None, first: Answers | None, splits: Sequence[Split]) -> dict[str, Any]:
-    if found is None:
-        return {"f1": {}, "step": None, "reference": None, "lost": None}
-    scores = quality(found, splits)
-    before = quality(last, splits) if last else {}
-    lost = {code: before[code] - scores[code] for code in before if code in scores}
-    return {
-        "f1": {code: round(value, 2) for code, value in scores.items()},
-        "step": _gaps(last, found, splits),
-        "reference": _gaps(first, found, splits),
-        "lost": {code: round(points, 2) for code, points in lost.items()} or None,
-    }
+def _row(
+    step: ComparedStep,
+    found: ModelOutputs | None,
+    last: ModelOutputs | None,
+    first: ModelOutputs | None,
+    splits: Sequence[Split],
+) -> ParityRow:
+    f1 = f1_by_language(found, splits) if found else {}
+    before = f1_by_language(last, splits) if last else {}
+    lost = {code: round(before[code] - f1[code], 2) for code in before if code in f1}
+    return ParityRow(
+        stage=step.stage,
+        id=step.id,
+        kind=step.kind,
+        another_model=step.another_model,
+        f1={code: round(value, 2) for code, value in f1.items()},
+        step=_gaps(last, found, splits),
+        reference=_gaps(first, found, splits),
+        lost=lost or None,
+    )
 
 
-def _gaps(before: Answers | None, after: Answers, splits: Sequence[Split]) -> dict[str, Any] | None:
+def _gaps(before: ModelOutputs | None, after: ModelOutputs | None, splits: Sequence[Split]) -> GapByLanguage | None:
     """How far two models are apart over all languages and in each; None when their labels are not the same."""
-    if before is None or set(before.labels) != set(after.labels):
+    if before is None or after is None or set(before.labels) != set(after.labels):
         return None
-    found = {split.language: gap(before, after, split.language) for split in splits}
-    return {**figures(together(list(found.values()))), "languages": {code: figures(own) for code, own in found.items()}}
+    gaps = gaps_between(before, after, splits)
+    return GapByLanguage(**vars(over_all(gaps)), languages=gaps)
 
 
 def _part(progress: Progress, place: int, of: int) -> Progress:

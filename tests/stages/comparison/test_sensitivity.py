@@ -8,6 +8,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from edgeafri.documents.torch_requests import LayersRequest
 from edgeafri.errors import ConfigError, DataError, ModelError
 from edgeafri.menu.settings import Quantize
 from edgeafri.stages import quantize
@@ -43,8 +44,8 @@ def bad(optimized, quantized, tmp_path_factory):
 
 
 def layers(before, after, ticks=silent, **where):
-    request = {"before": str(before), "after": str(after), "task": "ner", "languages": list(BOTH), "sentences": 4}
-    return measure_layers({**request, **{name: str(folder) for name, folder in where.items()}}, ticks)["layers"]
+    request = LayersRequest(before=before, after=after, source="", task="ner", languages=BOTH, sentences=4, **where)
+    return measure_layers(request, ticks).layers
 
 
 @pytest.mark.parametrize("kind", ["data", "text"])
@@ -55,9 +56,9 @@ def test_a_bad_layer_is_named_first(optimized, bad, data, text, kind):
     found = layers(optimized.path, bad, **{kind: {"data": data, "text": text}[kind]})
     first, second = found[:2]
 
-    assert first["layer"] == "layer 1 output"
-    assert first["local_error"] == max(item["local_error"] for item in found) == pytest.approx(41, rel=0.1)
-    assert first["flips"] > 0 or first["mean"] > 5 * second["mean"]
+    assert first.layer == "layer 1 output"
+    assert first.local_error == max(item.local_error for item in found) == pytest.approx(41, rel=0.1)
+    assert first.flips > 0 or first.mean > 5 * second.mean
 
 
 def test_every_layer_has_its_row(optimized, quantized, data):
@@ -69,15 +70,15 @@ def test_every_layer_has_its_row(optimized, quantized, data):
 
     assert len(found) == len(changed_layers(graph_of(optimized), graph_of(quantized))) == ticks[-1][1]
     assert ticks[-1] == (len(found), len(found))
-    assert all(0 < item["local_error"] < 0.05 for item in found if "token type" not in item["layer"])
-    assert set(found[0]["lost"]) == set(BOTH)
+    assert all(0 < item.local_error < 0.05 for item in found if "token type" not in item.layer)
+    assert set(found[0].lost) == set(BOTH)
 
 
 def test_equal_graphs_have_no_layers_to_tell_of(optimized, data):
     """
     Nothing is computed otherwise.
     """
-    assert layers(optimized.path, optimized.path, data=data) == []
+    assert layers(optimized.path, optimized.path, data=data) == ()
 
 
 @pytest.fixture
