@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Literal
 
 from edgeafri.errors import ArtifactError, ModelError
@@ -161,10 +161,11 @@ def _read_manifest(path: Path) -> Manifest:
 
 
 def _check_file(root: Path, name: str, entry: Mapping[str, Any], digests: Digests, fresh: bool) -> None:
-    inside = PurePosixPath(name)
-    if inside.is_absolute() or ".." in inside.parts:
+    # By the rules of both kinds of system: a bundle travels, and Windows takes "\\" and "C:" as parts of a path too.
+    forms = (PurePosixPath(name), PureWindowsPath(name))
+    if any(form.anchor or ".." in form.parts for form in forms):
         raise ArtifactError(f"{root / MANIFEST}: names a file outside its folder ({name})", _AGAIN)
-    file = root / inside
+    file = root / name
     if not file.is_file():
         raise ArtifactError(f"{file}: missing", _AGAIN)
     size = file.stat().st_size

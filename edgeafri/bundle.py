@@ -59,7 +59,7 @@ class Golden:
 
 
 def write_config(config: BundleConfig, folder: Path) -> None:
-    (folder / CONFIG).write_text(json_text(asdict(config)), "utf-8")
+    (folder / CONFIG).write_text(json_text(asdict(config)), "utf-8", newline="\n")
 
 
 def read_config(folder: Path) -> BundleConfig:
@@ -76,7 +76,7 @@ def read_config(folder: Path) -> BundleConfig:
 
 def write_golden(sentences: list[Golden], folder: Path) -> None:
     lines = [json.dumps(asdict(sentence), ensure_ascii=False) + "\n" for sentence in sentences]
-    (folder / GOLDEN).write_text("".join(lines), "utf-8")
+    (folder / GOLDEN).write_text("".join(lines), "utf-8", newline="\n")
 
 
 def read_golden(folder: Path) -> list[Golden]:

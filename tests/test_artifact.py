@@ -201,7 +201,13 @@ def test_a_missing_file_is_named(sealed: Artifact, digests: Digests):
         load(sealed.path, digests)
 
 
-@pytest.mark.parametrize("name", ["../outside.txt", "/etc/hostname", "deep/../../outside.txt"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("../outside.txt", "/etc/hostname", "deep/../../outside.txt"),
+        *("..\\outside.txt", "C:outside.txt", "\\outside.txt"),  # outside on Windows
+    ],
+)
 def test_a_manifest_may_not_name_files_outside_its_folder(sealed: Artifact, digests: Digests, name: str):
     """
     A bundle from a stranger must not make us read elsewhere.

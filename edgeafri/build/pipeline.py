@@ -24,7 +24,7 @@ from edgeafri.settings import identity
 from edgeafri.tasks import tasks_of
 from edgeafri.util.files import Digests, WatchedDisk, cache_folder, partial_folder, storage, write_whole
 from edgeafri.util.locks import alone
-from edgeafri.util.output_capture import chatter_to
+from edgeafri.util.output_capture import captured_output
 from edgeafri.util.packages import needed_by
 
 _KEY = "made-for.txt"  # in an unfinished folder: what it was to become
@@ -62,7 +62,7 @@ def run_job(job: Job, source: Artifact, target: Path, log: Path, digests: Digest
     with ExitStack() as undone:
         if not job.learns:  # only learning goes on from what was left
             undone.callback(shutil.rmtree, partial, ignore_errors=True)
-        with chatter_to(log), WatchedDisk(partial), needed_by(job.stage.name):
+        with captured_output(log), WatchedDisk(partial), needed_by(job.stage.name):
             method = menu.load(job.stage.name)
             facts = method.run(
                 source, job.settings, partial, lambda *progress: on_event(Progressed(job.stage.name, *progress))
@@ -142,7 +142,7 @@ def _manifest(job: Job, source: Artifact, facts: Facts | Mapping[str, Any], dige
 def announce(job: Job, source: Artifact, log: Path, on_event: OnEvent) -> None:
     """Say how long a stage that learns will take, before it starts."""
     on_event(Started(job.stage.name))
-    with chatter_to(log), needed_by(job.stage.name):
+    with captured_output(log), needed_by(job.stage.name):
         text = cast("menu.LearningModule", menu.load(job.stage.name)).forecast(source, job.settings)
     on_event(Noted(job.stage.name, text))
 

@@ -1,6 +1,7 @@
 """The command line: one group, one file a command, and the one place where a failure becomes words and an exit code."""
 
 import importlib
+import io
 import os
 import sys
 from pathlib import Path
@@ -104,7 +105,16 @@ def cli() -> None:
 
 def main() -> None:
     """The `edgeafri` command."""
+    _speak_utf8()
     sys.exit(execute(sys.argv[1:]))
+
+
+def _speak_utf8() -> None:
+    """Write UTF-8 on Windows too, where a pipe or a file gets its code page, which lacks most African letters."""
+    if os.name == "nt":
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def execute(arguments: list[str]) -> int:

@@ -1,5 +1,6 @@
 """What the machine must have for the emulator: QEMU with plugins, a compiler, apt; named with how to get it."""
 
+import platform
 import re
 import shutil
 import subprocess
@@ -30,6 +31,8 @@ class Qemu:
 
 def find_qemu() -> Qemu:
     """The QEMU of this machine. MissingPackage where it is missing, too old, or takes no plugins."""
+    if platform.system() != "Linux":
+        raise MissingPackage("QEMU runs single programs of another processor on Linux alone", _ON_DEBIAN)
     path = shutil.which(QEMU)
     if path is None:
         raise MissingPackage(f"{QEMU} is not installed", install("qemu-user"))

@@ -63,7 +63,7 @@ def exchange(
                 stderr=subprocess.PIPE,
                 encoding="utf-8",
                 errors="replace",
-                env={**os.environ, **(environment or {})},
+                env={**os.environ, "PYTHONUTF8": "1", **(environment or {})},  # Windows would use its code page
             ) as process,
             ended(process),
         ):

@@ -28,6 +28,7 @@ _MACHINES = ("aarch64", "arm64", "x86_64")
 _PAUSES_S = (1.0, 2.0, 4.0)
 _BLOCK = 1 << 16
 _FETCHING = Lock()  # devices of one kind, side by side, need the same wheels
+_SIGKILL, _SIGILL = 9, 4  # on Linux, which the devices run; this machine may be another
 _ROOM = 32 << 20  # bytes that stay free on the device beside what is brought
 _TOO_OLD = "edgeafri: python"
 # The script comes first on stdin, then what it is asked, so that nothing is written there before room was asked for.
@@ -249,14 +250,14 @@ def _check_python(where: str, python: str, ended: Ended) -> None:
 
 def _killed(where: str, number: int, facts: Mapping[str, Any]) -> DeviceError:
     name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
-    if number == signal.SIGKILL:
+    if number == _SIGKILL:
         free = facts["available_bytes"]
         had = "" if free is None else f"; {free / 1e6:.0f} MB of memory were available before"
         return DeviceError(
             f"{where}: the process there was killed (SIGKILL), most likely for lack of memory{had}",
             "Close other programs there, or take a smaller bundle: edgeafri build --recipe tiny, or fewer languages.",
         )
-    if number == signal.SIGILL:
+    if number == _SIGILL:
         hint = "Its wheels are for another processor than the device's; name the right Python with --python PATH."
         return DeviceError(f"{where}: the process there met an instruction that its processor does not have", hint)
     return DeviceError(

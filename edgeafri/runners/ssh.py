@@ -61,6 +61,9 @@ class Ssh:
     def open(self) -> None:
         """Connect. The connection ends with this process, however that ends: it lives as long as its stdin."""
         self.close()
+        if os.name == "nt":
+            hint = "Use Linux, macOS or, on Windows, the Windows Subsystem for Linux (WSL)."
+            raise DeviceError(f"{self.where}: the ssh of Windows cannot share one connection among commands", hint)
         if shutil.which("ssh") is None:
             hint = "Install the OpenSSH client: sudo apt install openssh-client"
             raise MissingPackage("ssh is not installed here", hint)

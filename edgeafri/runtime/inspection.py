@@ -62,7 +62,8 @@ def _noisy(engine: Engine, seed: int) -> Predictor | None:
     model = moved(source.read_bytes(), seed)
     if model is None:
         return None
-    with tempfile.TemporaryDirectory(prefix="edgeafri-") as folder:
+    # Windows removes no file that is mapped, as weights beside a graph are while its session lives.
+    with tempfile.TemporaryDirectory(prefix="edgeafri-", ignore_cleanup_errors=True) as folder:
         target = Path(folder) / GRAPH
         target.write_bytes(model)
         for name in check_external(source):

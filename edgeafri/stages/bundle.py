@@ -70,7 +70,7 @@ def run(source: Artifact, settings: Bundle, out: Path, progress: Progress) -> Ma
     facts["golden"] = {code: sum(item.language == code for item in chosen) for code in config.languages}
     facts["golden_offered"] = offered
     facts["group_bytes"] = _with_the_rest(groups, out)
-    (out / CARD).write_text(render_card(config, source, facts, settings.licence), "utf-8")
+    (out / CARD).write_text(render_card(config, source, facts, settings.licence), "utf-8", newline="\n")
     return facts
 
 

@@ -59,7 +59,9 @@ class Digests:
     def of(self, path: Path) -> str:
         """The hash of a file; of a folder, the hash over its files' names and hashes in sorted order."""
         if path.is_dir():
-            lines = [f"{file.relative_to(path)} {self.of(file)}" for file in sorted(path.rglob("*")) if file.is_file()]
+            files = {file.relative_to(path): file for file in path.rglob("*") if file.is_file()}
+            names = sorted(files, key=lambda name: name.parts)  # in the same order, and named alike, on every system
+            lines = [f"{name.as_posix()} {self.of(files[name])}" for name in names]
             return hashlib.sha256("\n".join(lines).encode()).hexdigest()
         stat = path.stat()
         seen = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
@@ -170,5 +172,12 @@ _NUMBERED = re.compile(r"\(os error (\d+)\)")  # how libraries written in Rust e
 _ELSEWHERE = "Choose a folder you may write to, for example with --work DIR or --out FILE."
 _FREE = "Free some space, or choose another disk with --work DIR; finished steps are kept and will be reused."
 _SHORTER = "Use a shorter name."
-_HINTS = {36: _SHORTER, 28: _FREE, 122: _FREE, 30: _ELSEWHERE, 20: _ELSEWHERE, 17: _ELSEWHERE}
-# no space, quota, read-only disk, not a folder, a file in the place of a folder
+# By name: the numbers differ between Linux, macOS and Windows.
+_HINTS = {
+    errno.ENAMETOOLONG: _SHORTER,
+    errno.ENOSPC: _FREE,
+    errno.EDQUOT: _FREE,
+    errno.EROFS: _ELSEWHERE,
+    errno.ENOTDIR: _ELSEWHERE,
+    errno.EEXIST: _ELSEWHERE,
+}

@@ -82,7 +82,9 @@ def _cached(folder: Path, package: str, version: str) -> Path | None:
 def _download(folder: Path, package: str, version: str, python: str, machine: str) -> Path:
     with tempfile.TemporaryDirectory(dir=folder, prefix=".partial.") as scratch:
         command = _pip(f"{package}=={version}", python, machine, Path(scratch))
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=_environment())
+        done = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", check=False, env=_environment()
+        )
         wheel = _cached(Path(scratch), package, version)
         if done.returncode != 0 or wheel is None:
             last = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()

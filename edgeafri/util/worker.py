@@ -55,9 +55,13 @@ def reading(request: type[Request], answer: Callable[[Request, Progress], Docume
 
 
 def _end_with_parent() -> None:
-    """On Linux, ask to be ended when the process that asked dies: a killed build leaves no measurement running."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    """On Linux, ask to be ended when the process that asked dies: a killed build leaves no measurement running.
+
+    macOS and Windows have nothing like it: there, a worker whose build was killed ends when its work is done.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _progress(done: int, total: int) -> None:

@@ -235,7 +235,7 @@ def test_what_libraries_print_goes_to_the_log(
     original = method.run
 
     def talk(*arguments: Any) -> Mapping[str, Any]:
-        os.write(1, b"native chatter\n")
+        os.write(1, b"native words\n")
         os.write(2, b"native warning\n")
         return original(*arguments)
 
@@ -244,7 +244,7 @@ def test_what_libraries_print_goes_to_the_log(
     os.write(1, b"ours\n")
     printed = capfd.readouterr()
 
-    assert (tmp_path / "work" / "build.log").read_text("utf-8") == "native chatter\nnative warning\n"
+    assert (tmp_path / "work" / "build.log").read_text("utf-8") == "native words\nnative warning\n"
     assert (printed.out, printed.err) == ("ours\n", "")
 
 

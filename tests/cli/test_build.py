@@ -228,7 +228,7 @@ def test_one_document_has_all_that_other_programs_read(built: Built):
 @pytest.mark.slow
 def test_what_was_built_lies_where_the_document_says(built: Built):
     """
-    The bundle with its graph, the report in three forms, and the libraries' chatter in the log.
+    The bundle with its graph, the report in three forms, and what the libraries print in the log.
     """
     found = built.first.document
     bundle = Path(found["bundle"])

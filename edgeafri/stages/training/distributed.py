@@ -5,6 +5,7 @@ a team of one.
 """
 
 import os
+import platform
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -20,7 +21,7 @@ from edgeafri.errors import EdgeAfriError, TrainingError, WorkerError
 from edgeafri.util.progress import Progress, silent
 
 Batch = Mapping[str, torch.Tensor]
-_LOOPBACK = "lo"
+_LOOPBACKS = {"Linux": "lo", "Darwin": "lo0"}  # elsewhere the libraries choose
 
 
 def run_together(work: Callable[..., Any], given: Sequence[Any], processes: int, progress: Progress) -> Any:
@@ -157,7 +158,8 @@ def _join(own: int, processes: int, meeting: Path) -> None:
     # What accelerate reads, to find itself in a team; and what the two libraries that move gradients listen on.
     names = {"RANK": own, "LOCAL_RANK": own, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
     os.environ.update({name: str(value) for name, value in names.items()})
-    os.environ.update(GLOO_SOCKET_IFNAME=_LOOPBACK, NCCL_SOCKET_IFNAME=_LOOPBACK)
+    if loopback := _LOOPBACKS.get(platform.system()):
+        os.environ.update(GLOO_SOCKET_IFNAME=loopback, NCCL_SOCKET_IFNAME=loopback)
     store = distributed.FileStore(str(meeting), processes)
     on_gpu = torch.cuda.is_available()
     if on_gpu:

@@ -36,7 +36,7 @@ def write_tokenizer(tokenizer: Any, vocabulary: Vocabulary, kept: Sequence[int],
     ModelError when a token that must stay is not kept, and when the files in `source` name unlike pieces.
     """
     text = json.dumps(vocabulary.cut(kept), ensure_ascii=False)
-    (out / _FAST).write_text(text, "utf-8")
+    (out / _FAST).write_text(text, "utf-8", newline="\n")
     names = _slow_names(tokenizer)
     if _LISTS & set(names):
         Tokenizer.from_str(text).model.save(str(out))
@@ -110,4 +110,4 @@ def _move_ids(folder: Path, new: Mapping[int, int]) -> None:
 
 
 def _write(path: Path, values: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(values, ensure_ascii=False, indent=2), "utf-8")
+    path.write_text(json.dumps(values, ensure_ascii=False, indent=2), "utf-8", newline="\n")
