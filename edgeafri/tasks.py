@@ -1,4 +1,4 @@
-"""The task table: what each task labels, which head it needs and which metric judges it."""
+"""The task table: what each task labels, which head it needs and by which metric it is evaluated."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,13 +9,16 @@ from edgeafri.settings import did_you_mean
 
 @dataclass(frozen=True)
 class Task:
-    """One row. `head` is the suffix of the transformers architecture, `export` the task's name in optimum."""
+    """One row. `head` is the suffix of the transformers architecture, `export` the task's name in optimum.
+
+    `unit` is what has a label: every word, the whole text, or every hidden token.
+    """
 
     name: str
     about: str
     head: str
     export: str
-    unit: Literal["word", "text", "sub-word"]
+    unit: Literal["word", "text", "token"]
     metric: str
 
 
@@ -46,10 +49,10 @@ TASKS = (
     ),
     Task(
         name="mask",
-        about="hidden sub-words of raw text: what encoders learn a language from; a step on the way, not for a device",
+        about="hidden subwords of raw text: how encoders learn a language; a step on the way, not for a device",
         head="ForMaskedLM",
         export="fill-mask",
-        unit="sub-word",
+        unit="token",
         metric="accuracy",
     ),
 )

@@ -226,7 +226,7 @@ def _teach(model: Any, encoder: Any, sentences: list[Any]) -> None:
 
     from edgeafri.inference.predict import padded
 
-    rows = encoder.rows([item.words for item in sentences])
+    rows = encoder.encode([item.words for item in sentences])
     ids, mask = (torch.from_numpy(values) for values in padded([row.ids for row in rows], encoder.frame.pad))
     labels = torch.tensor([TONES.index(item.tags[0]) for item in sentences])
     for weight in model.parameters():

@@ -11,7 +11,7 @@ from edgeafri.benchmark.machine import device_name, machine_conditions, machine_
 from edgeafri.data.text import words_of
 from edgeafri.documents.measurement import SCHEMA, Measurement
 from edgeafri.errors import UsageError
-from edgeafri.inference.predict import Encoder, Forward, Ids, Predictor, labelled, padded
+from edgeafri.inference.predict import Encoder, Forward, Ids, Predictor, best_labels, padded
 
 _MEGA = 1_000_000
 
@@ -66,21 +66,21 @@ def bench(model: TimedModel, forward: Forward, ids: Ids, runs: int, warmup: int,
 def beside(predictor: Predictor, ids: Ids, runs: int) -> tuple[float, float]:
     """Milliseconds per sentence before the model (text to ids) and after it (logits to labels): medians of `runs`.
 
-    The text is what the sub-words `ids`, int64 of shape (1, length), spell; it may have a few more or less of them.
+    The text is what the subwords `ids`, int64 of shape (1, length), spell; it may have a few more or less of them.
     """
     encoder = predictor.encoder
     text = encoder.tokenizer.decode(ids[0].tolist())
     words = [words_of(text, encoder.unit)]
-    rows = encoder.rows(words)
-    logits = {len(row.ids): predictor.forward(*padded([row.ids], encoder.frame.pad)) for row in rows}
+    inputs = encoder.encode(words)
+    logits = {len(item.ids): predictor.forward(*padded([item.ids], encoder.frame.pad)) for item in inputs}
     known = replace(predictor, forward=lambda ids, _: logits[ids.shape[1]], batch=1)
 
     def tokenize() -> None:
-        encoder.rows([words_of(text, encoder.unit)])
+        encoder.encode([words_of(text, encoder.unit)])
 
     def decode() -> None:
-        for reading in known.readings(words, rows):
-            labelled(reading, known.labels)
+        for found in known.logits_from(inputs, words):
+            best_labels(found, known.labels)
 
     times = [(_timed(tokenize), _timed(decode)) for _ in range(runs + 1)][1:]
     before, after = np.median(times, axis=0)
@@ -88,7 +88,7 @@ def beside(predictor: Predictor, ids: Ids, runs: int) -> tuple[float, float]:
 
 
 def sentence_of(length: int, encoder: Encoder, vocabulary: int) -> Ids:
-    """`length` sub-words drawn evenly from the vocabulary, so that few embedding rows are in the cache already."""
+    """`length` subwords drawn evenly from the vocabulary, so that few embedding rows are in the cache already."""
     if not 2 < length <= encoder.limit:
         raise UsageError(f"sequence length {length} does not fit the model", f"Use 3 to {encoder.limit}.")
     # numpy's generators would add 3 MB to the peak that is measured.

@@ -186,8 +186,8 @@ def _check_gates(request: BuildRequest) -> None:
 
 
 def _check_task(request: BuildRequest) -> None:
-    if task(request.task).unit == "sub-word":
-        known = ", ".join(row.name for row in TASKS if row.unit != "sub-word")
+    if task(request.task).unit == "token":
+        known = ", ".join(row.name for row in TASKS if row.unit != "token")
         hint = f"Choose one of {known}; a masked-LM teacher is fine-tuned for it first."
         raise UsageError(f"--task {request.task}: a step of training, not a task for a device", hint)
     if SAMPLE in (request.teacher, request.data) and request.task != SAMPLE_TASK:

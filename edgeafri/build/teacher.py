@@ -99,7 +99,7 @@ def _local(name: str) -> Path:
 
 def _has_head(folder: Path, task: str) -> bool:
     architecture = str((_config_in(folder).get("architectures") or [""])[0])
-    found = [row.name for row in tasks_of(architecture) if row.unit != "sub-word"]
+    found = [row.name for row in tasks_of(architecture) if row.unit != "token"]
     if found and task not in found:
         hint = f"Use {' or '.join(f'--task {name}' for name in found)}."
         raise UsageError(f"{folder}: its head is for {' or '.join(found)}, not for {task}", hint)

@@ -11,7 +11,7 @@ from edgeafri.cli.options import codes, json_option, print_json
 from edgeafri.errors import GATE_FAILED, OK, UsageError
 from edgeafri.tasks import TASKS
 
-_TASKS = ", ".join(row.name for row in TASKS if row.unit != "sub-word")
+_TASKS = ", ".join(row.name for row in TASKS if row.unit != "token")
 _EPILOG = """\b
 Examples:
   edgeafri build --target rpi4

@@ -8,7 +8,7 @@ import numpy as np
 from edgeafri.data.dataset import Split
 from edgeafri.documents.quality import LanguageQuality, Quality
 from edgeafri.inference.metrics import Counts, accuracy, class_counts, scores, sentence_counts
-from edgeafri.inference.predict import Predictor, Reading, labelled
+from edgeafri.inference.predict import Predictor, SentenceLogits, best_labels
 from edgeafri.util.progress import Progress, silent
 
 
@@ -39,7 +39,7 @@ def _one(predictor: Predictor, split: Split, before: int, total: int, progress: 
         progress(before + size * done // max(rows, 1), total)
 
     began = time.perf_counter()
-    readings = predictor.read([sentence.words for sentence in split.sentences], progress_here)
+    readings = predictor.logits([sentence.words for sentence in split.sentences], progress_here)
     seconds = time.perf_counter() - began
     found = counts(split, readings, predictor.labels)
     result = scores(found)
@@ -56,16 +56,16 @@ def _one(predictor: Predictor, split: Split, before: int, total: int, progress: 
     )
 
 
-def counts(split: Split, readings: Sequence[Reading], labels: tuple[str, ...]) -> Counts:
+def counts(split: Split, readings: Sequence[SentenceLogits], labels: tuple[str, ...]) -> Counts:
     """What metrics.py makes F1 and intervals of: how often each sentence has an entity, or its class, correct."""
     gold = [sentence.tags for sentence in split.sentences]
-    predicted = [labelled(reading, labels).labels for reading in readings]
+    predicted = [best_labels(reading, labels).labels for reading in readings]
     if split.unit == "text":
         return class_counts([tags[0] for tags in gold], [tags[0] for tags in predicted], labels)
     return sentence_counts(gold, predicted)
 
 
-def _loss(split: Split, readings: Sequence[Reading], labels: tuple[str, ...]) -> float:
+def _loss(split: Split, readings: Sequence[SentenceLogits], labels: tuple[str, ...]) -> float:
     """Mean cross-entropy over the places that were read; 0 when there are none."""
     index = {label: number for number, label in enumerate(labels)}
     gold = np.array([index[tag] for sentence in split.sentences for tag in sentence.tags], dtype=np.int64)

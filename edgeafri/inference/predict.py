@@ -1,13 +1,13 @@
 """From words to labels through any encoder: the one path that teacher, bundle, workstation and board share.
 
 A forward function maps ids and mask, both int64 of shape (batch, length), to float32 logits: of shape (batch, length,
-labels) where words are labelled, (batch, labels) where whole texts are. Sub-words, windows and the choice of the first
-sub-word are the same whoever computes the logits, so a difference in labels is a difference of the model.
+labels) where words are labelled, (batch, labels) where whole texts are. Tokens, windows and the choice of a word's
+first token are the same whoever computes the logits, so a difference in labels is a difference of the model.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,22 @@ from edgeafri.util.progress import Progress, silent
 Ids = NDArray[np.int64]
 Logits = NDArray[np.float32]
 Forward = Callable[[Ids, Ids], Logits]
-OVERLAP = 32  # sub-words that neighbouring windows share, so that no word is read without context on both sides
+OVERLAP = 32  # tokens that neighbouring windows share, so that no word is read without context on both sides
+
+
+class Encoding(Protocol):
+    """What is needed of `tokenizers.Encoding`: ids, and for each the number of the word that it belongs to."""
+
+    ids: list[int]
+    word_ids: list[int | None]
 
 
 class Tokenizer(Protocol):
     """What is needed of `tokenizers.Tokenizer`."""
 
-    def encode_batch(self, inputs: list[Any], is_pretokenized: bool, add_special_tokens: bool) -> list[Any]: ...
+    def encode_batch(
+        self, inputs: list[list[str]], is_pretokenized: bool, add_special_tokens: bool
+    ) -> Sequence[Encoding]: ...
 
     def get_vocab_size(self) -> int: ...
 
@@ -33,8 +42,8 @@ class Tokenizer(Protocol):
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """One sentence: a label a word or one for the text, its probability, and the distance of the two best logits."""
+class SentenceLabels:
+    """One sentence: a label per word or one for the text, its probability, and the distance of the two best logits."""
 
     labels: tuple[str, ...]
     scores: tuple[float, ...]
@@ -42,10 +51,11 @@ class Labelled:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What a model answered for one sentence: logits of shape (places, labels), and which places it read.
+class SentenceLogits:
+    """What a model computes for one sentence: float32 logits, one row per word or one for the whole text.
 
-    A place is a word, or the whole text. A word without sub-words, or beyond every window, is not read.
+    `logits` has the shape (rows, labels), and `read` says of each row whether the model read its word: a word without
+    tokens, or beyond every window, is not read.
     """
 
     logits: Logits
@@ -53,10 +63,10 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Row:
-    """One input of the model: a window of one sentence, its ids, and where each kept word's first sub-word stands.
+class EncodedInput:
+    """One input of the model: a window of one sentence, its ids, and where each kept word's first token stands.
 
-    Where whole texts are labelled, the text is place 0 and its answer stands at 0.
+    Where whole texts are labelled, the text is word 0 and its logits stand at 0.
     """
 
     sentence: int
@@ -67,14 +77,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Encoder:
-    """Words to model inputs. `limit` is the longest input in sub-words, start and end included."""
+    """Words to model inputs. `limit` is the longest input in tokens, start and end included."""
 
     tokenizer: Tokenizer
     frame: Frame
     limit: int
     unit: Literal["word", "text"] = "word"
 
-    def rows(self, sentences: Sequence[Sequence[str]]) -> list[Row]:
+    def encode(self, sentences: Sequence[Sequence[str]]) -> list[EncodedInput]:
         """The inputs of sentences that are already split into words.
 
         Where words are labelled, a long sentence becomes several windows. Of a text, the beginning is read.
@@ -83,34 +93,36 @@ class Encoder:
         encoded = self.tokenizer.encode_batch(words, is_pretokenized=True, add_special_tokens=False)
         if self.unit == "text":
             return [self._text(index, item.ids) for index, item in enumerate(encoded)]
-        return [row for index, item in enumerate(encoded) for row in self._windows(index, item, len(words[index]))]
+        return [part for index, item in enumerate(encoded) for part in self._windows(index, item, len(words[index]))]
 
-    def places(self, words: int) -> int:
-        """How many answers a sentence of so many words gets."""
+    def label_count(self, words: int) -> int:
+        """How many labels a sentence of so many words gets."""
         return 1 if self.unit == "text" else words
 
-    def _text(self, sentence: int, ids: Sequence[int]) -> Row:
-        return Row(sentence, (self.frame.start, *ids[: self.limit - 2], self.frame.end), (0,), (0,))
+    def _text(self, sentence: int, ids: Sequence[int]) -> EncodedInput:
+        return EncodedInput(sentence, (self.frame.start, *ids[: self.limit - 2], self.frame.end), (0,), (0,))
 
-    def _windows(self, sentence: int, encoding: Any, words: int) -> list[Row]:
-        firsts, counts = _first_pieces(encoding.word_ids, words)
+    def _windows(self, sentence: int, encoding: Encoding, words: int) -> list[EncodedInput]:
+        firsts, counts = _first_tokens(encoding.word_ids, words)
         room = self.limit - 2
         cuts = windows(counts, room, min(OVERLAP, room // 4))
-        return [self._row(sentence, encoding.ids, firsts, counts, window) for window in cuts]
+        return [self._window(sentence, encoding.ids, firsts, counts, window) for window in cuts]
 
-    def _row(self, sentence: int, ids: Sequence[int], firsts: list[int], counts: list[int], window: Window) -> Row:
+    def _window(
+        self, sentence: int, ids: Sequence[int], firsts: list[int], counts: list[int], window: Window
+    ) -> EncodedInput:
         read = [word for word in range(window.start, window.end) if counts[word]]
         begin = firsts[read[0]] if read else 0
         end = firsts[read[-1]] + counts[read[-1]] if read else 0
-        pieces = tuple(ids[begin:end])[: self.limit - 2]
+        tokens = tuple(ids[begin:end])[: self.limit - 2]
         kept = tuple(word for word in range(window.keep_start, window.keep_end) if counts[word])
         places = tuple(firsts[word] - begin + 1 for word in kept)
-        return Row(sentence, (self.frame.start, *pieces, self.frame.end), kept, places)
+        return EncodedInput(sentence, (self.frame.start, *tokens, self.frame.end), kept, places)
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """Labels sentences with `forward`, at most `batch` rows and `tokens` sub-words at once, padding included."""
+    """Labels sentences with `forward`, at most `batch` inputs and `tokens` tokens at once, padding included."""
 
     encoder: Encoder
     labels: tuple[str, ...]
@@ -118,46 +130,46 @@ class Predictor:
     batch: int = 1
     tokens: int | None = None
 
-    def label(self, sentences: Sequence[Sequence[str]], progress: Progress = silent) -> list[Labelled]:
+    def label(self, sentences: Sequence[Sequence[str]], progress: Progress = silent) -> list[SentenceLabels]:
         """A label for every word of every sentence, or for every text. A word that is not read is no entity."""
-        return [labelled(reading, self.labels) for reading in self.read(sentences, progress)]
+        return [best_labels(found, self.labels) for found in self.logits(sentences, progress)]
 
-    def read(self, sentences: Sequence[Sequence[str]], progress: Progress = silent) -> list[Reading]:
+    def logits(self, sentences: Sequence[Sequence[str]], progress: Progress = silent) -> list[SentenceLogits]:
         """The logits of every sentence, zeros where a word is not read."""
-        return self.readings(sentences, self.encoder.rows(sentences), progress)
+        return self.logits_from(self.encoder.encode(sentences), sentences, progress)
 
-    def readings(
-        self, sentences: Sequence[Sequence[str]], rows: Sequence[Row], progress: Progress = silent
-    ) -> list[Reading]:
-        """The same from `rows`, the inputs that the encoder makes of the sentences."""
-        places = [self.encoder.places(len(words)) for words in sentences]
-        logits = [np.zeros((count, len(self.labels)), dtype=np.float32) for count in places]
-        read = [np.zeros(count, dtype=bool) for count in places]
+    def logits_from(
+        self, inputs: Sequence[EncodedInput], sentences: Sequence[Sequence[str]], progress: Progress = silent
+    ) -> list[SentenceLogits]:
+        """The same from `inputs`, which the encoder made of the sentences."""
+        counts = [self.encoder.label_count(len(words)) for words in sentences]
+        logits = [np.zeros((count, len(self.labels)), dtype=np.float32) for count in counts]
+        read = [np.zeros(count, dtype=bool) for count in counts]
         done = 0
-        for chosen in self._batches(sorted(rows, key=lambda row: len(row.ids))):
-            for row, values in zip(chosen, self.logits(chosen), strict=True):
-                logits[row.sentence][list(row.words)] = values[list(row.firsts)]
-                read[row.sentence][list(row.words)] = True
-            done += len(chosen)
-            progress(done, len(rows))
-        return [Reading(values, seen) for values, seen in zip(logits, read, strict=True)]
+        for batch in self._batches(sorted(inputs, key=lambda item: len(item.ids))):
+            for item, values in zip(batch, self.batch_logits(batch), strict=True):
+                logits[item.sentence][list(item.words)] = values[list(item.firsts)]
+                read[item.sentence][list(item.words)] = True
+            done += len(batch)
+            progress(done, len(inputs))
+        return [SentenceLogits(values, seen) for values, seen in zip(logits, read, strict=True)]
 
-    def logits(self, rows: Sequence[Row]) -> Logits:
-        """Logits of shape (rows, longest row, labels), padded positions included; (rows, 1, labels) for texts."""
-        values = self.forward(*padded([row.ids for row in rows], self.encoder.frame.pad))
+    def batch_logits(self, inputs: Sequence[EncodedInput]) -> Logits:
+        """Logits of shape (inputs, longest input, labels), padded positions included; (inputs, 1, labels) for texts."""
+        values = self.forward(*padded([item.ids for item in inputs], self.encoder.frame.pad))
         return values[:, None] if self.encoder.unit == "text" else values
 
-    def _batches(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
-        """Rows from short to long, cut where one more would be too many; one row may be longer than all is to be."""
-        chosen: list[Row] = []
-        for row in rows:
-            full = len(chosen) == self.batch
-            if chosen and (full or (self.tokens is not None and (len(chosen) + 1) * len(row.ids) > self.tokens)):
-                yield chosen
-                chosen = []
-            chosen.append(row)
-        if chosen:
-            yield chosen
+    def _batches(self, inputs: Sequence[EncodedInput]) -> Iterator[list[EncodedInput]]:
+        """Inputs from short to long, cut where one more would be too many; one alone may be longer than allowed."""
+        batch: list[EncodedInput] = []
+        for item in inputs:
+            full = len(batch) == self.batch
+            if batch and (full or (self.tokens is not None and (len(batch) + 1) * len(item.ids) > self.tokens)):
+                yield batch
+                batch = []
+            batch.append(item)
+        if batch:
+            yield batch
 
 
 def padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[Ids, Ids]:
@@ -171,8 +183,8 @@ def padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[Ids, Ids]:
     return ids, mask
 
 
-def _first_pieces(word_ids: Sequence[int | None], words: int) -> tuple[list[int], list[int]]:
-    """For every word, where its first sub-word stands and how many it has."""
+def _first_tokens(word_ids: Sequence[int | None], words: int) -> tuple[list[int], list[int]]:
+    """For every word, where its first token stands and how many it has."""
     firsts, counts = [0] * words, [0] * words
     for place, word in enumerate(word_ids):
         if word is None:
@@ -183,18 +195,18 @@ def _first_pieces(word_ids: Sequence[int | None], words: int) -> tuple[list[int]
     return firsts, counts
 
 
-def labelled(reading: Reading, labels: tuple[str, ...]) -> Labelled:
-    """The best label of every place; O where nothing was read."""
-    logits = reading.logits
+def best_labels(found: SentenceLogits, labels: tuple[str, ...]) -> SentenceLabels:
+    """The best label of every word, or of the text; O where nothing was read."""
+    logits = found.logits
     if not len(logits):
-        return Labelled((), (), ())
+        return SentenceLabels((), (), ())
     best = logits.argmax(axis=1)
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
     scores = shifted.max(axis=1) / shifted.sum(axis=1)
     top = np.sort(logits, axis=1)
     margins = top[:, -1] - top[:, -2] if logits.shape[1] > 1 else np.full(len(logits), np.inf)
-    return Labelled(
-        tuple(labels[index] if seen else "O" for index, seen in zip(best, reading.read, strict=True)),
+    return SentenceLabels(
+        tuple(labels[index] if seen else "O" for index, seen in zip(best, found.read, strict=True)),
         tuple(float(score) for score in scores),
         tuple(float(margin) for margin in margins),
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgeafri.data.dataset import Split
 from edgeafri.inference.evaluate import counts
 from edgeafri.inference.metrics import scores
-from edgeafri.inference.predict import Reading
+from edgeafri.inference.predict import SentenceLogits
 
 LARGEST = 1e-4  # by which float32 logits may differ
 SHARE = 0.001  # of the places whose label int8 may change
@@ -27,13 +27,13 @@ class Difference:
     places: int
 
 
-def readings_of(answer: Mapping[str, Any]) -> list[Reading]:
+def readings_of(answer: Mapping[str, Any]) -> list[SentenceLogits]:
     """The readings in an answer to `logits`."""
     pairs = zip(answer["logits"], answer["read"], strict=True)
-    return [Reading(np.array(logits, dtype=np.float32), np.array(read, dtype=bool)) for logits, read in pairs]
+    return [SentenceLogits(np.array(logits, dtype=np.float32), np.array(read, dtype=bool)) for logits, read in pairs]
 
 
-def difference(here: Sequence[Reading], there: Sequence[Reading]) -> Difference:
+def difference(here: Sequence[SentenceLogits], there: Sequence[SentenceLogits]) -> Difference:
     """How far two machines' readings of the same sentences are apart, over the places that were read."""
     one, other = _joined(here), _joined(there)
     if not len(one):
@@ -63,12 +63,12 @@ def judge(found: Difference, noise_flips: int, exact: bool) -> bool | None:
     return False if _at_least(found.flips, allowed) < _SURE else None
 
 
-def f1_of(split: Split, readings: Sequence[Reading], labels: tuple[str, ...]) -> float:
+def f1_of(split: Split, readings: Sequence[SentenceLogits], labels: tuple[str, ...]) -> float:
     """F1 in points, by the metric of the task."""
     return scores(counts(split, readings, labels)).f1
 
 
-def _joined(readings: Sequence[Reading]) -> NDArray[np.float32]:
+def _joined(readings: Sequence[SentenceLogits]) -> NDArray[np.float32]:
     parts = [reading.logits[reading.read] for reading in readings if len(reading.logits)]
     return np.concatenate(parts) if parts else np.zeros((0, 1), dtype=np.float32)
 

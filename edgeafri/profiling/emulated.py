@@ -14,7 +14,7 @@ from edgeafri.device.profile import DeviceProfile
 from edgeafri.emulator.install import Emulator, ready
 from edgeafri.emulator.overlay import Core, choose_core
 from edgeafri.errors import WorkerError
-from edgeafri.inference.predict import Reading
+from edgeafri.inference.predict import SentenceLogits
 from edgeafri.inference.session import int8_arithmetic
 from edgeafri.profiling.device_parity import LARGEST, allowed_flips, difference, f1_of, judge, readings_of
 from edgeafri.runners.emulated import Emulated
@@ -123,7 +123,7 @@ def per_inference(counted: Sequence[Mapping[str, int]]) -> dict[str, int]:
     return {name: sorted(counts[name] for counts in counted)[len(counted) // 2] for name in first}
 
 
-def parity(subject: Subject, there: Sequence[Reading]) -> dict[str, Any]:
+def parity(subject: Subject, there: Sequence[SentenceLogits]) -> dict[str, Any]:
     """How far another machine's readings are from this one's, beside how far noise alone moves this one's."""
     request = subject.request("logits", sentences=subject.sentences)
     here = readings_of(call_worker(RUNTIME, request))
@@ -149,7 +149,10 @@ def parity(subject: Subject, there: Sequence[Reading]) -> dict[str, Any]:
 
 
 def _f1(
-    subject: Subject, here: Sequence[Reading], there: Sequence[Reading], shaken: Sequence[Sequence[Reading]]
+    subject: Subject,
+    here: Sequence[SentenceLogits],
+    there: Sequence[SentenceLogits],
+    shaken: Sequence[Sequence[SentenceLogits]],
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """F1 per language of this machine, of the other one, and of this one under noise."""
     start = 0

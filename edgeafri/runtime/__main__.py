@@ -110,7 +110,7 @@ def _not_in_manifest(engine: Engine) -> tuple[str, ...]:
 
 def _differences(engine: Engine, golden: Golden) -> list[str]:
     words = words_of(golden.text, engine.predictor.encoder.unit)
-    ids = [row.ids for row in engine.predictor.encoder.rows([words])]
+    ids = [row.ids for row in engine.predictor.encoder.encode([words])]
     if ids != [golden.ids]:
         return [f"{golden.language}: other subword ids for '{golden.text}'"]
     labels = engine.predictor.label([words])[0].labels

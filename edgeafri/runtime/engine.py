@@ -15,7 +15,7 @@ from edgeafri.documents.answers import Entity, TextEntities, TextLabel
 from edgeafri.errors import ArtifactError
 from edgeafri.inference.external_data import check_external
 from edgeafri.inference.metrics import entities
-from edgeafri.inference.predict import Encoder, Labelled, Predictor, Reading
+from edgeafri.inference.predict import Encoder, Predictor, SentenceLabels, SentenceLogits
 from edgeafri.inference.session import forward, multiplies_exactly, open_session
 from edgeafri.tasks import unit_of
 from edgeafri.util.files import Digests
@@ -62,7 +62,7 @@ def find_entities(engine: Engine, texts: Sequence[str]) -> list[tuple[Entity, ..
 def classify(engine: Engine, texts: Sequence[str]) -> list[TextLabel]:
     """The label of raw texts, its probability, and that of every label; no label where a text has no words."""
     words = [words_of(text, "text") for text in texts]
-    readings = engine.predictor.read(words)
+    readings = engine.predictor.logits(words)
     labels = engine.config.labels
     return [_label(*triple, labels) for triple in zip(texts, words, readings, strict=True)]
 
@@ -89,7 +89,7 @@ def _opened(artifact: Artifact, config: BundleConfig, threads: int, twin: bool) 
     return Engine(artifact, config, predictor, threads, load_ms)
 
 
-def _entities(text: str, words: list[Word], labelled: Labelled) -> tuple[Entity, ...]:
+def _entities(text: str, words: list[Word], labelled: SentenceLabels) -> tuple[Entity, ...]:
     return tuple(
         Entity(
             label=kind,
@@ -102,7 +102,7 @@ def _entities(text: str, words: list[Word], labelled: Labelled) -> tuple[Entity,
     )
 
 
-def _label(text: str, words: list[str], reading: Reading, labels: tuple[str, ...]) -> TextLabel:
+def _label(text: str, words: list[str], reading: SentenceLogits, labels: tuple[str, ...]) -> TextLabel:
     if not words:
         return TextLabel(text, None, None, {})
     shares = np.exp(reading.logits[0] - reading.logits[0].max())

@@ -29,7 +29,7 @@ def give_logits(request: LogitsRequest, progress: Progress) -> LogitsAnswer:
     predictor = engine.predictor if request.noise is None else _noisy(engine, request.noise)
     if predictor is None:
         return LogitsAnswer(None, None)
-    readings = predictor.read(request.sentences, progress)
+    readings = predictor.logits(request.sentences, progress)
     return LogitsAnswer(
         logits=tuple(tuple(map(tuple, reading.logits.tolist())) for reading in readings),
         read=tuple(tuple(reading.read.tolist()) for reading in readings),

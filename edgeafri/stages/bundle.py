@@ -130,14 +130,14 @@ def _with_the_rest(groups: Mapping[str, int], folder: Path) -> dict[str, int]:
 
 
 def _check_task(source: Artifact) -> None:
-    if task(source.manifest.task).unit == "sub-word":
+    if task(source.manifest.task).unit == "token":
         hint = "Give it a task's head first, then export that: edgeafri finetune MODEL --task ner --data DIR --out DIR."
         raise ModelError(f"{source.path}: a masked-LM head is a step of training and labels nothing on a device", hint)
 
 
 def _golden(predictor: Predictor, code: str, text: str, margin: float) -> Golden | None:
     words = words_of(text, predictor.encoder.unit)
-    rows = predictor.encoder.rows([words])
+    rows = predictor.encoder.encode([words])
     labelled = predictor.label([words])[0]
     if len(rows) != 1 or min(labelled.margins, default=0) < margin:
         return None

@@ -92,7 +92,7 @@ def prepare(source: Artifact, settings: Distill) -> Prepared:
         torch.manual_seed(settings.seed)
         wide = torch.nn.Linear(pair.student.config.hidden_size, pair.teacher.config.hidden_size)
         pair.student.add_module(PROJECTION, wide)
-    if pair.task is not None and pair.task.unit != "sub-word" and settings.mode != "relation":
+    if pair.task is not None and pair.task.unit != "token" and settings.mode != "relation":
         return _with_labels(pair, lesson, settings)
     return _with_text(pair, lesson, settings)
 
@@ -102,7 +102,7 @@ def _pair(source: Artifact, settings: Distill) -> Pair:
     task = _task_of(folder, settings, source.manifest.task)
     head = task.head if task else "Model"
     teacher = checkpoint.read_model(folder) if task else checkpoint.with_head(folder, head, None, settings.seed)
-    labels = checkpoint.labels_of(teacher.config.to_dict()) if task and task.unit != "sub-word" else None
+    labels = checkpoint.labels_of(teacher.config.to_dict()) if task and task.unit != "token" else None
     start = checkpoint.with_head(source.path, head, labels, settings.seed, settings.dropout)
     shape = student_shape(settings, shape_of(start.config))
     check_smaller(shape, shape_of(teacher.config))
@@ -130,7 +130,7 @@ def _task_of(folder: Path, settings: Distill, likely: str) -> Task | None:
         hint = f"Use --task {' or --task '.join(found)}, or a teacher that was fine-tuned for {settings.task}."
         raise ModelError(f"distill: {folder} has a head for {' or '.join(found)}, not for {settings.task}", hint)
     task = found.get(settings.task or likely) or next(iter(found.values()), None)
-    masked = task is not None and task.unit == "sub-word"
+    masked = task is not None and task.unit == "token"
     if settings.mode == "agnostic" and not masked:
         hint = "Train one first: edgeafri adapt-maft MODEL --text DIR --out TEACHER. Or use --mode relation."
         raise ModelError(f"distill: {folder} has no masked-LM head for mode agnostic to learn from", hint)
@@ -233,7 +233,7 @@ def _files(pair: Pair, lesson: Lesson, settings: Distill, data: Rows) -> tuple[t
     """The files of the teacher's answers; none where they would not pay or grow too large."""
     if settings.cache == "off" or (settings.cache == "auto" and settings.epochs == 1):
         return (), None
-    masked = pair.task is not None and pair.task.unit == "sub-word"
+    masked = pair.task is not None and pair.task.unit == "token"
     top = Top(settings.top, temperature_of(settings)) if masked else None
     config = pair.teacher.config
     kinds = kinds_of(lesson.of_teacher, config.hidden_size, config.vocab_size if masked else config.num_labels, top)
@@ -248,9 +248,9 @@ def _word_by_word(
     tokenizer = checkpoint.read_tokenizer(pair.teacher_folder)
     limit = checkpoint.max_tokens(pair.teacher.config.to_dict())
     encoder = checkpoint.encoder(tokenizer, limit, pair.encoder.unit)
-    readings = Predictor(encoder, labels, checkpoint.forward(pair.teacher), _BATCH).read(sentences)
+    readings = Predictor(encoder, labels, checkpoint.forward(pair.teacher), _BATCH).logits(sentences)
     kept, answers = [], []
-    for row, item in zip(found, pair.encoder.rows(sentences), strict=True):
+    for row, item in zip(found, pair.encoder.encode(sentences), strict=True):
         reading, words = readings[item.sentence], list(item.words)
         read = reading.read[words]
         if read.any():

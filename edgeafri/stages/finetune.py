@@ -57,7 +57,7 @@ def forecast(source: Artifact, settings: Finetune) -> str:
 def prepare(source: Artifact, settings: Finetune) -> Prepared:
     """Read data and model. DataError or ModelError for what cannot be learnt from, before any work."""
     row = task(settings.task)
-    if row.unit == "sub-word":
+    if row.unit == "token":
         raise UsageError(f"finetune: '{row.name}' is learnt from raw text", "Use edgeafri adapt-maft --text DIR.")
     learnt, dev = (validation.splits_of("finetune", settings, name, row.unit) for name in ("train", "dev"))
     found = labels_of([*learnt, *dev])

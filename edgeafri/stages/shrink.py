@@ -106,7 +106,7 @@ def recovery(source: Artifact, settings: Shrink) -> Distill:
     """The distillation that follows: the model as it was teaches its labels, or its masked-LM answers."""
     shared = {field.name: getattr(settings, field.name) for field in fields(Learning)}
     given = Distill(**shared, teacher=source.path, text=settings.text, lines=settings.lines)
-    masked = any(task.unit == "sub-word" for task in tasks_of(checkpoint.own_architecture(source.path)))
+    masked = any(task.unit == "token" for task in tasks_of(checkpoint.own_architecture(source.path)))
     return replace(given, mode="agnostic") if masked else replace(given, data=settings.data)
 
 
@@ -121,7 +121,7 @@ def _task_of(source: Artifact, settings: Shrink) -> Task | None:
 
 
 def _check_recovery(settings: Shrink, task: Task | None) -> None:
-    masked = task is not None and task.unit == "sub-word"
+    masked = task is not None and task.unit == "token"
     if settings.learns and not (settings.languages and (settings.text if masked else settings.data)):
         hint = f"Add --{'text' if masked else 'data'} DIR with --languages swa,hau, or leave out --epochs."
         raise DataError(f"shrink: no {'raw text' if masked else 'labelled data'} to recover on", hint)
@@ -147,7 +147,7 @@ def _length(config: Any) -> int:
 
 def _rows(ready: Prepared, settings: Shrink) -> Rows:
     """What scores are measured on: dev with its labels, else raw text. DataError where there is nothing to read."""
-    masked = ready.task is not None and ready.task.unit == "sub-word"
+    masked = ready.task is not None and ready.task.unit == "token"
     if settings.data is not None and not masked:
         dev = validation.splits_of("shrink", settings, "dev", ready.encoder.unit)
         found = [item for split in dev for item in _labelled(ready, split, settings.sentences)]

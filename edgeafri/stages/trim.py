@@ -90,7 +90,7 @@ def choose(source: Artifact, settings: Trim, out: Path, progress: Progress) -> C
     encoder = checkpoint.encoder(tokenizer, checkpoint.max_tokens(checkpoint.read_config(source.path)), unit_of(unit))
     stays = set(kept)
     inputs = {
-        code: [row.ids for row in encoder.rows(found.aside) if stays.issuperset(row.ids)][:_SAMPLE]
+        code: [row.ids for row in encoder.encode(found.aside) if stays.issuperset(row.ids)][:_SAMPLE]
         for code, found in used.items()
     }
     return Choice(kept, vocabulary.size, covered, inputs)
@@ -98,7 +98,7 @@ def choose(source: Artifact, settings: Trim, out: Path, progress: Progress) -> C
 
 def units_of(name: str) -> tuple[Unit, ...]:
     """How text is cut into words before sub-words: a masked LM learns lines as they stand, its later task words."""
-    return ("word", "text") if task(name).unit == "sub-word" else (unit_of(name),)
+    return ("word", "text") if task(name).unit == "token" else (unit_of(name),)
 
 
 def cut_embeddings(model: Any, kept: list[int]) -> None:

@@ -34,7 +34,7 @@ def _task_of(request: StudyRequest, digests: Digests, on_event: OnEvent) -> str:
     """The task of the model's head; of a text classifier, the first that has such a head, as they are judged alike."""
     found = find_teacher(request.teacher, "ner", request.languages, request.work, True, digests, on_event)
     architecture = str((config_of(found).get("architectures") or [""])[0])
-    named = [row.name for row in tasks_of(architecture) if row.unit != "sub-word"]
+    named = [row.name for row in tasks_of(architecture) if row.unit != "token"]
     if not named:
         learning = f"--data {request.data} --languages LANG"
         hint = f"Fine-tune it first: edgeafri finetune {request.teacher} {learning} --out MODEL"

@@ -11,7 +11,7 @@ from seqeval.metrics import f1_score, precision_score, recall_score
 from edgeafri.data.dataset import Sentence, Split
 from edgeafri.documents.quality import LanguageQuality
 from edgeafri.inference.evaluate import average, evaluate
-from edgeafri.inference.predict import Reading
+from edgeafri.inference.predict import SentenceLogits
 
 TAGS = ("O", "O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 LOGIT = 3.0
@@ -24,14 +24,14 @@ class Answers:
     def __init__(self, answers, labels=("O", "B-PER", "I-PER", "B-LOC", "I-LOC")):
         self.answers, self.labels = answers, labels
 
-    def read(self, sentences, progress):
+    def logits(self, sentences, progress):
         progress(1, 2)
         progress(2, 2)
         return [self._reading(self.answers[words]) for words in sentences]
 
     def _reading(self, answer):
         chosen = np.array([[label == one for label in self.labels] for one in answer], dtype=np.float32)
-        return Reading(LOGIT * chosen, np.ones(len(answer), dtype=bool))
+        return SentenceLogits(LOGIT * chosen, np.ones(len(answer), dtype=bool))
 
 
 def loss(labels, right, wrong):
@@ -119,7 +119,7 @@ def test_a_sentence_that_loses_words_is_an_error():
     """
     Fewer labels than words would shift every count; it is never passed over.
     """
-    short = SimpleNamespace(read=lambda sentences, progress: [], labels=("O",))
+    short = SimpleNamespace(logits=lambda sentences, progress: [], labels=("O",))
 
     with pytest.raises(ValueError, match="zip"):
         evaluate(short, [split("swa", ("a", "O"))])

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from edgeafri.inference.predict import Encoder, Frame, Labelled, Predictor, padded
+from edgeafri.inference.predict import Encoder, Frame, Predictor, SentenceLabels, padded
 
 LABELS = ("B-PER", "O", "B-LOC")
 FRAME = Frame(start=0, end=2, pad=1)
@@ -45,7 +45,7 @@ def test_an_input_is_framed():
     """
     Start, the sub-words of all words in order, end.
     """
-    row = encoder().rows([["ab", "c"]])[0]
+    row = encoder().encode([["ab", "c"]])[0]
 
     assert (row.ids, row.words, row.firsts) == ((0, 97, 98, 99, 2), (0, 1), (1, 3))
 
@@ -82,9 +82,9 @@ def test_an_empty_sentence_has_no_labels():
     """
     empty, one = Predictor(encoder(), LABELS, by_code_point).label([[], ["b"]])
 
-    assert empty == Labelled((), (), ())
+    assert empty == SentenceLabels((), (), ())
     assert one.labels == ("B-LOC",)
-    assert encoder().rows([[]]) == []
+    assert encoder().encode([[]]) == []
 
 
 def test_no_sentences_have_no_labels():
@@ -99,7 +99,7 @@ def test_a_long_sentence_is_read_in_windows():
     No input is longer than the limit, neighbours overlap, and every word is kept by just one window.
     """
     words = [letter * 2 for letter in "abcdefghijklmnopqrstuvwxyz"]
-    rows = encoder(limit=14).rows([words])
+    rows = encoder(limit=14).encode([words])
 
     assert len(rows) > 3
     assert max(len(row.ids) for row in rows) <= 14
@@ -113,7 +113,7 @@ def test_a_window_points_at_its_own_positions():
     First sub-words are counted from the window's start, behind the start token.
     """
     words = ["abc", "d", "~", "efgh", "i", "jk"] * 5
-    rows = encoder(limit=12).rows([words])
+    rows = encoder(limit=12).encode([words])
 
     for row in rows:
         assert [chr(row.ids[place]) for place in row.firsts] == [words[word][0] for word in row.words]
@@ -124,7 +124,7 @@ def test_a_word_longer_than_the_model_is_read_by_its_beginning():
     It is cut to what fits, is labelled all the same, and its neighbours too.
     """
     words = ["b", "c" * 50, "a"]
-    rows = encoder(limit=10).rows([words])
+    rows = encoder(limit=10).encode([words])
 
     assert max(len(row.ids) for row in rows) == 10
     assert labels_of(*words, limit=10) == expected(words)
@@ -217,7 +217,7 @@ def test_progress_counts_rows_up_to_all():
     predictor = Predictor(encoder(limit=12), LABELS, by_code_point, batch=2)
     predictor.label([["abc"] * 9, ["a"]], lambda done, total: ticks.append((done, total)))
 
-    rows = len(encoder(limit=12).rows([["abc"] * 9, ["a"]]))
+    rows = len(encoder(limit=12).encode([["abc"] * 9, ["a"]]))
     assert ticks[-1] == (rows, rows)
     assert ticks == sorted(ticks)
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from edgeafri.data.dataset import Sentence, Split
-from edgeafri.inference.predict import Reading
+from edgeafri.inference.predict import SentenceLogits
 from edgeafri.profiling.device_parity import Difference, difference, f1_of, judge, readings_of
 
 
-def reading(*logits: tuple[float, ...], read: tuple[bool, ...] | None = None) -> Reading:
-    return Reading(np.array(logits, dtype=np.float32), np.array(read or [True] * len(logits)))
+def reading(*logits: tuple[float, ...], read: tuple[bool, ...] | None = None) -> SentenceLogits:
+    return SentenceLogits(np.array(logits, dtype=np.float32), np.array(read or [True] * len(logits)))
 
 
 def test_the_largest_difference_and_the_changed_labels_are_found():
@@ -26,7 +26,7 @@ def test_nothing_read_is_no_difference():
     """
     A text without words has no places.
     """
-    empty = [Reading(np.zeros((0, 2), dtype=np.float32), np.zeros(0, dtype=bool))]
+    empty = [SentenceLogits(np.zeros((0, 2), dtype=np.float32), np.zeros(0, dtype=bool))]
 
     assert difference(empty, empty) == Difference(0.0, 0, 0)
 

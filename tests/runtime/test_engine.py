@@ -13,7 +13,7 @@ import pytest
 from edgeafri.data.text import nfc, split_words
 from edgeafri.documents.answers import TextLabel
 from edgeafri.errors import ArtifactError
-from edgeafri.inference.predict import Labelled
+from edgeafri.inference.predict import SentenceLabels
 from edgeafri.runtime.engine import classify, find_entities, label_texts, open_engine
 
 
@@ -29,7 +29,7 @@ def classifier(text_bundle):
 
 def labelling(engine, *labels, scores=None):
     """The engine with a predictor that gives every text these labels, whatever its words."""
-    given = Labelled(labels, scores or (0.5,) * len(labels), (1.0,) * len(labels))
+    given = SentenceLabels(labels, scores or (0.5,) * len(labels), (1.0,) * len(labels))
     seen = []
 
     def label(sentences):
@@ -123,7 +123,7 @@ def test_a_very_long_text_is_read_in_windows(engine):
     """
     text = ("Gwamna Bala Ɗanjuma ya je Kano ranar Litinin . " * 300)[:10_000]
     words = [word.text for word in split_words(text)]
-    rows = engine.predictor.encoder.rows([words])
+    rows = engine.predictor.encoder.encode([words])
     labelled = engine.predictor.label([words])[0]
 
     assert max(len(row.ids) for row in rows) <= engine.config.max_tokens
@@ -284,9 +284,9 @@ def test_words_of_a_text_are_those_between_spaces(classifier):
     Composed, without what nobody sees, punctuation where it was typed: as a published classifier reads a text.
     """
     seen = []
-    read = classifier.predictor.read
+    logits = classifier.predictor.logits
     planted = dataclasses.replace(
-        classifier, predictor=SimpleNamespace(read=lambda words: seen.extend(words) or read(words))
+        classifier, predictor=SimpleNamespace(logits=lambda words: seen.extend(words) or logits(words))
     )
     classify(planted, [unicodedata.normalize("NFD", "Ọ̀ṣun,  A\u200bdé!\n")])
 

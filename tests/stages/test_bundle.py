@@ -45,7 +45,7 @@ def margins(folder, text):
     encoder = Encoder(Tokenizer.from_file(str(folder / "tokenizer.json")), config.frame, config.max_tokens)
     predictor = Predictor(encoder, config.labels, forward(open_session(folder / "model.onnx", threads=1)))
     words = [word.text for word in split_words(text)]
-    return encoder.rows([words])[0].ids, predictor.label([words])[0]
+    return encoder.encode([words])[0].ids, predictor.label([words])[0]
 
 
 def test_the_bundle_holds_what_a_device_needs(quantized, tmp_path):
@@ -383,7 +383,7 @@ def test_a_golden_text_has_one_label(classifier_graphs, tmp_path):
     assert (config.task, config.labels) == ("sentiment", ("negative", "neutral", "positive"))
     assert min(facts["golden"].values()) > 0
     for item in chosen:
-        (row,), (labelled,) = encoder.rows([item.text.split()]), predictor.label([item.text.split()])
+        (row,), (labelled,) = encoder.encode([item.text.split()]), predictor.label([item.text.split()])
         assert (item.ids, item.labels, len(item.labels)) == (row.ids, labelled.labels, 1)
         assert min(labelled.margins) >= 0.5
 

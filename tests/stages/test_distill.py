@@ -49,7 +49,7 @@ def taught(source, folder, **changed):
 
 def batch_of(data, encoder):
     """Dev sentences of one language as one batch, a place at every word."""
-    rows = encoder.rows([sentence.words for sentence in read_split(data, "swa", "dev").sentences])
+    rows = encoder.encode([sentence.words for sentence in read_split(data, "swa", "dev").sentences])
     items = [{"number": number, "ids": row.ids, "places": row.firsts, "targets": ()} for number, row in enumerate(rows)]
     return Collator(encoder.frame.pad)(items)
 
@@ -401,8 +401,8 @@ def test_answers_reach_the_right_words_over_other_sub_words(teacher, other_cut, 
     reader = Predictor(
         checkpoint.encoder(found[1], 64), LABELS, checkpoint.forward(checkpoint.read_model(teacher.path)), 32
     )
-    readings = reader.read(sentences)
-    inputs = [row for row in checkpoint.encoder(found[0], 24).rows(sentences) if row.words]
+    readings = reader.logits(sentences)
+    inputs = [row for row in checkpoint.encoder(found[0], 24).encode(sentences) if row.words]
     numbers = torch.tensor([5, 0, len(inputs) - 1])
     answers = ready.teacher({"numbers": numbers})["answers"].numpy()
     expected = np.concatenate([readings[inputs[n].sentence].logits[list(inputs[n].words)] for n in numbers.tolist()])

@@ -177,7 +177,7 @@ def test_a_classifier_says_the_same_in_int8(classifier_graphs, texts):
     encoder = checkpoint.encoder(checkpoint.read_tokenizer(classifier_graphs["optimize"].path), 64, "text")
     words = [item.words for code in ("swa", "hau") for item in read_split(texts, code, "test", "text").sentences]
     before, after = (
-        Predictor(encoder, TONES, forward(open_session(classifier_graphs[name].path / "model.onnx", 1))).read(words)
+        Predictor(encoder, TONES, forward(open_session(classifier_graphs[name].path / "model.onnx", 1))).logits(words)
         for name in ("optimize", "quantize")
     )
     logits = [np.concatenate([reading.logits for reading in readings]) for readings in (before, after)]

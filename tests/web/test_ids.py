@@ -46,7 +46,7 @@ def write_expected(bundle: Path, texts: Iterable[str], file: Path) -> int:
         for text in texts:
             words = [[word.text, word.start, word.end] for word in split_words(text)]
             read = words_of(text, unit)
-            rows = [{"ids": row.ids, "words": row.words, "firsts": row.firsts} for row in encoder.rows([read])]
+            rows = [{"ids": row.ids, "words": row.words, "firsts": row.firsts} for row in encoder.encode([read])]
             out.write(json.dumps({"text": text, "words": words if unit == "word" else read, "rows": rows}) + "\n")
             count += 1
     return count

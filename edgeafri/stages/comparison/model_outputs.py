@@ -17,7 +17,7 @@ from edgeafri.documents.parity import Gap
 from edgeafri.errors import DataError
 from edgeafri.inference.evaluate import counts
 from edgeafri.inference.metrics import scores
-from edgeafri.inference.predict import Encoder, Logits, Predictor, Reading
+from edgeafri.inference.predict import Encoder, Logits, Predictor, SentenceLogits
 from edgeafri.inference.session import forward, open_session
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.quantization.torch_dynamic import read_quantized
@@ -33,7 +33,7 @@ class ModelOutputs:
     """A model's labels, and by language its logits for every sentence."""
 
     labels: tuple[str, ...]
-    sentences: Mapping[str, tuple[Reading, ...]]
+    sentences: Mapping[str, tuple[SentenceLogits, ...]]
 
 
 def sentences_to_compare(
@@ -77,7 +77,7 @@ def read_outputs(predictor: Predictor, splits: Sequence[Split], progress: Progre
     total, done = sum(len(split.sentences) for split in splits), 0
     outputs = {}
     for split in splits:
-        outputs[split.language] = tuple(predictor.read([sentence.words for sentence in split.sentences]))
+        outputs[split.language] = tuple(predictor.logits([sentence.words for sentence in split.sentences]))
         done += len(split.sentences)
         progress(done, total)
     return ModelOutputs(predictor.labels, outputs)
@@ -135,7 +135,7 @@ def _open_bundle(folder: Path, unit: Unit) -> Predictor:
     return Predictor(encoder, config.labels, forward(open_session(folder / bundle.GRAPH, threads=1)))
 
 
-def _joined(sentences: Sequence[Reading]) -> tuple[Logits, NDArray[np.bool_]]:
+def _joined(sentences: Sequence[SentenceLogits]) -> tuple[Logits, NDArray[np.bool_]]:
     return np.concatenate([item.logits for item in sentences]), np.concatenate([item.read for item in sentences])
 
 

@@ -76,7 +76,7 @@ class GraphRunner:
         words = [sentence.words for split in splits for sentence in split.sentences[:_LOCAL]]
         wanted = {item.name for item in session.get_inputs()}
         found = []
-        for row in self.encoder.rows(words):
+        for row in self.encoder.encode(words):
             ids, mask = padded([row.ids], self.encoder.frame.pad)
             feed = {"input_ids": ids, "attention_mask": mask}
             found.append(session.run(list(names), {name: feed[name] for name in wanted}))

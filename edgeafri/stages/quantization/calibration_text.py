@@ -8,7 +8,7 @@ from pathlib import Path
 from edgeafri.bundle import Frame
 from edgeafri.data.dataset import read_split
 from edgeafri.errors import DataError
-from edgeafri.inference.predict import Encoder, Row
+from edgeafri.inference.predict import EncodedInput, Encoder
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.training.examples import lines_of, raw_files, raw_words, spread
 from edgeafri.tasks import tasks_of, unit_of
@@ -20,7 +20,7 @@ FEWEST = 8  # sentences of a language: below that, a range says more about the s
 class Calibration:
     """The inputs of every language, and what frames and pads them."""
 
-    rows: Mapping[str, tuple[Row, ...]]
+    rows: Mapping[str, tuple[EncodedInput, ...]]
     frame: Frame
 
 
@@ -38,7 +38,7 @@ def calibration(
         if len(chosen) < FEWEST:
             message = f"calibration: {len(chosen)} sentences of '{code}', at least {FEWEST} are needed"
             raise DataError(message, "Give more text: a few hundred sentences of every language are plenty.")
-        found[code] = tuple(encoder.rows(chosen))
+        found[code] = tuple(encoder.encode(chosen))
     return Calibration(found, encoder.frame)
 
 

@@ -16,8 +16,7 @@ from edgeafri.data.dataset import Split, read_lines, text_files
 from edgeafri.data.scripts import check_script
 from edgeafri.data.text import words_of as words_in
 from edgeafri.errors import DataError
-from edgeafri.inference.predict import Encoder, padded
-from edgeafri.inference.predict import Row as Input
+from edgeafri.inference.predict import EncodedInput, Encoder, padded
 
 T = TypeVar("T")
 Values = Sequence[int] | NDArray[Any]
@@ -45,7 +44,7 @@ class Row:
 def labelled_rows(encoder: Encoder, split: Split, labels: Sequence[str]) -> list[Row]:
     """The inputs of labelled sentences, a target at every kept word's first sub-word, or one a text."""
     index = {label: number for number, label in enumerate(labels)}
-    inputs = encoder.rows([sentence.words for sentence in split.sentences])
+    inputs = encoder.encode([sentence.words for sentence in split.sentences])
     tags = [split.sentences[item.sentence].tags for item in inputs]
     targets = [tuple(index[own[word]] for word in item.words) for item, own in zip(inputs, tags, strict=True)]
     return [_row(item, found, split.language) for item, found in zip(inputs, targets, strict=True)]
@@ -53,7 +52,7 @@ def labelled_rows(encoder: Encoder, split: Split, labels: Sequence[str]) -> list
 
 def unlabelled_rows(encoder: Encoder, sentences: Sequence[Sequence[str]], language: str) -> list[Row]:
     """The inputs of sentences of which nothing is known at any place."""
-    return [_row(item, (IGNORED,) * len(item.words), language) for item in encoder.rows(sentences)]
+    return [_row(item, (IGNORED,) * len(item.words), language) for item in encoder.encode(sentences)]
 
 
 def raw_words(encoder: Encoder, lines: Sequence[str]) -> list[list[str]]:
@@ -266,7 +265,7 @@ class Collator:
         return {name: torch.from_numpy(np.asarray(values, dtype=np.int64)) for name, values in named.items()}
 
 
-def _row(item: Input, targets: tuple[int, ...], language: str) -> Row:
+def _row(item: EncodedInput, targets: tuple[int, ...], language: str) -> Row:
     return Row(item.ids, item.firsts, targets, language)
 
 

@@ -8,7 +8,7 @@ from edgeafri.data.dataset import Split
 from edgeafri.documents.parity import Gap
 from edgeafri.documents.torch_requests import ComparedStep, ParityRequest
 from edgeafri.errors import DataError
-from edgeafri.inference.predict import Reading
+from edgeafri.inference.predict import SentenceLogits
 from edgeafri.menu.settings import QuantizeTorch, Trim
 from edgeafri.stages import quantize_torch, trim
 from edgeafri.stages.comparison.model_outputs import ModelOutputs, gap_between, over_all, sentences_to_compare
@@ -213,7 +213,7 @@ def test_a_sample_is_spread_over_the_file(data):
 
 
 def outputs(labels, *logits, read=True):
-    sentences = tuple(Reading(np.array([row], dtype=np.float32), np.array([read])) for row in logits)
+    sentences = tuple(SentenceLogits(np.array([row], dtype=np.float32), np.array([read])) for row in logits)
     return ModelOutputs(labels, {"swa": sentences})
 
 

@@ -65,7 +65,7 @@ def test_labels_stand_at_first_sub_words(cut):
     """
     row = labelled_rows(cut(64), Split("swa", "train", (AMINA,), {}), LABELS)[0]
 
-    assert row.places == cut(64).rows([AMINA.words])[0].firsts
+    assert row.places == cut(64).encode([AMINA.words])[0].firsts
     assert row.targets == (2, 0, 1)
     assert row.language == "swa"
     assert len(row.ids) > 3 + 2
