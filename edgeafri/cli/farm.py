@@ -1,13 +1,17 @@
-"""`edgeafri farm`: bundles on many devices side by side, in one document."""
+"""`edgeafri farm`: bundles on several devices side by side, in one document."""
 
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from edgeafri.cli.options import json_option, print_json
 from edgeafri.errors import BAD_INPUT, GATE_FAILED, OK
+
+if TYPE_CHECKING:
+    from edgeafri.documents.profile import Farm
+    from edgeafri.profiling.farm import DeviceResult
 
 _EPILOG = """\b
 Example: edgeafri farm devices.yaml BUNDLE OTHER --out farm.json
@@ -27,61 +31,71 @@ _FOLDER = click.Path(path_type=Path)
 @click.command("farm", epilog=_EPILOG)
 @click.argument("devices", type=_FOLDER)
 @click.argument("bundles", nargs=-1, required=True, type=_FOLDER, metavar="BUNDLE...")
-@click.option("--out", type=_FOLDER, help="Write the JSON document there as well.")
-@click.option("--keep", is_flag=True, help="Leave on the devices what was brought there.")
-@click.option("--ssh-config", type=_FOLDER, help="An ssh_config file, in place of your own ~/.ssh/config.")
-@click.option("--profiles", type=_FOLDER, multiple=True, help="A folder with device profiles of your own.")
+@click.option("--out", type=_FOLDER, help="Write the JSON document to this file too.")
+@click.option("--keep", is_flag=True, help="Leave the runner and the bundles on the devices.")
+@click.option("--ssh-config", type=_FOLDER, help="An ssh_config file to use in place of your ~/.ssh/config.")
+@click.option("--profiles", type=_FOLDER, multiple=True, help="A folder with your own device profiles.")
 @json_option
 @click.pass_obj
 def farm_command(
-    arguments: list[str], /, devices: Path, bundles: tuple[Path, ...], out: Path | None, as_json: bool, **options: Any
+    arguments: list[str],
+    /,
+    devices: Path,
+    bundles: tuple[Path, ...],
+    out: Path | None,
+    keep: bool,
+    ssh_config: Path | None,
+    profiles: tuple[Path, ...],
+    as_json: bool,
 ) -> int:
     """Verify, time and score bundles on all devices that the file DEVICES lists, side by side.
 
-    A device that fails or drops out does not keep the others; exit code 4 says that there was one, 5 that a check of a
+    A device that fails does not stop the others. The exit code is 4 when a device failed, and 5 when a check of a
     bundle failed.
     """
     from edgeafri.cli.console import side_by_side
     from edgeafri.profiling import farm
-    from edgeafri.runners.board import Visit
+    from edgeafri.runners.board import DeviceRequest
     from edgeafri.util.files import json_text, make_room, write_whole
 
-    listed = farm.read_devices(devices, options["profiles"])
-    visit = Visit(keep=options["keep"], ssh_config=options["ssh_config"])
-    asked = farm.inquiries(listed, visit, options["profiles"], shlex.join(["edgeafri", *arguments]))
+    listed = farm.read_devices(devices, profiles)
+    device_run = DeviceRequest(keep=keep, ssh_config=ssh_config)
+    asked = farm.requests(listed, device_run, profiles, shlex.join(["edgeafri", *arguments]))
     if out is not None:
         make_room(out)
     with side_by_side([device.name for device in listed]) as steps:
-        outcomes = farm.run(listed, asked, bundles, steps)
-    for outcome in outcomes:
-        click.echo(_line(outcome), err=as_json)
-    document = farm.merged(outcomes)
+        results = farm.profile_all(listed, asked, bundles, steps)
+    for result in results:
+        click.echo(_line(result), err=as_json)
+    document = farm.merged(results)
     if as_json:
-        print_json(document)
+        print_json(document.to_json())
     if out is not None:
-        write_whole(out, json_text(document))
+        write_whole(out, json_text(document.to_json()))
     return _code(document)
 
 
-def _line(outcome: Any) -> str:
-    begin = f"{outcome.device.name:<14} {outcome.bundle.name:<20}"
-    if outcome.error is not None:
-        return f"{begin} failed: {outcome.error.message}\n  next: {outcome.error.hint}"
-    tier = outcome.document["tiers"]["device"]
-    low, high = tier["p50_interval_ms"]
-    settled = "" if tier["settled"] else ", not settled"
-    slowed = ", slowed down" if tier["throttled"] else ""
-    failed = [check["name"] for check in outcome.document["checks"] if check["passed"] is False]
+def _line(result: "DeviceResult") -> str:
+    begin = f"{result.device.name:<14} {result.bundle.name:<20}"
+    if result.error is not None:
+        return f"{begin} failed: {result.error.message}\n  next: {result.error.hint}"
+    if result.profile is None or result.profile.tiers.device is None:
+        return begin
+    run = result.profile.tiers.device
+    measured, failed = run.measurement, [check.name for check in result.profile.checks if check.passed is False]
+    low, high = run.p50_interval_ms or (measured.p50_ms, measured.p50_ms)
+    peak = "not known" if measured.peak_rss_mb is None else f"{measured.peak_rss_mb:.0f} MB"
+    settled = "" if run.settled else ", not settled"
+    slowed = ", slowed down" if run.throttled else ""
     over = f", failed: {', '.join(failed)}" if failed else ""
-    found = tier["measurement"]
     return (
-        f"{begin} p50 {found['p50_ms']:.1f} ms ({low:.1f} to {high:.1f}), p95 {found['p95_ms']:.1f} ms, "
-        f"peak {found['peak_rss_mb']:.0f} MB{settled}{slowed}{over}"
+        f"{begin} p50 {measured.p50_ms:.1f} ms ({low:.1f} to {high:.1f}), p95 {measured.p95_ms:.1f} ms, "
+        f"peak {peak}{settled}{slowed}{over}"
     )
 
 
-def _code(document: dict[str, Any]) -> int:
-    if document["failed"]:
+def _code(document: "Farm") -> int:
+    if document.failed:
         return BAD_INPUT
-    failed = any(check["passed"] is False for result in document["results"] for check in result["checks"])
+    failed = any(check.passed is False for profile in document.results for check in profile.checks)
     return GATE_FAILED if failed else OK

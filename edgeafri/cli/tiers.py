@@ -1,99 +1,93 @@
-"""The tiers of a profile as a table: a row a figure, a column a bundle."""
+"""The tiers of a profile as a table: a row per figure, a column per bundle."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
+from edgeafri.documents.device_run import DeviceRun
+from edgeafri.documents.emulated_run import EmulatedRun
+from edgeafri.documents.estimate import Estimate
+from edgeafri.documents.host_run import HostRun
+from edgeafri.documents.profile import Profile
 from edgeafri.documents.table import text_table
 
-Facts = Mapping[str, Any]
+Row = tuple[str, str, str]  # tier, figure, and its value with the unit, "" where there is none
 _UNKNOWN = "not known"
-_CLASSES = {
-    "total": "instructions",
-    "fmla": "of them FMLA",
-    "smull_smlal": "SMULL and SMLAL",
-    "umull_umlal": "UMULL and UMLAL",
-    "sdot": "SDOT",
-    "udot": "UDOT",
-    "loads": "loads",
-    "stores": "stores",
-}
 
 
-def tiers_table(documents: Sequence[Facts]) -> str:
+def tiers_table(profiles: Sequence[Profile]) -> str:
     """Every figure of every tier that was asked for, of one or more bundles on one device."""
-    tiers = [document["tiers"] for document in documents]
-    rows = [
-        (f"{tier:<9} {what}", *(cell(found[tier]) for found in tiers), "")
-        for tier, what, cell in _FIGURES
-        if tiers[0][tier] is not None
-    ]
-    names = [document["bundle"].rstrip("/").rsplit("/", 1)[-1] for document in documents]
-    kept = [row for row in rows if any(row[1:])]
-    return text_table([("tier", *names, ""), *kept])
+    columns = [list(_figures(profile)) for profile in profiles]
+    rows = [(f"{own[0][0]:<9} {own[0][1]}", *(value for _, _, value in own), "") for own in zip(*columns, strict=True)]
+    names = [profile.bundle.rstrip("/").rsplit("/", 1)[-1] for profile in profiles]
+    return text_table([("tier", *names, ""), *(row for row in rows if any(row[1:]))])
 
 
-def _estimate(found: Facts) -> str:
-    if found["low_ms"] is None and found["high_ms"] is None:
+def _figures(profile: Profile) -> Iterator[Row]:
+    tiers = profile.tiers
+    if tiers.estimate:
+        yield from _of_estimate(tiers.estimate)
+    if tiers.host:
+        yield from _of_host(tiers.host)
+    if tiers.emulated:
+        yield from _of_emulated(tiers.emulated)
+    if tiers.device:
+        yield from _of_device(tiers.device)
+
+
+def _of_estimate(found: Estimate) -> Iterator[Row]:
+    yield "estimate", "latency", _span(found.low_ms, found.high_ms)
+    yield "estimate", "expected", "" if found.expected_ms is None else f"{found.expected_ms:.0f} ms"
+    yield "estimate", "multiply-accumulates", f"{found.macs / 1e6:.0f} M"
+    yield "estimate", "bytes moved", f"{found.bytes_moved / 1e6:.1f} MB"
+
+
+def _of_host(found: HostRun) -> Iterator[Row]:
+    measured, limited = found.measurement, found.ceiling
+    yield "host", "p50, p95", f"{measured.p50_ms:.1f}, {measured.p95_ms:.1f} ms"
+    yield "host", "processor time", _number(measured.cpu_ms, "ms")
+    yield "host", "load", _number(measured.load_ms, "ms")
+    yield "host", "peak memory", _number(measured.peak_rss_mb, "MB")
+    ran = limited and ("runs" if limited.survived else "does not run")
+    yield "host", "free memory", f"{ran} in {limited.limit_mb:g} MB" if limited else _UNKNOWN
+
+
+def _of_emulated(found: EmulatedRun) -> Iterator[Row]:
+    counts = found.instructions
+    named = {
+        "instructions": counts.total,
+        "of them FMLA": counts.fmla,
+        "SMULL and SMLAL": counts.smull_smlal,
+        "UMULL and UMLAL": counts.umull_umlal,
+        "SDOT": counts.sdot,
+        "UDOT": counts.udot,
+        "loads": counts.loads,
+        "stores": counts.stores,
+    }
+    yield from (("emulated", what, "" if count is None else f"{count / 1e6:.1f} M") for what, count in named.items())
+    yield "emulated", "peak memory", _number(found.peak_rss_mb, "MB")
+    yield "emulated", "labels changed", f"{found.parity.flips} of {found.parity.words}"
+
+
+def _of_device(found: DeviceRun) -> Iterator[Row]:
+    measured = found.measurement
+    yield "device", "p50, p95", f"{measured.p50_ms:.1f}, {measured.p95_ms:.1f} ms"
+    yield "device", "p50, 95 % interval", _interval(found)
+    yield "device", "load", _number(measured.load_ms, "ms")
+    yield "device", "peak memory", _number(measured.peak_rss_mb, "MB")
+
+
+def _span(low: float | None, high: float | None) -> str:
+    if low is None and high is None:
         return _UNKNOWN
-    low, high = (_UNKNOWN if found[end] is None else f"{found[end]:.0f}" for end in ("low_ms", "high_ms"))
-    return f"{low} to {high} ms"
+    ends = (_UNKNOWN if end is None else f"{end:.0f}" for end in (low, high))
+    return f"{' to '.join(ends)} ms"
 
 
-def _expected(found: Facts) -> str:
-    return "" if found.get("expected_ms") is None else f"{found['expected_ms']:.0f} ms"
+def _number(value: float | None, unit: str) -> str:
+    return _UNKNOWN if value is None else f"{value:.1f} {unit}"
 
 
-def _timed(found: Facts) -> str:
-    measurement = found["measurement"]
-    return f"{measurement['p50_ms']:.1f}, {measurement['p95_ms']:.1f} ms"
-
-
-def _of_measurement(key: str, unit: str) -> Callable[[Facts], str]:
-    return lambda found: f"{found['measurement'][key]:.1f} {unit}"
-
-
-def _ceiling(found: Facts) -> str:
-    under = found["ceiling"]
-    if under is None:
+def _interval(found: DeviceRun) -> str:
+    if found.p50_interval_ms is None:
         return _UNKNOWN
-    return f"{'runs' if under['survived'] else 'does not run'} in {under['limit_mb']:g} MB"
-
-
-def _counted(key: str) -> Callable[[Facts], str]:
-    def cell(found: Facts) -> str:
-        count = found["instructions"].get(key)
-        return "" if count is None else f"{count / 1e6:.1f} M"
-
-    return cell
-
-
-def _parity(found: Facts) -> str:
-    parity = found.get("parity")
-    return "" if parity is None else f"{parity['flips']} of {parity['words']}"
-
-
-def _interval(found: Facts) -> str:
-    if found.get("p50_interval_ms") is None:
-        return _UNKNOWN
-    low, high = found["p50_interval_ms"]
-    return f"{low:.1f} to {high:.1f} ms{'' if found['settled'] else ', not settled'}"
-
-
-_FIGURES: tuple[tuple[str, str, Callable[[Facts], str]], ...] = (
-    ("estimate", "latency", _estimate),
-    ("estimate", "expected", _expected),
-    ("estimate", "multiply-accumulates", lambda found: f"{found['macs'] / 1e6:.0f} M"),
-    ("estimate", "bytes moved", lambda found: f"{found['bytes_moved'] / 1e6:.1f} MB"),
-    ("host", "p50, p95", _timed),
-    ("host", "processor time", _of_measurement("cpu_ms", "ms")),
-    ("host", "load", _of_measurement("load_ms", "ms")),
-    ("host", "peak memory", _of_measurement("peak_rss_mb", "MB")),
-    ("host", "free memory", _ceiling),
-    *(("emulated", what, _counted(key)) for key, what in _CLASSES.items()),
-    ("emulated", "peak memory", lambda found: f"{found['peak_rss_mb']:.1f} MB"),
-    ("emulated", "labels changed", _parity),
-    ("device", "p50, p95", _timed),
-    ("device", "p50, 95 % interval", _interval),
-    ("device", "load", _of_measurement("load_ms", "ms")),
-    ("device", "peak memory", _of_measurement("peak_rss_mb", "MB")),
-)
+    low, high = found.p50_interval_ms
+    return f"{low:.1f} to {high:.1f} ms{'' if found.settled else ', not settled'}"

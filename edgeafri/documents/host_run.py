@@ -1,12 +1,13 @@
 """The host tier of a profile: a bundle timed on this machine, and run again in the memory that the device has free."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from edgeafri.documents.base import Document
 from edgeafri.documents.measurement import Measurement
 
-COMPARED = "compared"
+LimitKind = Literal["cgroup v1", "cgroup v2", "compared"]
+COMPARED: Final = "compared"
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class MemoryLimitRun(Document):
     """
 
     limit_mb: float
-    how: Literal["cgroup v1", "cgroup v2", "compared"]
+    how: LimitKind
     survived: bool
     peak_rss_mb: float
 

@@ -1,4 +1,4 @@
-"""A farm: bundles on many devices side by side; one that fails or drops out does not keep the others."""
+"""A farm: bundles on many devices side by side. A device that fails does not stop the others."""
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,21 +10,21 @@ from typing import Any
 from edgeafri import settings
 from edgeafri.data.languages import language
 from edgeafri.device.profile import read_profile
+from edgeafri.documents.profile import DeviceFailure, Farm, Profile
 from edgeafri.errors import ConfigError, EdgeAfriError
-from edgeafri.profiling.tiers import Document, Inquiry, checked, profile
-from edgeafri.runners.board import Visit, transport_of
+from edgeafri.profiling.tiers import ProfileRequest, checked, profile
+from edgeafri.runners.board import DeviceRequest, transport_of
 from edgeafri.util.progress import Progress, StartProgress
 
-SCHEMA = 1
 _EXAMPLE = "Write 'devices:' and below it, for each, name, target and on; for example on: ssh:pi@raspberrypi.local"
 
 
 @dataclass(frozen=True)
 class Device:
-    """One device of a farm: its profile is `target`, the way to it `on`.
+    """One device of a farm: `target` names its profile, `on` the connection to it.
 
-    `data` is labelled data to score by, a path relative to the file that names it; `languages` are the bundle's own
-    where none are named; `python` is the device's interpreter.
+    `data` is labelled data to score bundles on, a path relative to the file that names it. `languages` are the
+    bundle's own where none are named. `python` is the interpreter of the device.
     """
 
     name: str
@@ -36,23 +36,23 @@ class Device:
 
 
 @dataclass(frozen=True)
-class _File:
-    devices: tuple[Any, ...]
+class _DevicesFile:
+    devices: tuple[Any, ...]  # Any: each is read as a Device by itself, so that an error gives its number
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of a bundle on a device: a document, or why there is none."""
+class DeviceResult:
+    """What one device found out of one bundle: a profile, or the error that prevented it."""
 
     device: Device
     bundle: Path
-    document: Document | None
+    profile: Profile | None
     error: EdgeAfriError | None
 
 
 def read_devices(file: Path, profiles: Sequence[Path] = ()) -> tuple[Device, ...]:
-    """The devices that a YAML file lists, all of it checked: ConfigError names the line's place in the file."""
-    listed = settings.read(_File, _parsed(file), str(file)).devices
+    """The devices that a YAML file lists, all of it checked: ConfigError names the place in the file."""
+    listed = settings.read(_DevicesFile, _parsed(file), str(file)).devices
     if not listed:
         raise ConfigError(f"{file}: no device is listed", _EXAMPLE)
     devices = [settings.read(Device, _named(item), f"{file}: device {place}") for place, item in enumerate(listed, 1)]
@@ -61,62 +61,62 @@ def read_devices(file: Path, profiles: Sequence[Path] = ()) -> tuple[Device, ...
     return tuple(_checked(device, file, profiles) for device in devices)
 
 
-def inquiries(
-    devices: Iterable[Device], visit: Visit, profiles: Sequence[Path] = (), command: str = ""
-) -> list[Inquiry]:
-    """What to ask of every device: its estimate, and what it measures itself. A bundle's own length and languages."""
+def requests(
+    devices: Iterable[Device], device_run: DeviceRequest, profiles: Sequence[Path] = (), command: str = ""
+) -> list[ProfileRequest]:
+    """What to find out on every device: its estimate, and what it measures itself."""
     return [
-        Inquiry(
+        ProfileRequest(
             read_profile(device.target, profiles),
             ("estimate", "device"),
             on=device.on,
             data=device.data,
             languages=device.languages,
-            visit=replace(visit, python=device.python),
+            device_run=replace(device_run, python=device.python),
             command=command,
         )
         for device in devices
     ]
 
 
-def run(
-    devices: Sequence[Device], asked: Sequence[Inquiry], bundles: Sequence[Path], steps: Callable[[str], StartProgress]
-) -> list[Outcome]:
-    """Profile every bundle on every device, devices side by side and bundles one after another; all outcomes in order.
+def profile_all(
+    devices: Sequence[Device],
+    asked: Sequence[ProfileRequest],
+    bundles: Sequence[Path],
+    steps: Callable[[str], StartProgress],
+) -> list[DeviceResult]:
+    """Profile every bundle on every device: devices side by side, bundles one after another. Results in that order.
 
-    `steps` gives each device, by name, what hears of its progress. ArtifactError for what is no whole bundle, at once.
+    `steps` takes the name of a device and returns where its progress goes. ArtifactError for a folder that is no whole
+    bundle, before any device is used.
     """
     _check_bundles(bundles)
     stopped = Event()
 
-    def visited(device: Device, inquiry: Inquiry) -> list[Outcome]:
+    def on_one(device: Device, request: ProfileRequest) -> list[DeviceResult]:
         start = _stoppable(steps(device.name), stopped)
-        found = [_outcome(device, *job, start) for job in _jobs(inquiry, bundles)]
-        start("failed" if any(outcome.error for outcome in found) else "done")(1, 1)
+        found = [_result(device, *job, start) for job in _jobs(request, bundles)]
+        start("failed" if any(result.error for result in found) else "done")(1, 1)
         return found
 
     with ThreadPoolExecutor(max_workers=len(devices)) as threads:
         try:
-            return [outcome for each in threads.map(visited, devices, asked) for outcome in each]
+            return [result for each in threads.map(on_one, devices, asked) for result in each]
         except BaseException:
             stopped.set()
             raise
 
 
-def merged(outcomes: Iterable[Outcome]) -> Document:
-    """All results in one document, and beside them what failed and what to do about it."""
-    results = [item.document for item in outcomes if item.document is not None]
+def merged(results: Iterable[DeviceResult]) -> Farm:
+    """All profiles in one document, each with the name of its device, and what failed with its next step."""
+    found = list(results)
+    profiles = [replace(item.profile, name=item.device.name) for item in found if item.profile is not None]
     failed = [
-        {
-            "device": item.device.name,
-            "bundle": str(item.bundle),
-            "error": item.error.message,
-            "hint": item.error.hint,
-        }
-        for item in outcomes
+        DeviceFailure(item.device.name, str(item.bundle), item.error.message, item.error.hint)
+        for item in found
         if item.error is not None
     ]
-    return {"schema": SCHEMA, "kind": "farm", "results": results, "failed": failed}
+    return Farm(results=tuple(profiles), failed=tuple(failed))
 
 
 def _check_bundles(bundles: Iterable[Path]) -> None:
@@ -124,21 +124,21 @@ def _check_bundles(bundles: Iterable[Path]) -> None:
         checked(bundle)
 
 
-def _jobs(inquiry: Inquiry, bundles: Sequence[Path]) -> list[tuple[Inquiry, Path]]:
+def _jobs(request: ProfileRequest, bundles: Sequence[Path]) -> list[tuple[ProfileRequest, Path]]:
     """What is brought stays on the device until its last bundle: the runner is the same for all."""
-    keeping = replace(inquiry, visit=replace(inquiry.visit, keep=True))
-    return [(inquiry if bundle is bundles[-1] else keeping, bundle) for bundle in bundles]
+    keeping = replace(request, device_run=replace(request.device_run, keep=True))
+    return [(request if bundle is bundles[-1] else keeping, bundle) for bundle in bundles]
 
 
-def _outcome(device: Device, inquiry: Inquiry, bundle: Path, start: StartProgress) -> Outcome:
+def _result(device: Device, request: ProfileRequest, bundle: Path, start: StartProgress) -> DeviceResult:
     try:
-        return Outcome(device, bundle, {**profile(bundle, inquiry, start), "name": device.name}, None)
+        return DeviceResult(device, bundle, profile(bundle, request, start), None)
     except EdgeAfriError as error:
-        return Outcome(device, bundle, None, error)
+        return DeviceResult(device, bundle, None, error)
 
 
 def _stoppable(start: StartProgress, stopped: Event) -> StartProgress:
-    """A step that ends the work at its next progress, once the farm was interrupted."""
+    """`start`, but once the farm was interrupted, the next progress ends the work."""
 
     def begin(what: str) -> Progress:
         _check_running(stopped)
@@ -160,7 +160,7 @@ def _check_running(stopped: Event) -> None:
 
 def _checked(device: Device, file: Path, profiles: Sequence[Path]) -> Device:
     read_profile(device.target, profiles)
-    transport_of(device.on, Visit())
+    transport_of(device.on, DeviceRequest())
     for code in device.languages:
         language(code)
     return device if device.data is None else replace(device, data=file.parent / device.data)
@@ -169,11 +169,11 @@ def _checked(device: Device, file: Path, profiles: Sequence[Path]) -> Device:
 def _check_once(file: Path, attribute: str, values: Sequence[str]) -> None:
     for value in values:
         if values.count(value) > 1:
-            hint = "Two at once on one device would disturb each other." if attribute == "on" else "Give each its own."
-            raise ConfigError(f"{file}: '{attribute}: {value}' stands there twice", hint)
+            hint = "Two runs on one device would disturb each other." if attribute == "on" else "Give each its own."
+            raise ConfigError(f"{file}: '{attribute}: {value}' is there twice", hint)
 
 
-def _parsed(file: Path) -> Any:
+def _parsed(file: Path) -> dict[str, list[object]]:
     import yaml  # the command line starts without it
 
     try:
@@ -183,10 +183,10 @@ def _parsed(file: Path) -> Any:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{file}: not readable as YAML ({error})", "Check its indentation and encoding.") from None
     if not isinstance(values, dict) or not isinstance(values.get("devices"), list):
-        raise ConfigError(f"{file}: no list of devices in it", _EXAMPLE)
+        raise ConfigError(f"{file}: it has no list of devices", _EXAMPLE)
     return values
 
 
-def _named(item: Any) -> Any:
+def _named(item: Any) -> Any:  # Any: what YAML holds; settings.read() checks it
     """YAML 1.1 reads the word `on` as true."""
     return {"on" if key is True else key: value for key, value in item.items()} if isinstance(item, dict) else item

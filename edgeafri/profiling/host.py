@@ -1,67 +1,79 @@
-"""The host tier: a bundle timed on this machine, and run again under the memory that the device has free."""
+"""The host tier: a bundle timed on this machine, and run again in the memory that the device has free."""
 
 import os
 import platform
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from edgeafri.device.isa import Isa
 from edgeafri.device.profile import DeviceProfile
+from edgeafri.documents.base import Json
+from edgeafri.documents.host_run import COMPARED, HostArithmetic, HostRun, MemoryLimitRun
+from edgeafri.documents.measurement import Measurement
 from edgeafri.errors import WorkerError
-from edgeafri.profiling.memory_limit import Ceiling, ceiling
+from edgeafri.profiling.memory_limit import MemoryLimit, memory_limit
 from edgeafri.runners.local import RUNTIME, call_worker
 from edgeafri.util.progress import Progress, silent
 
-_CEILING_RUNS = 3
+_LIMITED_RUNS = 3
 _X86 = ("x86_64", "AMD64")
 _OF_X86 = ("avx2", "vnni")
 
 
-def on_host(
-    bundle: Path, profile: DeviceProfile, request: Mapping[str, Any], progress: Progress = silent
-) -> dict[str, Any]:
-    """The bundle's measurement here by `request` (threads, seq_len, runs, warmup, isa), and whether memory suffices.
+@dataclass(frozen=True)
+class HostRequest:
+    """How to time a bundle here. `seq_len` is in subwords; `isa` is the device's own when None."""
 
-    Wall time here says how two bundles compare, not how fast the device is.
+    seq_len: int
+    threads: int
+    runs: int = 30
+    warmup: int = 5
+    isa: Isa | None = None
+
+
+def run_on_host(bundle: Path, profile: DeviceProfile, request: HostRequest, progress: Progress = silent) -> HostRun:
+    """Time a bundle here, and see whether it runs in the device's free memory.
+
+    No more threads are used than this machine has. Wall time here compares two bundles; it is not the device's time.
     """
-    threads, isa = min(request["threads"], os.cpu_count() or 1), request.get("isa") or profile.isa
-    asked = {**request, "do": "bench", "bundle": str(bundle), "threads": threads, "isa": isa}
-    measurement = call_worker(RUNTIME, asked, progress)
-    free = profile.memory.free
-    under = None if free is None else under_ceiling(asked, free.value, measurement["peak_rss_mb"])
-    return {
-        "measurement": measurement,
-        "ceiling": under,
-        "isa": isa_words(isa, measurement),
+    isa: Isa = request.isa or profile.isa
+    asked: dict[str, Json] = {
+        "do": "bench",
+        "bundle": str(bundle),
+        "seq_len": request.seq_len,
+        "threads": min(request.threads, os.cpu_count() or 1),
+        "runs": request.runs,
+        "warmup": request.warmup,
+        "isa": isa,
     }
+    measurement = Measurement.from_json(call_worker(RUNTIME, asked, progress))
+    free, peak = profile.memory.free, measurement.peak_rss_mb
+    limited = None if free is None or peak is None else run_in_memory(asked, free.value, peak)
+    return HostRun(measurement, limited, host_arithmetic(isa, measurement.conditions.int8_arithmetic or ""))
 
 
-def under_ceiling(request: Mapping[str, Any], limit_mb: float, peak_mb: float) -> dict[str, Any]:
-    """What becomes of the same process with at most `limit_mb` of memory, in MB of 10^6 bytes.
+def run_in_memory(request: Mapping[str, Json], limit_mb: float, peak_mb: float) -> MemoryLimitRun:
+    """Run a request again with at most `limit_mb` of memory, in MB of 10^6 bytes.
 
-    In a control group the system takes pages of files back and ends a process that still needs more, as the device
-    would. Where none can be made, `peak_mb`, which was measured without a limit, is held against it.
+    Without control groups, `peak_mb`, which was measured without a limit, is compared with it.
     """
-    with ceiling(limit_mb) as group:
-        if group is None:
-            survived, how = peak_mb <= limit_mb, "compared"
-        else:
-            survived, how = _lives(request, group), group.how
-    return {"limit_mb": limit_mb, "how": how, "survived": survived, "peak_rss_mb": peak_mb}
+    with memory_limit(limit_mb) as limit:
+        if limit is None:
+            return MemoryLimitRun(limit_mb, COMPARED, peak_mb <= limit_mb, peak_mb)
+        return MemoryLimitRun(limit_mb, limit.how, _survives(request, limit), peak_mb)
 
 
-def isa_words(isa: Isa, measurement: Mapping[str, Any]) -> dict[str, str]:
-    """What was asked for, how int8 was multiplied, and what the timing then says of the device."""
-    arithmetic = measurement["conditions"]["int8_arithmetic"]
-    return {"asked": isa, "arithmetic": arithmetic, "note": _note(isa, platform.machine(), arithmetic)}
+def host_arithmetic(isa: Isa, arithmetic: str) -> HostArithmetic:
+    """How int8 was multiplied here for a device of this `isa`, and what a time here says of the device."""
+    return HostArithmetic(isa, arithmetic, _note(isa, platform.machine(), arithmetic))
 
 
-def _lives(request: Mapping[str, Any], group: Ceiling) -> bool:
+def _survives(request: Mapping[str, Json], limit: MemoryLimit) -> bool:
     try:
-        call_worker(RUNTIME, {**request, "runs": _CEILING_RUNS, "warmup": 1}, before=group.before)
+        call_worker(RUNTIME, {**request, "runs": _LIMITED_RUNS, "warmup": 1}, before=limit.prefix)
     except WorkerError:
-        if not group.killed:
+        if not limit.killed:
             raise
         return False
     return True
@@ -70,8 +82,11 @@ def _lives(request: Mapping[str, Any], group: Ceiling) -> bool:
 def _note(isa: Isa, machine: str, arithmetic: str) -> str:
     here = machine in _X86
     if isa == "avx2" and here:
-        return "Without VNNI, u8 x s8 sums stop at 16 bits: the exact u8 x u8 twin was timed, at about twice the time."
+        return (
+            "Without VNNI, sums of u8 x s8 overflow at 16 bits. The exact u8 x u8 twin was timed instead; it takes "
+            "about twice the time."
+        )
     lacking = isa == "vnni" and arithmetic.startswith("no VNNI")
     if (isa in _OF_X86) is here and not lacking:
         return f"This machine multiplies as the device does: {arithmetic}."
-    return f"Labels here are those of the device; times are not, since int8 is computed otherwise there ({isa})."
+    return f"The labels here are those of the device. The times are not: the device computes int8 differently ({isa})."

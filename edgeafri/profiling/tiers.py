@@ -1,37 +1,35 @@
 """`edgeafri profile`: what is known of a bundle on a device, from arithmetic to the device itself, in one document."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
 
 from edgeafri import report
 from edgeafri.artifact import Artifact, load_bundle
 from edgeafri.bundle import read_config
 from edgeafri.device.isa import Isa
 from edgeafri.device.profile import DeviceProfile
+from edgeafri.documents.checks import Check
+from edgeafri.documents.device_run import DeviceRun
+from edgeafri.documents.emulated_run import EmulatedRun, MachineParity
+from edgeafri.documents.estimate import Estimate
+from edgeafri.documents.host_run import COMPARED, HostRun, MemoryLimitRun
+from edgeafri.documents.profile import TIERS, Profile, Tier, Tiers
 from edgeafri.errors import UsageError
 from edgeafri.latency.estimate import estimate
-from edgeafri.profiling.host import on_host
-from edgeafri.runners.board import Visit, on_device
+from edgeafri.profiling.host import HostRequest, run_on_host
+from edgeafri.runners.board import DeviceRequest, run_on_device
 from edgeafri.util.files import Digests
 from edgeafri.util.progress import StartProgress, quiet
 
-SCHEMA = 1
-Tier = Literal["estimate", "host", "emulated", "device"]
-TIERS: tuple[Tier, ...] = get_args(Tier)
-# A device that does not answer is told before minutes of emulation, not after them.
-_ORDER: tuple[Tier, ...] = ("estimate", "device", "host", "emulated")
-Document = dict[str, Any]
-
 
 @dataclass(frozen=True)
-class Inquiry:
-    """What to find out of a bundle on one device; `seq_len` and `threads` are the device's own when None.
+class ProfileRequest:
+    """What to find out of a bundle on one device. `seq_len` and `threads` are the device's own when None.
 
-    `on` is where the device is, for the tier of that name, and `visit` what to do there beside what is said here.
-    `isa` is that of the timing on this machine. `data` is labelled, and scored in the languages given, else the
-    bundle's, on the emulated and on the real device.
+    `on` is the connection to the device, for the tier of that name, and `device_run` how to use the device beside what
+    is said here. `runs` and `isa` are those of the timing on this machine. `data` is labelled; the emulated and the
+    real device are scored on it, in the `languages` given, else in the bundle's.
     """
 
     profile: DeviceProfile
@@ -43,59 +41,43 @@ class Inquiry:
     isa: Isa | None = None
     data: Path | None = None
     languages: tuple[str, ...] = ()
-    visit: Visit = field(default_factory=Visit)
+    device_run: DeviceRequest = field(default_factory=DeviceRequest)
     command: str = ""
 
 
-def profile(bundle: Path, inquiry: Inquiry, start: StartProgress = quiet) -> Document:
+def profile(bundle: Path, request: ProfileRequest, start: StartProgress = quiet) -> Profile:
     """One document of one bundle on one device: its tiers, None where one was not asked for, and the checks.
 
-    UsageError for tiers that cannot be asked so, ArtifactError for a folder that is no bundle, and what a tier raises.
+    UsageError for a request that does not fit together, ArtifactError for a folder that is no bundle, and what a tier
+    raises.
     """
-    _check(inquiry)
+    _check(request)
     artifact, config = checked(bundle), read_config(bundle)
-    if inquiry.seq_len is not None and inquiry.seq_len > config.max_tokens:
-        message = f"{bundle} reads {config.max_tokens} sub-words at once, not {inquiry.seq_len}"
+    if request.seq_len is not None and request.seq_len > config.max_tokens:
+        message = f"{bundle} reads at most {config.max_tokens} subwords at once, not {request.seq_len}"
         raise UsageError(message, f"Use --seq-len {config.max_tokens} or less.")
-    device, facts = inquiry.profile, artifact.manifest.facts
-    document: Document = {
-        "schema": SCHEMA,
-        "kind": "profile",
-        "target": device.name,
-        "title": device.title,
-        "bundle": str(bundle),
-        "bundle_id": artifact.id,
-        "task": config.task,
-        "languages": list(config.languages),
-        "sample": config.sample,
-        "seq_len": inquiry.seq_len or min(device.budget.seq_len, config.max_tokens),
-        "threads": inquiry.threads or device.threads,
-        "work": {name: value for name, value in facts.items() if type(value) in (int, float)},
-        "groups": facts.get("group_bytes"),
-        "bundle_bytes": artifact.bytes,
-    }
-    found = {tier: _tier(tier, artifact, document, inquiry, start) for tier in _ORDER}
-    document["tiers"] = {tier: found[tier] for tier in TIERS}
-    document["checks"] = [asdict(item) for item in _checks(device, document)]
-    document["notes"] = _notes(device, document["tiers"])
-    document["commands"] = [inquiry.command] if inquiry.command else []
-    return document
-
-
-def _check(inquiry: Inquiry) -> None:
-    if not inquiry.tiers:
-        raise UsageError("no tier was asked for", f"Choose from {', '.join(TIERS)}.")
-    if "device" in inquiry.tiers and inquiry.on is None:
-        raise UsageError("the tier 'device' needs to know where the device is", "Add --on ssh:pi@raspberrypi.local")
-    if "device" not in inquiry.tiers and inquiry.on is not None:
-        raise UsageError("--on is for the tier 'device', which was not asked for", "Add device to --tier.")
-    if "emulated" in inquiry.tiers:
-        from edgeafri.profiling.emulated import check_emulated
-
-        check_emulated(inquiry.profile)
-    if inquiry.data is not None and not {"emulated", "device"} & set(inquiry.tiers):
-        hint = "Add one of them to --tier; on this machine it is `edgeafri eval`."
-        raise UsageError("--data is for the tiers 'emulated' and 'device', and neither was asked for", hint)
+    device, facts = request.profile, artifact.manifest.facts
+    seq_len = request.seq_len or min(device.budget.seq_len, config.max_tokens)
+    threads = request.threads or device.threads
+    tiers = _tiers(artifact, replace(request, seq_len=seq_len, threads=threads), start)
+    return Profile(
+        target=device.name,
+        title=device.title,
+        bundle=str(bundle),
+        bundle_id=artifact.id,
+        task=config.task,
+        languages=config.languages,
+        sample=config.sample,
+        seq_len=seq_len,
+        threads=threads,
+        work={name: value for name, value in facts.items() if type(value) in (int, float)},
+        groups=facts.get("group_bytes"),
+        bundle_bytes=artifact.bytes,
+        tiers=tiers,
+        checks=tuple(_checks(device, artifact.bytes, tiers)),
+        notes=tuple(_notes(device, tiers)),
+        commands=(request.command,) if request.command else (),
+    )
 
 
 def checked(bundle: Path) -> Artifact:
@@ -104,95 +86,128 @@ def checked(bundle: Path) -> Artifact:
         return load_bundle(bundle, digests)
 
 
-def _tier(tier: Tier, bundle: Artifact, document: Document, inquiry: Inquiry, start: StartProgress) -> Document | None:
-    if tier not in inquiry.tiers:
-        return None
-    asked = {"seq_len": document["seq_len"], "threads": document["threads"]}
-    if tier == "estimate":
-        return asdict(estimate(bundle.manifest.facts, inquiry.profile, **asked))
-    if tier == "host":
-        request = {**asked, "runs": inquiry.runs, "warmup": 5, "isa": inquiry.isa}
-        return on_host(bundle.path, inquiry.profile, request, start("time it on this machine"))
-    if tier == "emulated":
-        from edgeafri.profiling.emulated import emulated
+def _check(request: ProfileRequest) -> None:
+    if not request.tiers:
+        raise UsageError("no tier was asked for", f"Choose from {', '.join(TIERS)}.")
+    if "device" in request.tiers and request.on is None:
+        raise UsageError("the tier 'device' needs to know where the device is", "Add --on ssh:pi@raspberrypi.local")
+    if "device" not in request.tiers and request.on is not None:
+        raise UsageError("--on is for the tier 'device', which was not asked for", "Add device to --tier.")
+    if "emulated" in request.tiers:
+        from edgeafri.profiling.emulated import check_emulated
 
-        return emulated(
-            bundle.path, inquiry.profile, **asked, data=inquiry.data, languages=inquiry.languages, start=start
-        )
-    visit = replace(inquiry.visit, **asked, data=inquiry.data, languages=inquiry.languages)
-    return on_device(str(inquiry.on), bundle.path, visit, start)
+        check_emulated(request.profile)
+    if request.data is not None and not {"emulated", "device"} & set(request.tiers):
+        hint = "Add one of them to --tier. On this machine, `edgeafri eval` scores a bundle."
+        raise UsageError("--data is for the tiers 'emulated' and 'device', and neither was asked for", hint)
 
 
-def _checks(device: DeviceProfile, document: Document) -> tuple[report.Check, ...]:
+def _tiers(bundle: Artifact, request: ProfileRequest, start: StartProgress) -> Tiers:
+    """The tiers asked for. The device comes before the slow ones: one that does not answer is told at once."""
+    asked = request.tiers
+    guess = _estimate(bundle, request) if "estimate" in asked else None
+    real = _on_device(bundle, request, start) if "device" in asked else None
+    host = _on_host(bundle, request, start) if "host" in asked else None
+    emulated = _emulated(bundle, request, start) if "emulated" in asked else None
+    return Tiers(guess, host, emulated, real)
+
+
+def _estimate(bundle: Artifact, request: ProfileRequest) -> Estimate:
+    seq_len, threads = _size(request)
+    return estimate(bundle.manifest.facts, request.profile, seq_len, threads)
+
+
+def _on_host(bundle: Artifact, request: ProfileRequest, start: StartProgress) -> HostRun:
+    timing = HostRequest(*_size(request), runs=request.runs, isa=request.isa)
+    return run_on_host(bundle.path, request.profile, timing, start("time it on this machine"))
+
+
+def _emulated(bundle: Artifact, request: ProfileRequest, start: StartProgress) -> EmulatedRun:
+    from edgeafri.profiling.emulated import run_emulated
+
+    seq_len, threads = _size(request)
+    return run_emulated(bundle.path, request.profile, seq_len, threads, request.data, request.languages, start)
+
+
+def _on_device(bundle: Artifact, request: ProfileRequest, start: StartProgress) -> DeviceRun:
+    seq_len, threads = _size(request)
+    asked = replace(
+        request.device_run, seq_len=seq_len, threads=threads, data=request.data, languages=request.languages
+    )
+    return run_on_device(str(request.on), bundle.path, asked, start)
+
+
+def _size(request: ProfileRequest) -> tuple[int, int]:
+    """The length in subwords and the threads; profile() has filled both in."""
+    return request.seq_len or request.profile.budget.seq_len, request.threads or request.profile.threads
+
+
+def _checks(device: DeviceProfile, bundle_bytes: int, tiers: Tiers) -> Iterator[Check]:
     """Every number held against the budget: from the device where it was asked, else from the next best tier."""
-    tiers, budget = document["tiers"], device.budget
-    real, host = tiers["device"] or {}, tiers["host"] or {}
-    guess, timed = tiers["estimate"] or {}, real["measurement"] if real and _fits(device, real) else {}
-    time = {"measured": timed["p95_ms"]} if timed else {"low": guess.get("low_ms"), "high": guess.get("high_ms")}
-    checks = [
-        report.check("bundle size", budget.bundle_mb.value, "MB", document["bundle_bytes"] / 1e6),
-        report.check("peak memory", budget.peak_rss_mb.value, "MB", _peak_mb(tiers)),
-        report.check("latency", budget.p95_ms.value, "ms", **time),
-        report.check("load time", budget.load_ms.value, "ms", timed.get("load_ms")),
-    ]
-    under = host.get("ceiling")
-    if under is not None:
-        peak, limit = under["peak_rss_mb"], under["limit_mb"]
-        checks.append(report.Check("runs in the free memory", peak, limit, "MB", under["survived"]))
-    if tiers["emulated"]:
-        checks += _emulated_checks(tiers["emulated"])
-    if real:
-        checks.append(report.check("golden sentences changed", 0, "", len(real["verify"]["differences"])))
-    return tuple(checks)
+    budget, guess = device.budget, tiers.estimate
+    timed = tiers.device.measurement if tiers.device and _fits(device, tiers.device) else None
+    p95, load = (timed.p95_ms, timed.load_ms) if timed else (None, None)
+    low, high = (guess.low_ms, guess.high_ms) if guess and not timed else (None, None)
+    yield report.check("bundle size", budget.bundle_mb.value, "MB", bundle_bytes / 1e6)
+    yield report.check("peak memory", budget.peak_rss_mb.value, "MB", _peak_mb(tiers))
+    yield report.check("latency", budget.p95_ms.value, "ms", p95, low, high)
+    yield report.check("load time", budget.load_ms.value, "ms", load)
+    if tiers.host and tiers.host.ceiling:
+        limited = tiers.host.ceiling
+        yield Check("runs in the free memory", limited.peak_rss_mb, limited.limit_mb, "MB", limited.survived)
+    if tiers.emulated:
+        yield _parity_check(tiers.emulated.parity)
+        yield report.check("golden sentences changed, emulated", 0, "", len(tiers.emulated.golden.differences))
+    if tiers.device:
+        yield report.check("golden sentences changed", 0, "", len(tiers.device.verify.differences))
 
 
-def _emulated_checks(found: Mapping[str, Any]) -> list[report.Check]:
+def _parity_check(parity: MachineParity) -> Check:
     """Whether the device's code computes what this machine does: by logits in float32, by labels in int8."""
-    parity, changed = found["parity"], len(found["golden"]["differences"])
-    if parity["allowed_flips"] is None:
-        name, measured, limit = "logits apart, emulated", parity["largest_logit_difference"], parity["largest_allowed"]
-    else:
-        name, measured, limit = "labels changed, emulated", parity["flips"], parity["allowed_flips"]
-    return [
-        report.Check(name, measured, limit, "", parity["passed"]),
-        report.check("golden sentences changed, emulated", 0, "", changed),
-    ]
+    if parity.largest_allowed is not None:
+        measured, limit = parity.largest_logit_difference, parity.largest_allowed
+        return Check("logits apart, emulated", measured, limit, "", parity.passed)
+    return Check("labels changed, emulated", parity.flips, parity.allowed_flips or 0, "", parity.passed)
 
 
-def _peak_mb(tiers: Mapping[str, Any]) -> float | None:
+def _peak_mb(tiers: Tiers) -> float | None:
     """Of the device, else of its own code under emulation, else of this machine; these are within 10 MB."""
-    found = [
-        ((tiers["device"] or {}).get("measurement") or {}).get("peak_rss_mb"),
-        (tiers["emulated"] or {}).get("peak_rss_mb"),
-        ((tiers["host"] or {}).get("measurement") or {}).get("peak_rss_mb"),
-    ]
-    return next((peak for peak in found if peak is not None), None)
+    if tiers.device and tiers.device.measurement.peak_rss_mb is not None:
+        return tiers.device.measurement.peak_rss_mb
+    if tiers.emulated:
+        return tiers.emulated.peak_rss_mb
+    return tiers.host.measurement.peak_rss_mb if tiers.host else None
 
 
-def _fits(device: DeviceProfile, found: Mapping[str, Any]) -> bool:
+def _fits(device: DeviceProfile, found: DeviceRun) -> bool:
     """Whether what answered is such a device, as far as its profile knows what that calls itself."""
-    return not device.models or found["device"].startswith(device.models)
+    return not device.models or found.device.startswith(device.models)
 
 
-def _notes(device: DeviceProfile, tiers: Mapping[str, Any]) -> list[str]:
-    """What the tiers say beside their numbers, each once and with its tier's name."""
-    said = {name: list((tier or {}).get("notes") or ()) for name, tier in tiers.items()}
-    host, real = tiers["host"] or {}, tiers["device"] or {}
-    if real and not _fits(device, real):
-        said["device"].append(
-            f"What answered calls itself {real['device']}, not {device.models[0]}: its times are not judged."
+def _notes(device: DeviceProfile, tiers: Tiers) -> Iterator[str]:
+    """What the tiers say beside their numbers, each with its tier's name."""
+    if tiers.estimate:
+        yield from (f"estimate: {note}" for note in tiers.estimate.notes)
+    if tiers.host:
+        yield from (f"host: {note}" for note in (tiers.host.isa.note, _memory_note(tiers.host.ceiling)))
+    if tiers.emulated:
+        yield from (f"emulated: {note}" for note in tiers.emulated.notes)
+    if tiers.device:
+        yield from (f"device: {note}" for note in tiers.device.notes)
+        if not _fits(device, tiers.device):
+            yield (
+                f"device: What answered calls itself {tiers.device.device}, not {device.models[0]}: its times are not "
+                "checked."
+            )
+
+
+def _memory_note(found: MemoryLimitRun | None) -> str:
+    if found is None:
+        return "How much memory the device has free is not known, so no memory limit was set."
+    if found.how == COMPARED:
+        return (
+            "No memory limit could be set on this machine (that needs a control group of Linux), so the peak was "
+            "compared with the device's free memory."
         )
-    if host:
-        said["host"] = [host["isa"]["note"], *_ceiling_words(host["ceiling"])]
-    if (tiers["emulated"] or {}).get("note"):
-        said["emulated"] = [tiers["emulated"]["note"]]
-    return [f"{name}: {note}" for name, notes in said.items() for note in notes]
-
-
-def _ceiling_words(under: Mapping[str, Any] | None) -> list[str]:
-    if under is None:
-        return ["How much memory the device has free is not known, so none was withheld."]
-    if under["how"] == "compared":
-        return ["No control group could be made here; the peak was held against the device's free memory instead."]
-    end = "It ran" if under["survived"] else "The system ended it"
-    return [f"{end} with the {under['limit_mb']:g} MB that are free on the device ({under['how']})."]
+    end = "It ran" if found.survived else "The system ended it"
+    return f"{end} with the {found.limit_mb:g} MB that are free on the device ({found.how})."

@@ -1,8 +1,8 @@
 """A phone over adb: the same requests as over ssh, through `adb shell`, to a Python that the shell may start.
 
-Android brings no Python. Its shell can start Termux's only where Termux was installed from a build that may be debugged
-(those on its GitHub page, not F-Droid's; termux/termux-app, issues 1974 and 4389), through `run-as`. On every other
-phone Termux's sshd is the way.
+Android has no Python. Its shell can start the Python of Termux, through `run-as`, only where Termux is a debug build
+(those on its GitHub page, not that of F-Droid; termux/termux-app, issues 1974 and 4389). On every other phone, use the
+ssh server of Termux.
 """
 
 import shlex
@@ -24,7 +24,7 @@ _AS_TERMUX = (
 
 
 class Adb:
-    """`adb` for the only device, `adb:SERIAL` for one of several; `python` is what is to run there."""
+    """`adb` for the only device, `adb:SERIAL` for one of several; `python` is the interpreter to start there."""
 
     def __init__(self, where: str, python: str = "python3") -> None:
         self.where, self._python = where, python
@@ -33,7 +33,7 @@ class Adb:
         self._before: tuple[str, ...] = ()
 
     def open(self) -> None:
-        """See that the device is there, and who may start a Python on it."""
+        """Check that the device is there, and find which user may start a Python on it."""
         try:
             state = piped([*self._adb, "get-state"])
         except FileNotFoundError:
@@ -45,13 +45,14 @@ class Adb:
             if piped(self.command((self._python, "-c", ""))).code == 0:
                 return
         raise DeviceError(
-            f"{self.where}: the phone is there, but adb's shell can start no Python on it",
-            "Use Termux's ssh server: `pkg install openssh python`, your key in ~/.ssh/authorized_keys there, `sshd`,"
-            " then --on ssh:PHONE:8022. Over the cable: `adb forward tcp:8022 tcp:8022`, then --on ssh:localhost:8022.",
+            f"{self.where}: the phone is connected, but adb cannot start a Python on it",
+            "Use the ssh server of Termux. In Termux: `pkg install openssh python`, put your key into"
+            " ~/.ssh/authorized_keys, start `sshd`. Then use --on ssh:PHONE:8022. Over the cable, use"
+            " `adb forward tcp:8022 tcp:8022` and --on ssh:localhost:8022.",
         )
 
     def close(self) -> None:
-        """There is nothing to close: every command is a connection of its own."""
+        """Nothing to close: every command is a connection of its own."""
 
     def command(self, argv: Sequence[str]) -> list[str]:
         return [*self._adb, "shell", "-T", shlex.join([*self._before, *argv])]
@@ -60,7 +61,7 @@ class Adb:
         reason = _last(ended.said)
         return ConnectionLost(
             f"{self.where}: the connection was lost{': ' + reason if reason else ''}",
-            "Look at the cable and run the command again: it goes on with what has arrived there.",
+            "Check the cable and run the command again: it goes on with what has arrived there.",
         )
 
     def _refused(self, words: str) -> DeviceError:
@@ -68,7 +69,9 @@ class Adb:
             if sign in words:
                 return DeviceError(f"{self.where}: {message}", hint)
         last = _last(words) or "no answer"
-        return DeviceError(f"{self.where}: adb says: {last}", f"Try by hand: {shlex.join([*self._adb, 'get-state'])}")
+        return DeviceError(
+            f"{self.where}: adb answered: {last}", f"Try by hand: {shlex.join([*self._adb, 'get-state'])}"
+        )
 
 
 def _last(words: str) -> str:
@@ -76,11 +79,11 @@ def _last(words: str) -> str:
     return lines[-1] if lines else ""
 
 
-# What adb says (1.0.41), what that means, and what to do.
+# What adb prints (1.0.41), what that means, and what to do.
 _REFUSALS = (
-    ("unauthorized", "the phone does not trust this computer yet", "Unlock it and accept the question that it shows."),
-    ("more than one", "several devices are connected", "Name one: adb devices lists them; then --on adb:SERIAL."),
-    ("no devices", "no phone is connected", "Switch on USB debugging in its developer options, and look at the cable."),
-    ("not found", "this phone is not connected", "adb devices lists those that are."),
-    ("offline", "the phone does not answer", "Take the cable out and put it in again."),
+    ("unauthorized", "the phone does not trust this computer yet", "Unlock the phone and accept what it asks."),
+    ("more than one", "several devices are connected", "List them with `adb devices`, and name one: --on adb:SERIAL."),
+    ("no devices", "no phone is connected", "Switch on USB debugging in its developer options, and check the cable."),
+    ("not found", "this phone is not connected", "`adb devices` lists those that are."),
+    ("offline", "the phone does not answer", "Unplug the cable and plug it in again."),
 )

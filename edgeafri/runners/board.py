@@ -1,17 +1,21 @@
-"""A bundle on a real device: brought there, verified, timed until it is settled, scored, and taken away again."""
+"""A bundle on a real device: brought there, verified, timed until it is settled, scored, and removed again."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from edgeafri.artifact import MANIFEST, Artifact, load_bundle
 from edgeafri.bundle import read_config
-from edgeafri.data import dataset
+from edgeafri.data.dataset import Dataset
+from edgeafri.documents.answers import VerifyAnswer
+from edgeafri.documents.base import Json
+from edgeafri.documents.device_run import DeviceFacts, DeviceRun, DeviceSystem
+from edgeafri.documents.measurement import Measurement
+from edgeafri.documents.quality import BundleEvaluation
 from edgeafri.errors import ConnectionLost, DeviceError, EdgeAfriError, UsageError
 from edgeafri.runners.adb import Adb
-from edgeafri.runners.remote import Copied, Remote, copied
-from edgeafri.runners.rounds import Round, Rounds, pooled, settled
+from edgeafri.runners.remote import FileToCopy, Remote, file_to_copy
+from edgeafri.runners.rounds import RoundLimits, pooled, settled
 from edgeafri.runners.ssh import Ssh
 from edgeafri.runners.transport import Transport, opened
 from edgeafri.settings import did_you_mean
@@ -21,11 +25,11 @@ from edgeafri.util.progress import Progress, StartProgress, quiet
 
 
 @dataclass(frozen=True)
-class Visit:
-    """What to do on a device. No `threads` and no `languages` are the bundle's own; without `data`, no quality.
+class DeviceRequest:
+    """What to do on a device. `threads` and `languages` are the bundle's own where none are given.
 
-    `keep` leaves runner and bundle there for the next visit, data never. `python` is the interpreter there,
-    `ssh_config` stands in for the user's ~/.ssh/config.
+    Without `data`, quality is not measured. `keep` leaves the runner and the bundle there for the next time, but never
+    the data. `python` is the interpreter there. `ssh_config` is used in place of the user's ~/.ssh/config.
     """
 
     seq_len: int = 128
@@ -35,44 +39,43 @@ class Visit:
     keep: bool = False
     python: str = "python3"
     ssh_config: Path | None = None
-    rounds: Rounds = Rounds()  # noqa: RUF009  # it is frozen
+    limits: RoundLimits = RoundLimits()  # noqa: RUF009  # it is frozen
 
 
-def on_device(where: str, bundle: Path, visit: Visit, start: StartProgress = quiet) -> dict[str, Any]:
-    """Verify, time and score a bundle at `where`, `ssh:user@host:port` or `adb:serial`.
+def run_on_device(where: str, bundle: Path, request: DeviceRequest, start: StartProgress = quiet) -> DeviceRun:
+    """Verify, time and score a bundle at `where`, which is `ssh:user@host:port` or `adb:serial`.
 
-    The answer is the `device` tier of a profile: measurement, p50_interval_ms, settled, repeats, before, after,
-    throttled, rounds, verify, quality, notes; rounds.py says how rounds become one measurement. UsageError and
-    DataError come before anything is sent; DeviceError is what goes wrong there; after ConnectionLost, run it again.
+    rounds.py says how rounds become one measurement. UsageError and DataError come before anything is sent; DeviceError
+    is what goes wrong on the device; after ConnectionLost, run it again.
     """
     with Digests() as digests:
         artifact = load_bundle(bundle, digests)
-    data = _test_files(bundle, visit)
-    with opened(transport_of(where, visit)) as transport:
+    data = _test_files(bundle, request)
+    with opened(transport_of(where, request)) as transport:
         start(f"look at {where}")
-        remote = Remote(transport, visit.python)
+        remote = Remote(transport, request.python)
         try:
-            found = _visited(remote, artifact, visit, data, start)
+            found = _run(remote, where, artifact, request, data, start)
         except EdgeAfriError as error:
             if not isinstance(error, ConnectionLost):  # else the next run goes on with what is there
-                _tidied(remote, visit.keep)
+                _clean(remote, request.keep)
             raise
-        return {"on": where, **found, "notes": [*found["notes"], *_tidied(remote, visit.keep)]}
+        return replace(found, notes=(*found.notes, *_clean(remote, request.keep)))
 
 
-def transport_of(where: str, visit: Visit) -> Transport:
-    """The way to `ssh:...` or `adb[:serial]`; UsageError for anything else."""
+def transport_of(where: str, request: DeviceRequest) -> Transport:
+    """The connection to `ssh:...` or `adb[:serial]`; UsageError for anything else."""
     kind, _, rest = where.partition(":")
     if kind == "ssh" and rest:
-        return Ssh(where, visit.ssh_config)
+        return Ssh(where, request.ssh_config)
     if kind == "adb":
-        return Adb(where, visit.python)
+        return Adb(where, request.python)
     hint = f"{did_you_mean(kind, ('ssh', 'adb'))} Write ssh:pi@raspberrypi.local, or adb for a phone at the USB port."
-    raise UsageError(f"'{where}' is no way to a device", hint)
+    raise UsageError(f"'{where}' does not name a connection to a device", hint)
 
 
-def _tidied(remote: Remote, keep: bool) -> list[str]:
-    """Take away what was brought, the data at least; a note where the device does not let us."""
+def _clean(remote: Remote, keep: bool) -> list[str]:
+    """Remove what was brought, at least the data; a note where the device does not allow it."""
     try:
         remote.remove("data" if keep else "")
     except DeviceError as error:
@@ -80,67 +83,81 @@ def _tidied(remote: Remote, keep: bool) -> list[str]:
     return []
 
 
-def _visited(
-    remote: Remote, artifact: Artifact, visit: Visit, data: list[Copied], start: StartProgress
-) -> dict[str, Any]:
+def _run(
+    remote: Remote,
+    where: str,
+    artifact: Artifact,
+    request: DeviceRequest,
+    data: list[FileToCopy],
+    start: StartProgress,
+) -> DeviceRun:
     remote.install(start("bring the runner"))
     remote.copy(_bundle_files(artifact), start("bring the bundle"))
-    question = {"bundle": f"bundle-{artifact.id}", "threads": visit.threads}
+    named: dict[str, Json] = {"bundle": f"bundle-{artifact.id}", "threads": request.threads}
     before = remote.conditions()
-    verify = remote.call({"do": "verify", **question}, start("verify"))
-    taken = _rounds(remote, {"do": "bench", **question, "seq_len": visit.seq_len}, visit.rounds, start("bench"))
+    verify = VerifyAnswer.from_json(remote.call({"do": "verify", **named}, start("verify")))
+    taken = _rounds(remote, {"do": "bench", **named, "seq_len": request.seq_len}, request.limits, start("bench"))
     after = remote.conditions()
-    quality = _quality(remote, question, visit, data, start) if data else None
+    quality = _quality(remote, named, data, start) if data else None
     found = pooled(taken)
-    device = found["measurement"]["device"]
-    return {"device": device, "system": _system(remote), **found, "before": before, "after": after} | {
-        "verify": verify,
-        "quality": quality,
-    }
+    return DeviceRun(
+        on=where,
+        device=found.measurement.device,
+        system=_system(remote.facts),
+        measurement=found.measurement,
+        p50_interval_ms=found.p50_interval_ms,
+        p50_half_width_percent=found.p50_half_width_percent,
+        settled=found.settled,
+        repeats=len(taken),
+        throttled=found.throttled,
+        rounds=found.rounds,
+        notes=found.notes,
+        before=before,
+        after=after,
+        verify=verify,
+        quality=quality,
+    )
 
 
-def _rounds(remote: Remote, request: dict[str, Any], limit: Rounds, progress: Progress) -> list[Round]:
-    taken: list[Round] = []
+def _rounds(remote: Remote, request: dict[str, Json], limits: RoundLimits, progress: Progress) -> list[Measurement]:
+    taken: list[Measurement] = []
     began = time.monotonic()
-    asked = {**request, "runs": limit.runs, "warmup": limit.warmup}
-    while len(taken) < limit.most:
-        progress(len(taken), limit.most)
-        taken.append(remote.call(asked))
-        enough = settled(taken) or time.monotonic() - began > limit.seconds
-        if len(taken) >= limit.least and enough:
+    asked = {**request, "runs": limits.runs, "warmup": limits.warmup}
+    while len(taken) < limits.most:
+        progress(len(taken), limits.most)
+        taken.append(Measurement.from_json(remote.call(asked)))
+        enough = settled(taken) or time.monotonic() - began > limits.seconds
+        if len(taken) >= limits.least and enough:
             break
-    progress(limit.most, limit.most)
+    progress(limits.most, limits.most)
     return taken
 
 
-def _quality(
-    remote: Remote, question: dict[str, Any], visit: Visit, data: list[Copied], start: StartProgress
-) -> dict[str, Any]:
+def _quality(remote: Remote, named: dict[str, Json], data: list[FileToCopy], start: StartProgress) -> BundleEvaluation:
     remote.copy(data, start("bring the data"))
     languages = [Path(file.place).parent.name for file in data]
-    asked = {"do": "evaluate", **question, "data": "data", "split": "test", "languages": languages}
-    answer: dict[str, Any] = remote.call(asked, start("evaluate"))
-    for entry in answer["quality"].values():
-        del entry["counts"]
-    return answer
+    asked = {"do": "evaluate", **named, "data": "data", "split": "test", "languages": languages}
+    answer = BundleEvaluation.from_json(remote.call(asked, start("evaluate")))
+    # A row for each sentence: only intervals need them.
+    return replace(answer, quality={code: replace(own, counts=None) for code, own in answer.quality.items()})
 
 
-def _system(remote: Remote) -> dict[str, Any]:
-    return {name: remote.facts[name] for name in ("os", "system", "machine", "python", "libc")}
+def _system(facts: DeviceFacts) -> DeviceSystem:
+    return DeviceSystem(facts.os, facts.system, facts.machine, facts.python, facts.libc)
 
 
-def _bundle_files(artifact: Artifact) -> list[Copied]:
+def _bundle_files(artifact: Artifact) -> list[FileToCopy]:
     place, entries = f"bundle-{artifact.id}", artifact.manifest.files
     sealed = [
-        Copied(artifact.path / name, f"{place}/{name}", entry["sha256"], int(entry["bytes"]))
+        FileToCopy(artifact.path / name, f"{place}/{name}", entry["sha256"], int(entry["bytes"]))
         for name, entry in entries.items()
     ]
-    return [*sealed, copied(artifact.path / MANIFEST, f"{place}/{MANIFEST}")]
+    return [*sealed, file_to_copy(artifact.path / MANIFEST, f"{place}/{MANIFEST}")]
 
 
-def _test_files(bundle: Path, visit: Visit) -> list[Copied]:
-    if visit.data is None:
+def _test_files(bundle: Path, request: DeviceRequest) -> list[FileToCopy]:
+    if request.data is None:
         return []
     config = read_config(bundle)
-    labelled = dataset.Dataset(visit.data, tuple(visit.languages or config.languages), unit_of(config.task))
-    return [copied(file, f"data/{file.parent.name}/{file.name}") for file in labelled.files("test")]
+    labelled = Dataset(request.data, request.languages or config.languages, unit_of(config.task))
+    return [file_to_copy(file, f"data/{file.parent.name}/{file.name}") for file in labelled.files("test")]

@@ -1,6 +1,7 @@
 """What runs on a device around the bundle's own process: its text travels with each request, so nothing is installed.
 
-Only the standard library. One JSON line is read, raw bytes may follow it, and one JSON document is printed.
+It uses the standard library of Python 3.11 only. It reads one line of JSON, which raw bytes may follow, and prints one
+JSON document.
 """
 
 import hashlib
@@ -12,11 +13,27 @@ import shutil
 import struct
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 _BLOCK = 1 << 16
 _PACKAGES = ("numpy", "onnxruntime", "tokenizers")
+
+
+class File(TypedDict):
+    """A file to bring to a device: its path below the folder there, its hash and its size."""
+
+    place: str
+    sha256: str
+    bytes: int
+
+
+class Part(TypedDict):
+    """A file that is not whole yet, and how many bytes of it are here."""
+
+    place: str
+    at: int
 
 
 def main() -> None:
@@ -24,7 +41,7 @@ def main() -> None:
     request = json.loads(sys.stdin.buffer.readline())
     handler = _HANDLERS[request.pop("do")]
     try:
-        answer = {"answer": handler(**request)}
+        answer: dict[str, object] = {"answer": handler(**request)}
     except OSError as error:
         place = error.filename or request.get("place") or request.get("root")
         message = f"{place}: {os.strerror(error.errno or 0)}"
@@ -33,8 +50,8 @@ def main() -> None:
     print(json.dumps(answer))  # noqa: T201  # stdout is the answer
 
 
-def probe() -> dict[str, Any]:
-    """What this device is and has. Memory and disk in bytes; None and empty are unknown."""
+def probe() -> dict[str, object]:
+    """What this device is and has, as DeviceFacts has it. Memory and disk in bytes; None and "" are unknown."""
     cache = os.environ.get("EDGEAFRI_CACHE")
     root = Path(cache) / "device" if cache else Path.home() / ".cache" / "edgeafri" / "device"
     library, version = platform.libc_ver()
@@ -52,9 +69,9 @@ def probe() -> dict[str, Any]:
     }
 
 
-def missing(root: str, files: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def missing(root: str, files: list[File]) -> list[Part]:
     """Which files are not here yet, and how many bytes of each are. A file that arrived whole gets its name."""
-    left = []
+    left: list[Part] = []
     for file in files:
         target, partial = _places(root, file)
         if _is(target, file):
@@ -70,8 +87,8 @@ def missing(root: str, files: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return left
 
 
-def receive(root: str, file: dict[str, Any], at: int) -> int:
-    """Write what follows on stdin into the file's partial from byte `at` on; how many bytes came."""
+def receive(root: str, file: File, at: int) -> int:
+    """Write what follows on stdin into the file's partial from byte `at` on, and return how many bytes came."""
     _, partial = _places(root, file)
     partial.parent.mkdir(parents=True, exist_ok=True)
     partial.touch()
@@ -102,24 +119,23 @@ def install(root: str, site: str, packed: list[str]) -> None:
 
 
 def remove(root: str, place: str = "") -> None:
-    """Take away what was brought."""
+    """Remove what was brought: one folder of it, or everything."""
     shutil.rmtree(Path(root) / place, ignore_errors=True)
 
 
-def _places(root: str, file: dict[str, Any]) -> tuple[Path, Path]:
+def _places(root: str, file: File) -> tuple[Path, Path]:
     target = Path(root) / file["place"]
     return target, target.with_name(f"{target.name}.{file['sha256'][:12]}.partial")
 
 
-def _is(path: Path, file: dict[str, Any]) -> bool:
+def _is(path: Path, file: File) -> bool:
     if not path.is_file() or path.stat().st_size != file["bytes"]:
         return False
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(_BLOCK):
             digest.update(block)
-    found: bool = digest.hexdigest() == file["sha256"]
-    return found
+    return digest.hexdigest() == file["sha256"]
 
 
 def _free(root: Path) -> int:
@@ -151,7 +167,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-_HANDLERS: dict[str, Any] = {
+_HANDLERS: dict[str, Callable[..., object]] = {
     "probe": probe,
     "missing": missing,
     "receive": receive,

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from edgeafri.benchmark.memory import repeated
 from edgeafri.device.profile import DeviceProfile
+from edgeafri.documents.base import Json
 from edgeafri.emulator.install import Emulator, emulator_folder
 from edgeafri.emulator.overlay import choose_core, lay_overlay
 from edgeafri.emulator.plugin import between, option, parse_marks
@@ -29,34 +29,34 @@ _PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
-class Emulated:
-    """A runner: it answers what `python -m edgeafri.runtime` answers. Times that it gives mean nothing."""
+class EmulatedRunner:
+    """It answers what `python -m edgeafri.runtime` answers. Do not use the times in its answers."""
 
     emulator: Emulator
     profile: DeviceProfile
 
-    def call(self, request: Mapping[str, Any], progress: Progress = silent) -> Any:
+    def call(self, request: Mapping[str, Json], progress: Progress = silent) -> object:
         """Send one request to the runtime and return its answer.
 
-        Errors that the runtime reports are raised as what they are. WorkerError for a runtime that dies, by an
-        instruction that the processor does not have too.
+        Errors that the runtime reports are raised as what they are. WorkerError for a runtime that dies, also when it
+        used an instruction that the processor does not have.
         """
-        return self._ask(request, progress)[0]
+        return self._exchange(request, progress)[0]
 
-    def peak_bytes(self, request: Mapping[str, Any], progress: Progress = silent) -> int:
-        """The most memory that the guest held while it answered, without QEMU's own; seen every 50 ms."""
-        return self._ask(request, progress, watch=True)[1]
+    def peak_bytes(self, request: Mapping[str, Json], progress: Progress = silent) -> int:
+        """The most memory that the guest held while it answered, in bytes, without QEMU's own; read every 50 ms."""
+        return self._exchange(request, progress, watch=True)[1]
 
-    def counts(self, request: Mapping[str, Any], progress: Progress = silent) -> list[dict[str, int]]:
+    def counts(self, request: Mapping[str, Json], progress: Progress = silent) -> list[dict[str, int]]:
         """Instructions by class from each mark of a `marks` request to the next."""
         with tempfile.TemporaryDirectory(prefix="edgeafri-") as folder:
             out = Path(folder) / "marks"
-            self._ask(request, progress, option(self.emulator.plugin, out))
+            self._exchange(request, progress, option(self.emulator.plugin, out))
             return between(parse_marks(out.read_text("utf-8")))
 
-    def _ask(
-        self, request: Mapping[str, Any], progress: Progress, extra: tuple[str, ...] = (), watch: bool = False
-    ) -> tuple[Any, int]:
+    def _exchange(
+        self, request: Mapping[str, Json], progress: Progress, extra: tuple[str, ...] = (), watch: bool = False
+    ) -> tuple[object, int]:
         with (
             tempfile.TemporaryDirectory(prefix="edgeafri-") as folder,
             tempfile.TemporaryFile("w+", encoding="utf-8") as question,
@@ -77,11 +77,11 @@ class Emulated:
                     env=self._environment(root, project),
                 ) as process,
                 ended(process),
-                watched(process.pid) if watch else nullcontext(Watch(process.pid)) as seen,
+                _watched(process.pid) if watch else nullcontext(GuestMemory(process.pid)) as memory,
             ):
                 said = listen(process.stderr, progress)
             out.seek(0)
-            return self._answer(process.returncode, out.read(), said), seen.peak
+            return self._answer(process.returncode, out.read(), said), memory.peak_bytes
 
     def _command(self, root: Path, extra: tuple[str, ...]) -> list[str]:
         qemu, python = self.emulator.qemu, self.emulator.python
@@ -90,7 +90,7 @@ class Emulated:
         return [qemu.path, *flags, str(root / "usr" / "bin" / f"python{python}"), "-m", RUNTIME]
 
     def _environment(self, root: Path, project: Path) -> dict[str, str]:
-        """All that the guest sees of this machine's environment: nothing of its Python or home, nothing to preload."""
+        """All that the guest sees of this machine's environment: neither its Python, nor its home, nor LD_PRELOAD."""
         kept = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
         return {
             **kept,
@@ -103,41 +103,41 @@ class Emulated:
             "PYTHONNOUSERSITE": "1",
         }
 
-    def _answer(self, code: int, out: str, said: str) -> Any:
+    def _answer(self, code: int, out: str, said: str) -> object:
         core = choose_core(self.profile, self.emulator.qemu.models)
         if code in _ILLEGAL:
             message = f"illegal instruction: the runtime used one that a {core.model} ({self.profile.name}) lacks"
-            hint = "Check `features` in the device's profile: kernels are chosen by them."
+            hint = "Check `features` in the device's profile. The runtime chooses its kernels by them."
             raise WorkerError(message, hint)
         return answer_of(f"python -m {RUNTIME} on an emulated {core.model}", code, out, said)
 
 
-class Watch:
-    """What the guest of one QEMU held at most, in bytes, as far as it was seen."""
+class GuestMemory:
+    """The most memory that the guest of one QEMU held, in bytes, as far as it was read."""
 
     def __init__(self, pid: int) -> None:
-        self.peak = 0
+        self.peak_bytes = 0
         self._smaps = Path(f"/proc/{pid}/smaps")
 
-    def look(self) -> None:
-        """See what it holds now; nothing once it has ended."""
+    def read(self) -> None:
+        """Read what it holds now; nothing once it has ended."""
         try:
             text = self._smaps.read_text("utf-8", errors="replace")
         except OSError:
             return
-        self.peak = max(self.peak, guest_bytes(text))
+        self.peak_bytes = max(self.peak_bytes, guest_bytes(text))
 
 
 @contextmanager
-def watched(pid: int) -> Iterator[Watch]:
-    """Watch a QEMU from a thread until the block ends."""
-    watch = Watch(pid)
-    with repeated(watch.look, _EVERY_S):
-        yield watch
+def _watched(pid: int) -> Iterator[GuestMemory]:
+    """Read the memory of a QEMU's guest from a thread, every 50 ms, until the block ends."""
+    memory = GuestMemory(pid)
+    with repeated(memory.read, _EVERY_S):
+        yield memory
 
 
 def guest_bytes(smaps: str) -> int:
-    """The resident memory of what lies within the guest's addresses, from the text of /proc/PID/smaps, in bytes."""
+    """The resident memory within the guest's addresses in bytes, from the text of /proc/PID/smaps."""
     held, inside = 0, False
     for line in smaps.splitlines():
         first, _, rest = line.partition(" ")

@@ -1,10 +1,10 @@
-"""A device that a bundle is brought to: what it is, copying to it, the runner there, and the runner's answers."""
+"""A device at the end of a connection: what it is, copying files to it, the runner there, and the runner's answers."""
 
 import hashlib
 import json
 import signal
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -12,12 +12,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
 from time import sleep
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from edgeafri.documents.base import Document, Json, read_as
+from edgeafri.documents.device_run import DeviceFacts
+from edgeafri.documents.measurement import Conditions
 from edgeafri.errors import ConnectionLost, DeviceError, EdgeAfriError
 from edgeafri.runners.local import RUNTIME, answer_of
 from edgeafri.runners.payload import write_runner
-from edgeafri.runners.transport import Ended, Transport, run
+from edgeafri.runners.transport import Ended, Transport, run_command
 from edgeafri.util import files, wheels
 from edgeafri.util.progress import Progress, silent
 
@@ -31,7 +34,7 @@ _FETCHING = Lock()  # devices of one kind, side by side, need the same wheels
 _SIGKILL, _SIGILL = 9, 4  # on Linux, which the devices run; this machine may be another
 _ROOM = 32 << 20  # bytes that stay free on the device beside what is brought
 _TOO_OLD = "edgeafri: python"
-# The script comes first on stdin, then what it is asked, so that nothing is written there before room was asked for.
+# The script comes first on stdin, then the request, so that nothing is written there before the free space was read.
 _START = (
     f"import sys\nif sys.version_info < {_OLDEST}: sys.exit('{_TOO_OLD} %d.%d' % sys.version_info[:2])\n"
     "stdin = sys.stdin.buffer\nexec(stdin.read(int(stdin.readline())))"
@@ -42,7 +45,7 @@ _CONDITIONS = (
 
 
 @dataclass(frozen=True)
-class Copied:
+class FileToCopy:
     """A file to bring to a device: `place` is its path below the folder there."""
 
     source: Path
@@ -50,13 +53,22 @@ class Copied:
     sha256: str
     bytes: int
 
-    @property
-    def named(self) -> dict[str, Any]:
+    def described(self) -> dict[str, Json]:
+        """What the device must know of it: device_side.File."""
         return {"place": self.place, "sha256": self.sha256, "bytes": self.bytes}
 
 
-def copied(source: Path, place: str) -> Copied:
-    return Copied(source, place, files.sha256(source), source.stat().st_size)
+@dataclass(frozen=True)
+class _Part(Document):
+    """A file that is not whole on the device yet, and how many bytes of it are there: device_side.Part."""
+
+    place: str
+    at: int
+
+
+def file_to_copy(source: Path, place: str) -> FileToCopy:
+    """A file of this machine with its hash and size."""
+    return FileToCopy(source, place, files.sha256(source), source.stat().st_size)
 
 
 class Remote:
@@ -66,10 +78,10 @@ class Remote:
     """
 
     def __init__(self, transport: Transport, python: str = "python3") -> None:
-        """`facts` is the answer of device_side.probe() there. DeviceError for a device that cannot run a bundle."""
+        """Ask the device for its `facts`. DeviceError for a device that cannot run a bundle."""
         self._transport, self._python = transport, python
-        self.facts: dict[str, Any] = self._ask_script("probe")
-        self._root, self._site = str(self.facts["root"]), ""
+        self.facts = self._again(self._probe)
+        self._root, self._site = self.facts.root, ""
         _check_machine(self.facts, transport.where)
 
     def install(self, progress: Progress = silent) -> None:
@@ -77,42 +89,40 @@ class Remote:
         with TemporaryDirectory(prefix="edgeafri-") as folder:
             runner = Path(folder) / "runner.zip"
             write_runner(runner)
-            packed = [copied(file, f"wheels/{file.name}") for file in (runner, *_wheels(self.facts, progress))]
+            packed = [file_to_copy(file, f"wheels/{file.name}") for file in (runner, *_wheels(self.facts, progress))]
             content = hashlib.sha256("".join(file.sha256 for file in packed).encode()).hexdigest()
             self._site = f"site-{content[:16]}"
-            if self._ask_script("installed", site=self._site):
+            if self._call_script("installed", site=self._site):
                 return
             self.copy(packed, progress, unpacked=sum(map(_unpacked_bytes, packed)))
-            self._ask_script("install", site=self._site, packed=[file.place for file in packed])
+            self._call_script("install", site=self._site, packed=[file.place for file in packed])
 
-    def copy(self, wanted: Sequence[Copied], progress: Progress = silent, unpacked: int = 0) -> None:
-        """Bring files, each compared by its hash there; what is there already is not sent. DeviceError without room.
+    def copy(self, wanted: Sequence[FileToCopy], progress: Progress = silent, unpacked: int = 0) -> None:
+        """Bring files; their hashes are compared there, and what is there already is not sent again.
 
-        `unpacked` bytes more will be needed there afterwards.
+        `unpacked` is how many bytes more will be needed there afterwards. DeviceError where the disk is too full.
         """
         self._again(lambda: self._copy(wanted, progress, unpacked))
 
-    def call(self, request: Mapping[str, Any], progress: Progress = silent) -> Any:
+    def call(self, request: Mapping[str, Json], progress: Progress = silent) -> object:
         """The answer of a fresh process of the runtime there, as local.call_worker gives it.
 
-        `bundle` and `data` are places.
-
-        DeviceError where that process was ended from outside; its own errors are raised here with the device's name.
+        `bundle` and `data` in the request are paths below the folder there. DeviceError where that process was ended
+        from outside. Its own errors are raised here as what they are, with the device's name.
         """
         placed = {key: f"{self._root}/{request[key]}" for key in ("bundle", "data") if key in request}
         question = json.dumps({**request, **placed}).encode()
         return self._again(lambda: self._answer(self._run_ours(("-m", RUNTIME), [question], progress)))
 
-    def conditions(self) -> dict[str, Any]:
-        """What measurement.machine_conditions() says there, now."""
-        found: dict[str, Any] = self._again(lambda: self._answer(self._run_ours(("-c", _CONDITIONS))))
-        return found
+    def conditions(self) -> Conditions:
+        """The conditions of the device, now."""
+        return Conditions.from_json(self._again(lambda: self._answer(self._run_ours(("-c", _CONDITIONS)))))
 
     def remove(self, place: str = "") -> None:
-        """Take away what was brought: one folder of it, or everything."""
-        self._ask_script("remove", place=place)
+        """Remove what was brought: one folder of it, or everything."""
+        self._call_script("remove", place=place)
 
-    def _copy(self, wanted: Sequence[Copied], progress: Progress, unpacked: int) -> None:
+    def _copy(self, wanted: Sequence[FileToCopy], progress: Progress, unpacked: int) -> None:
         for _ in range(2):
             left = self._missing(wanted)
             if not left:
@@ -121,24 +131,24 @@ class Remote:
             self._send(left, progress)
         for file, _ in self._missing(wanted):
             raise DeviceError(
-                f"{self._transport.where}: {file.place} arrives there with another content (sha256 differs)",
+                f"{self._transport.where}: {file.place} arrives there with different content (sha256 differs)",
                 "Run the command again; if it stays so, check the device's SD card.",
             )
 
-    def _missing(self, wanted: Sequence[Copied]) -> list[tuple[Copied, int]]:
+    def _missing(self, wanted: Sequence[FileToCopy]) -> list[tuple[FileToCopy, int]]:
         by_place = {file.place: file for file in wanted}
-        answer = self._once("missing", root=self._root, files=[file.named for file in wanted])
-        return [(by_place[item["place"]], int(item["at"])) for item in answer]
+        answer = self._once({"do": "missing", "root": self._root, "files": [file.described() for file in wanted]})
+        return [(by_place[part.place], part.at) for part in read_as(tuple[_Part, ...], answer, "missing")]
 
-    def _send(self, left: Sequence[tuple[Copied, int]], progress: Progress) -> None:
+    def _send(self, left: Sequence[tuple[FileToCopy, int]], progress: Progress) -> None:
         sent, total = 0, sum(file.bytes - at for file, at in left)
         for file, at in left:
-            blocks = _blocks(file.source, at, partial(_told, progress, sent, total))
-            self._once("receive", blocks, root=self._root, file=file.named, at=at)
+            blocks = _blocks(file.source, at, partial(_report, progress, sent, total))
+            self._once({"do": "receive", "root": self._root, "file": file.described(), "at": at}, blocks)
             sent += file.bytes - at
 
     def _check_room(self, needed: int) -> None:
-        free = int(self._once("probe")["free_bytes"])
+        free = self._probe().free_bytes
         if needed + _ROOM > free:
             raise DeviceError(
                 f"{self._transport.where}: its disk is full: {free / 1e6:.0f} MB are free at {self._root}, "
@@ -146,24 +156,27 @@ class Remote:
                 "Make room there; EDGEAFRI_CACHE in its login environment names another folder.",
             )
 
-    def _ask_script(self, do: str, **values: Any) -> Any:
-        if do != "probe":
-            values["root"] = self._root
-        return self._again(lambda: self._once(do, **values))
+    def _probe(self) -> DeviceFacts:
+        return DeviceFacts.from_json(self._once({"do": "probe"}))
 
-    def _once(self, do: str, blocks: Iterator[bytes] = iter(()), **values: Any) -> Any:  # noqa: B008  # it is empty
-        ended = run(self._transport, (self._python, "-c", _START), _spoken(do, values, blocks))
+    def _call_script(self, do: str, **values: Json) -> object:
+        return self._again(lambda: self._once({"do": do, "root": self._root, **values}))
+
+    def _once(self, request: Mapping[str, Json], blocks: Iterable[bytes] = ()) -> object:
+        ended = run_command(self._transport, (self._python, "-c", _START), _script_and_request(request, blocks))
         return self._answer(ended)
 
     def _run_ours(self, arguments: Sequence[str], feed: Sequence[bytes] = (), progress: Progress = silent) -> Ended:
-        """Run our Python there. -P keeps the folder that it starts in out of what is imported."""
+        """Run our Python there. With -P, nothing is imported from the folder that it starts in."""
         names = (f"PYTHONPATH={self._root}/{self._site}", f"EDGEAFRI_CACHE={self._root}/cache")
-        return run(self._transport, ("env", *names, self._python, "-X", "utf8", "-P", *arguments), feed, progress)
+        return run_command(
+            self._transport, ("env", *names, self._python, "-X", "utf8", "-P", *arguments), feed, progress
+        )
 
-    def _answer(self, ended: Ended) -> Any:
+    def _answer(self, ended: Ended) -> object:
         where = self._transport.where
         if ended.code > 128:
-            raise _killed(where, ended.code - 128, self.facts)
+            raise _ended_by_signal(where, ended.code - 128, self.facts.available_bytes)
         _check_python(where, self._python, ended)
         try:
             return answer_of(f"{self._python} on {where}", ended.code, ended.out, ended.said)
@@ -186,9 +199,9 @@ class Remote:
         raise lost if lost else AssertionError  # the first says best what happened
 
 
-def _spoken(do: str, values: Mapping[str, Any], blocks: Iterator[bytes]) -> Iterator[bytes]:
+def _script_and_request(request: Mapping[str, Json], blocks: Iterable[bytes]) -> Iterator[bytes]:
     script = Path(__file__).with_name("device_side.py").read_bytes()
-    yield b"%d\n%b%b\n" % (len(script), script, json.dumps({"do": do, **values}).encode())
+    yield b"%d\n%b%b\n" % (len(script), script, json.dumps(request).encode())
     yield from blocks
 
 
@@ -200,35 +213,35 @@ def _blocks(source: Path, at: int, sent: Callable[[int], None]) -> Iterator[byte
             sent(file.tell() - at)
 
 
-def _wheels(facts: Mapping[str, Any], progress: Progress) -> Sequence[Path]:
-    if not str(facts["libc"]).startswith("glibc"):
+def _wheels(facts: DeviceFacts, progress: Progress) -> Sequence[Path]:
+    if not facts.libc.startswith("glibc"):
         return ()  # PyPI's wheels are for glibc; _check_machine saw that the packages are there
     with _FETCHING:
-        return wheels.fetch(facts["python"], facts["machine"], progress)
+        return wheels.fetch(facts.python, facts.machine, progress)
 
 
-def _told(progress: Progress, before: int, total: int, sent: int) -> None:
+def _report(progress: Progress, before: int, total: int, sent: int) -> None:
     progress(before + sent, total)
 
 
-def _unpacked_bytes(file: Copied) -> int:
+def _unpacked_bytes(file: FileToCopy) -> int:
     with zipfile.ZipFile(file.source) as packed:
         return sum(item.file_size for item in packed.infolist())
 
 
-def _check_machine(facts: Mapping[str, Any], where: str) -> None:
-    machine = facts["machine"]
-    if facts["bits"] != 64 or machine not in _MACHINES:
-        kind = "32-bit" if facts["bits"] != 64 else "of another kind"
+def _check_machine(facts: DeviceFacts, where: str) -> None:
+    if facts.bits != 64 or facts.machine not in _MACHINES:
+        kind = "32-bit" if facts.bits != 64 else "of another kind"
+        system = f"{kind} ({facts.machine}, {facts.bits}-bit Python)"
         raise DeviceError(
-            f"{where}: its system is {kind} ({machine}, {facts['bits']}-bit Python); onnxruntime has no wheel for it",
+            f"{where}: its system is {system}; onnxruntime has no wheel for it",
             "Install a 64-bit system: Raspberry Pi OS (64-bit) runs on a Pi 3, 4, 5 and a Zero 2 W.",
         )
     # termux/termux-packages has numpy and onnxruntime, termux-user-repository/tur has tokenizers.
-    absent = [name for name, version in facts["packages"].items() if version is None]
-    if absent and not str(facts["libc"]).startswith("glibc"):
+    absent = [name for name, version in facts.packages.items() if version is None]
+    if absent and not facts.libc.startswith("glibc"):
         raise DeviceError(
-            f"{where}: PyPI's wheels are for glibc, which is not there, and its Python has no {', '.join(absent)}",
+            f"{where}: PyPI's wheels are for glibc, which it does not have, and its Python has no {', '.join(absent)}",
             "In Termux: pkg install tur-repo python-numpy python-onnxruntime, then pkg install python-tokenizers.",
         )
 
@@ -237,29 +250,28 @@ def _check_python(where: str, python: str, ended: Ended) -> None:
     oldest = ".".join(map(str, _OLDEST))
     if ended.code in (126, 127):
         raise DeviceError(
-            f"{where}: there is no {python} that can be started",
-            f"Install Python {oldest} or newer there: sudo apt install python3; --python PATH names another one.",
+            f"{where}: no {python} can be started there",
+            f"Install Python {oldest} or newer there (sudo apt install python3), or name one with --python PATH.",
         )
     if ended.code == 1 and _TOO_OLD in ended.said:
         found = ended.said.split(_TOO_OLD)[1].split()[0]
         raise DeviceError(
-            f"{where}: its {python} is {found}, and a bundle needs {oldest} or newer",
+            f"{where}: its {python} is version {found}, and a bundle needs {oldest} or newer",
             "Use a newer system (Raspberry Pi OS Bookworm has 3.11), or name a newer one there with --python PATH.",
         )
 
 
-def _killed(where: str, number: int, facts: Mapping[str, Any]) -> DeviceError:
+def _ended_by_signal(where: str, number: int, available_bytes: int | None) -> DeviceError:
     name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
     if number == _SIGKILL:
-        free = facts["available_bytes"]
-        had = "" if free is None else f"; {free / 1e6:.0f} MB of memory were available before"
+        had = "" if available_bytes is None else f"; {available_bytes / 1e6:.0f} MB of memory were available before"
         return DeviceError(
             f"{where}: the process there was killed (SIGKILL), most likely for lack of memory{had}",
-            "Close other programs there, or take a smaller bundle: edgeafri build --recipe tiny, or fewer languages.",
+            "Close other programs there, or use a smaller bundle: edgeafri build --recipe tiny, or fewer languages.",
         )
     if number == _SIGILL:
-        hint = "Its wheels are for another processor than the device's; name the right Python with --python PATH."
-        return DeviceError(f"{where}: the process there met an instruction that its processor does not have", hint)
+        hint = "Its Python packages are for another processor. Name the right Python with --python PATH."
+        return DeviceError(f"{where}: the process there used an instruction that its processor does not have", hint)
     return DeviceError(
         f"{where}: the process there was ended by {name}", "Run the command again; if it stays so, report it."
     )

@@ -1,12 +1,12 @@
 """Rounds of one benchmark, pooled: how sure the median is, and which rounds a device slowed down."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean, median, stdev
-from typing import Any
 
-Round = Mapping[str, Any]
+from edgeafri.documents.device_run import RoundSummary
+from edgeafri.documents.measurement import Measurement
 
 # Two-sided 95 % points of Student's t by degrees of freedom (NIST/SEMATECH e-Handbook, section 1.3.6.7.2).
 _T95 = (
@@ -18,10 +18,10 @@ _SLOWER = 0.9  # of the highest clock of all rounds
 
 
 @dataclass(frozen=True)
-class Rounds:
-    """How long to go on: fresh processes of `runs` timed sentences each, at least `least`, at most `most` of them.
+class RoundLimits:
+    """How many rounds to take: a round is a fresh process that times `runs` sentences.
 
-    No round begins when `seconds` are over and `least` are done.
+    At least `least` and at most `most` rounds. No round begins when `seconds` are over and `least` are done.
     """
 
     runs: int = 20
@@ -29,6 +29,19 @@ class Rounds:
     least: int = 5
     most: int = 20
     seconds: float = 600
+
+
+@dataclass(frozen=True)
+class PooledRounds:
+    """What all rounds say together, as DeviceRun has it."""
+
+    measurement: Measurement
+    p50_interval_ms: tuple[float, float] | None
+    p50_half_width_percent: float | None
+    settled: bool
+    throttled: bool
+    rounds: tuple[RoundSummary, ...]
+    notes: tuple[str, ...]
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
@@ -39,24 +52,24 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return fmean(values), spread
 
 
-def settled(rounds: Sequence[Round]) -> bool:
+def settled(rounds: Sequence[Measurement]) -> bool:
     """Whether the half-width of the 95 % interval of p50 is under 5 % of p50, over the rounds that count.
 
     p50 is the mean of the rounds' medians. Every round is a process of its own, so that what differs from one start to
     the next, such as where memory lies, is in the interval.
     """
-    middle, half = interval([item["p50_ms"] for item in counted(rounds)])
+    middle, half = interval([item.p50_ms for item in counted(rounds)])
     return 100 * half < _SETTLED_PERCENT * middle
 
 
-def counted(rounds: Sequence[Round]) -> list[Round]:
+def counted(rounds: Sequence[Measurement]) -> list[Measurement]:
     """The rounds at full speed; all of them where fewer than three were."""
     slow = slowed(rounds)
     full = [item for item, is_slow in zip(rounds, slow, strict=True) if not is_slow]
     return full if len(full) >= 3 else list(rounds)
 
 
-def slowed(rounds: Sequence[Round]) -> list[bool]:
+def slowed(rounds: Sequence[Measurement]) -> list[bool]:
     """Which rounds ran while the device held itself back: by its flags, or with a clock under 90 % of the highest."""
     clocks = [_clock(item) for item in rounds]
     highest = max((clock for clock in clocks if clock is not None), default=None)
@@ -66,57 +79,56 @@ def slowed(rounds: Sequence[Round]) -> list[bool]:
     ]
 
 
-def pooled(rounds: Sequence[Round]) -> dict[str, Any]:
-    """What all rounds say together, as the keys of the `device` tier: the measurement, its interval, every round."""
+def pooled(rounds: Sequence[Measurement]) -> PooledRounds:
+    """One measurement of several rounds, its interval, and every round."""
     chosen = counted(rounds)
-    middle, half = interval([item["p50_ms"] for item in chosen])
-    slow = slowed(rounds)
-    return {
-        "measurement": _measurement(chosen, middle),
-        "p50_interval_ms": None if math.isinf(half) else [round(max(0.0, middle - half), 3), round(middle + half, 3)],
-        "p50_half_width_percent": None if math.isinf(half) else round(100 * half / middle, 2),
-        "settled": settled(rounds),
-        "repeats": len(rounds),
-        "throttled": any(slow),
-        "rounds": [_shown(item, is_slow) for item, is_slow in zip(rounds, slow, strict=True)],
-        "notes": _notes(rounds, slow, chosen),
-    }
+    middle, half = interval([item.p50_ms for item in chosen])
+    slow, known = slowed(rounds), not math.isinf(half)
+    return PooledRounds(
+        measurement=_measurement(chosen, middle),
+        p50_interval_ms=(round(max(0.0, middle - half), 3), round(middle + half, 3)) if known else None,
+        p50_half_width_percent=round(100 * half / middle, 2) if known else None,
+        settled=settled(rounds),
+        throttled=any(slow),
+        rounds=tuple(_summary(item, is_slow) for item, is_slow in zip(rounds, slow, strict=True)),
+        notes=tuple(_notes(rounds, slow, chosen)),
+    )
 
 
-def _measurement(chosen: Sequence[Round], middle: float) -> dict[str, Any]:
+def _measurement(chosen: Sequence[Measurement], middle: float) -> Measurement:
     """One measurement of several: times are means of the rounds', the load time is their median, memory the highest."""
-    means = {name: round(fmean(item[name] for item in chosen), 3) for name in ("p95_ms", "mean_ms", "cpu_ms")}
-    heaviest = max(chosen, key=lambda item: item["peak_rss_mb"])
-    return {
-        **chosen[-1],
-        **means,
-        "p50_ms": round(middle, 3),
-        "load_ms": round(median(item["load_ms"] for item in chosen), 2),
-        "tokens_per_s": round(chosen[0]["seq_len"] / middle * 1000, 1),
-        "runs": sum(item["runs"] for item in chosen),
-        "peak_rss_mb": heaviest["peak_rss_mb"],
-        "memory": heaviest.get("memory"),
-    }
+    heaviest = max(chosen, key=lambda item: item.peak_rss_mb or 0)
+    cpu = [item.cpu_ms for item in chosen if item.cpu_ms is not None]
+    return replace(
+        chosen[-1],
+        p50_ms=round(middle, 3),
+        p95_ms=_mean([item.p95_ms for item in chosen]),
+        mean_ms=_mean([item.mean_ms for item in chosen]),
+        cpu_ms=_mean(cpu) if cpu else None,
+        load_ms=round(median(item.load_ms for item in chosen), 2),
+        tokens_per_s=round(chosen[0].seq_len / middle * 1000, 1),
+        runs=sum(item.runs for item in chosen),
+        peak_rss_mb=heaviest.peak_rss_mb,
+        memory=heaviest.memory,
+    )
 
 
-def _shown(item: Round, is_slow: bool) -> dict[str, Any]:
-    state = {**item["conditions"], **(item.get("after") or {})}
-    return {
-        "p50_ms": item["p50_ms"],
-        "clock_mhz": _clock(item),
-        "temperature_c": state.get("temperature_c"),
-        "flags": state.get("throttled"),
-        "throttled": is_slow,
-    }
+def _mean(values: Sequence[float]) -> float:
+    return round(fmean(values), 3)
 
 
-def _notes(rounds: Sequence[Round], slow: Sequence[bool], chosen: Sequence[Round]) -> list[str]:
+def _summary(item: Measurement, is_slow: bool) -> RoundSummary:
+    state = item.after or item.conditions
+    return RoundSummary(item.p50_ms, _clock(item), state.temperature_c, state.throttled, is_slow)
+
+
+def _notes(rounds: Sequence[Measurement], slow: Sequence[bool], chosen: Sequence[Measurement]) -> list[str]:
     notes = []
-    held_back = [item["p50_ms"] for item, is_slow in zip(rounds, slow, strict=True) if is_slow]
+    held_back = [item.p50_ms for item, is_slow in zip(rounds, slow, strict=True) if is_slow]
     if held_back and len(chosen) < len(rounds):
         notes.append(
             f"the device slowed itself down in {len(held_back)} of {len(rounds)} rounds: p50 {fmean(held_back):.1f} ms "
-            f"there, {fmean(item['p50_ms'] for item in chosen):.1f} ms at full speed; in lasting use expect the former"
+            f"there, {fmean(item.p50_ms for item in chosen):.1f} ms at full speed; in lasting use expect the former"
         )
     elif held_back:
         notes.append(
@@ -128,14 +140,14 @@ def _notes(rounds: Sequence[Round], slow: Sequence[bool], chosen: Sequence[Round
     return notes
 
 
-def _flagged(item: Round) -> bool:
-    """Whether a Raspberry Pi's flags say so of this round: what holds now, or what has occurred since it began."""
-    before, after = ((item.get(name) or {}).get("throttled") or () for name in ("conditions", "after"))
+def _flagged(item: Measurement) -> bool:
+    """Whether a Raspberry Pi's flags say that it was slowed: what holds now, or has occurred since the round began."""
+    before, after = item.conditions.throttled or (), (item.after.throttled if item.after else None) or ()
     now = [flag for flag in (*before, *after) if not flag.endswith("has occurred")]
     return bool(now) or bool(set(after) - set(before))
 
 
-def _clock(item: Round) -> float | None:
+def _clock(item: Measurement) -> float | None:
     """The lower one of the clock before the timed sentences and after them, in MHz."""
-    clocks = [(item.get(name) or {}).get("clock_mhz") for name in ("conditions", "after")]
+    clocks = (item.conditions.clock_mhz, item.after.clock_mhz if item.after else None)
     return min((clock for clock in clocks if clock is not None), default=None)

@@ -46,7 +46,7 @@ class Place:
 
 
 class Ssh:
-    """`ssh:user@host:port`. Host keys are checked and nothing is asked: what needs a person is an error that says so.
+    """`ssh:user@host:port`. Host keys are checked and no question is asked: what a person must do is in the error.
 
     `config` stands in for the user's ~/.ssh/config.
     """
@@ -59,7 +59,7 @@ class Ssh:
         self._master: subprocess.Popen[str] | None = None
 
     def open(self) -> None:
-        """Connect. The connection ends with this process, however that ends: it lives as long as its stdin."""
+        """Connect. The connection ends with this process, however this process ends, as ssh reads its stdin."""
         self.close()
         if os.name == "nt":
             hint = "Use Linux, macOS or, on Windows, the Windows Subsystem for Linux (WSL)."
@@ -85,7 +85,7 @@ class Ssh:
         self._master = self._folder = None
 
     def command(self, argv: Sequence[str]) -> list[str]:
-        # Without the connection that is open ssh would make another, unseen: the proxy that fails keeps it from that.
+        # Where the open connection is lost, ssh would make another one in silence: a proxy that fails prevents that.
         shared = ("-o", "ControlMaster=no", "-o", "ProxyCommand=false")
         return [*self._ssh(), *shared, "--", self._place.host, shlex.join(argv)]
 
@@ -105,9 +105,9 @@ class Ssh:
             raise self._noisy(greeting) if greeting else self._refused(words)
 
     def _greeted(self, said: IO[str]) -> str:
-        """What comes back first over a new connection: our own line, or why not."""
+        """The first line that comes back over a new connection: our own line, or what a login shell printed."""
         command = [*self._ssh(), "-o", "ControlMaster=yes", "-o", "ControlPersist=no", "--", self._place.host, "cat"]
-        # In a session of its own, so that Ctrl-C leaves the way open for cleaning up.
+        # In a session of its own, so that Ctrl-C leaves the connection open for cleaning up.
         self._master = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -115,7 +115,7 @@ class Ssh:
             stderr=said,
             encoding="utf-8",
             errors="replace",
-            env={**os.environ, "LC_ALL": "C.UTF-8"},  # its messages are read
+            env={**os.environ, "LC_ALL": "C.UTF-8"},  # _REFUSALS has its messages in English
             start_new_session=True,
         )
         watchdog = threading.Timer(_LOGIN_S, self._master.kill)
@@ -140,8 +140,8 @@ class Ssh:
 
     def _noisy(self, greeting: str) -> DeviceError:
         return DeviceError(
-            f"{self.where}: its shell prints '{greeting[:60]}' at every login, and answers would mix with that",
-            "Print it in interactive shells alone; look into ~/.bashrc and the like on the device.",
+            f"{self.where}: its shell prints '{greeting[:60]}' at every login, which would mix with the answers",
+            "Let it print that in interactive shells only: look into ~/.bashrc and ~/.profile on the device.",
         )
 
     def _refused(self, words: str) -> DeviceError:
@@ -165,45 +165,45 @@ def place_of(where: str) -> Place:
     found = _PLACE.fullmatch(where.removeprefix("ssh:"))
     if found is None or not 0 < int(found["port"] or 22) < 65536:
         raise UsageError(
-            f"'{where}' is no place to connect to",
+            f"'{where}' is not an address for ssh",
             "Write ssh:pi@raspberrypi.local, ssh:pi@host:2222 or ssh:pi@[fe80::1]:22.",
         )
     port = found["port"]
     return Place(found["user"], found["host"].strip("[]"), int(port) if port else None)
 
 
-# What ssh says (OpenSSH 9.2, seen), what that means, and what to do.
+# What ssh prints (seen with OpenSSH 9.2), what that means, and what to do.
 _REFUSALS = (
     (
         ("REMOTE HOST IDENTIFICATION HAS CHANGED",),
         "its host key is not the one that is known here",
-        "If the device was set up anew, forget its old key with `ssh-keygen -R {known}`, connect once by hand with"
-        " `{ssh}` and compare the new key. If it was not, another machine is answering in its place.",
+        "If the device was installed again, remove its old key with `ssh-keygen -R {known}`, connect once by hand with"
+        " `{ssh}` and compare the new key. If it was not, another machine answers at this address.",
     ),
     (
         ("Host key verification failed", "No matching host key"),
         "its host key is not known here yet",
-        "Connect once by hand with `{ssh}`, and accept the key if it is the device's.",
+        "Connect once by hand with `{ssh}`, and accept the key if it is that of the device.",
     ),
     (
         ("Permission denied", "Too many authentication failures"),
-        "it does not let this user in with a key",
-        "Put your key there once: `{copy}`. A key with a passphrase must be in the agent: ssh-add.",
+        "it does not accept a key of this user",
+        "Copy your key there once: `{copy}`. Add a key with a passphrase to the agent: ssh-add.",
     ),
     (
         ("Could not resolve hostname",),
-        "this name is not known",
-        "Check the spelling of {host}. In its own network a Raspberry Pi is NAME.local; its IP address works too.",
+        "no machine of this name was found",
+        "Check the spelling of {host}. In the same network a Raspberry Pi is NAME.local. Its IP address works too.",
     ),
     (
         ("Connection refused",),
-        "it is there, but no ssh server answers at this port",
+        "the machine answers, but no ssh server does at this port",
         "On a Raspberry Pi: sudo systemctl enable --now ssh. In Termux: run sshd, and use port 8022.",
     ),
     (
         ("No route to host", "timed out", "Network is unreachable", "Host is down"),
         "it cannot be reached",
-        "Check that it is on and in this network: ping {host}",
+        "Check that it is switched on and in this network: ping {host}",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""The way to a device: a command that is started here and runs there, whatever carries it."""
+"""A connection to a device: a command that is started here and runs there, over ssh or adb."""
 
 import io
 import subprocess
@@ -12,8 +12,8 @@ from edgeafri.errors import EdgeAfriError
 from edgeafri.runners.local import ended, listen
 from edgeafri.util.progress import Progress, silent
 
-# The far shell says that its command ended, and how. Without that word it was the connection that ended, whatever the
-# code is; and a command that a signal ends would otherwise end the session in silence.
+# The shell on the device reports that its command ended. Without that report it was the connection that ended, whatever
+# the exit code is; and a command that a signal ends would otherwise end the session in silence.
 _ENDED = "\x1eended\n"
 _WATCHED = ("sh", "-c", r'"$@"; code=$?; printf "\036ended\n" >&2; exit $code', "sh")
 
@@ -40,10 +40,10 @@ class Transport(Protocol):
         """Disconnect; no error where the connection is lost already."""
 
     def command(self, argv: Sequence[str]) -> list[str]:
-        """What to start here so that `argv` runs there, bytes of stdin, stdout and stderr unchanged."""
+        """The command to start here so that `argv` runs there, with the bytes of stdin, stdout and stderr unchanged."""
 
     def failure(self, ended: Ended) -> EdgeAfriError:
-        """What went wrong where the connection ended before its command did."""
+        """The error for a connection that ended before its command did."""
 
 
 @contextmanager
@@ -56,8 +56,10 @@ def opened(transport: Transport) -> Iterator[Transport]:
         transport.close()
 
 
-def run(transport: Transport, argv: Sequence[str], feed: Iterable[bytes] = (), progress: Progress = silent) -> Ended:
-    """Run `argv` on the device with `feed` on its stdin. ConnectionLost where the way broke."""
+def run_command(
+    transport: Transport, argv: Sequence[str], feed: Iterable[bytes] = (), progress: Progress = silent
+) -> Ended:
+    """Run `argv` on the device with `feed` on its stdin. ConnectionLost where the connection broke."""
     done = piped(transport.command([*_WATCHED, *argv]), feed, progress)
     if _ENDED not in done.said:
         raise transport.failure(done)
@@ -79,7 +81,7 @@ def piped(command: Sequence[str], feed: Iterable[bytes] = (), progress: Progress
 
 
 def _feed(process: "subprocess.Popen[bytes]", feed: Iterable[bytes]) -> None:
-    # Who stops reading early has a reason, which its exit code and its words tell.
+    # A program that stops reading early has a reason; its exit code and its stderr give it.
     with suppress(BrokenPipeError):
         for block in feed:
             process.stdin.write(block)  # type: ignore[union-attr]  # a pipe was asked for

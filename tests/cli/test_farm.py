@@ -1,14 +1,19 @@
 """`edgeafri farm`: a line a device and bundle, one document, and an exit code that says whether all went well."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edgeafri.cli import execute
+from edgeafri.documents.checks import Check
+from edgeafri.documents.profile import Profile, Profiles, Tiers
 from edgeafri.errors import DeviceError
 from edgeafri.profiling import farm
+from edgeafri.profiling.tiers import ProfileRequest
+from edgeafri.util.progress import StartProgress
 
 DEVICES = "devices:\n" + "".join(
     f"  - {{name: {name}, target: rpi4, on: 'ssh:{name}'}}\n" for name in ("kitchen", "shelf")
@@ -16,23 +21,28 @@ DEVICES = "devices:\n" + "".join(
 MEASURED = "p50 41.2 ms (40.1 to 42.4), p95 44.0 ms, peak 96 MB"
 
 
-def tier(**changes: Any) -> dict[str, Any]:
-    measurement = {"p50_ms": 41.23, "p95_ms": 44.0, "peak_rss_mb": 96.4}
-    tier = {"measurement": measurement, "p50_interval_ms": [40.1, 42.4], "settled": True, "throttled": False}
-    return {**tier, **changes}
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "devices"
+PUBLISHED = Profiles.from_json(json.loads((RESULTS / "loopback.json").read_text("utf-8"))).results[0]
+
+
+def measured(*checks: Check, **changes: Any) -> Profile:
+    """A profile of a device whose run is settled and not throttled; a test may change that."""
+    found = replace(PUBLISHED.tiers.device.measurement, p50_ms=41.23, p95_ms=44.0, peak_rss_mb=96.4)
+    run = replace(PUBLISHED.tiers.device, measurement=found, p50_interval_ms=(40.1, 42.4), settled=True)
+    return replace(PUBLISHED, tiers=Tiers(device=replace(run, **changes)), checks=checks)
 
 
 @pytest.fixture
 def outcome(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What a device answers, by its name; an error is raised."""
-    answers: dict[str, Any] = {"kitchen": tier(), "shelf": tier()}
+    answers: dict[str, Any] = {"kitchen": measured(), "shelf": measured()}
 
-    def profile(bundle: Path, inquiry: Any, step: Any) -> dict[str, Any]:
+    def profile(bundle: Path, request: ProfileRequest, step: StartProgress) -> Profile:
         step("verify")
-        found = answers[inquiry.on.removeprefix("ssh:")]
+        found = answers[request.on.removeprefix("ssh:")]
         if isinstance(found, Exception):
             raise found
-        return {"tiers": {"device": found}, "checks": found.get("checks", []), "commands": [inquiry.command]}
+        return replace(found, commands=(request.command,))
 
     monkeypatch.setattr(farm, "profile", profile)
     monkeypatch.setattr(farm, "_check_bundles", lambda bundles: None)
@@ -45,7 +55,7 @@ def test_every_device_has_its_line(outcome: dict[str, Any], capsys: pytest.Captu
     """
     What was measured, its interval, and what to know of it; on stderr what goes on.
     """
-    outcome["shelf"] = tier(settled=False, throttled=True)
+    outcome["shelf"] = measured(settled=False, throttled=True)
     code = execute(["farm", "devices.yaml", "bundle"])
     printed = capsys.readouterr()
 
@@ -75,7 +85,9 @@ def test_a_failed_check_is_told(outcome: dict[str, Any], capsys: pytest.CaptureF
     """
     Exit code 5, as of every gate.
     """
-    outcome["shelf"] = tier(checks=[{"name": "latency", "passed": False}, {"name": "bundle size", "passed": None}])
+    outcome["shelf"] = measured(
+        Check("latency", 44.0, 10.0, "ms", False), Check("bundle size", None, 150.0, "MB", None)
+    )
     code = execute(["farm", "devices.yaml", "bundle"])
 
     assert code == 5

@@ -1,29 +1,40 @@
 """`edgeafri profile`: tiers by name, bundles side by side, one document for programs, an exit code for what fails."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edgeafri.cli import execute
 from edgeafri.cli.tiers import tiers_table
+from edgeafri.documents.emulated_run import Instructions
+from edgeafri.documents.host_run import HostArithmetic, HostRun, MemoryLimitRun
+from edgeafri.documents.profile import Profile, Profiles, Tiers
 from edgeafri.errors import BAD_INPUT, GATE_FAILED, OK, USAGE
 from edgeafri.profiling import tiers
 
-COUNTS = {"total": 66_000_000, "fmla": 4_100_000, "smull_smlal": 25_200_000, "sdot": 0}
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "devices"
+
+
+def published(name: str) -> Profile:
+    """A published profile, whose parts a test changes."""
+    return Profiles.from_json(json.loads((RESULTS / f"{name}.json").read_text("utf-8"))).results[-1]
+
+
+REAL, EMULATED = published("loopback"), published("rpi4")
+COUNTS = Instructions(seq_len=128, total=66_000_000, fmla=4_100_000, smull_smlal=25_200_000, sdot=0)
 
 
 @pytest.fixture
-def host(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+def host(monkeypatch: pytest.MonkeyPatch) -> dict[str, MemoryLimitRun]:
     """
-    What this machine would have measured; a test may change it.
+    What became of the run under the device's memory; a test may change it.
     """
-    found = {
-        "measurement": {"p50_ms": 1.5, "p95_ms": 1.7, "cpu_ms": 1.6, "load_ms": 60.0, "peak_rss_mb": 91.0},
-        "ceiling": {"limit_mb": 1800, "how": "cgroup v1", "survived": True, "peak_rss_mb": 91.0},
-        "isa": {"note": "times are not the device's"},
-    }
-    monkeypatch.setattr(tiers, "on_host", lambda *asked: found)
+    timed = replace(REAL.tiers.device.measurement, p50_ms=1.5, p95_ms=1.7, cpu_ms=1.6, load_ms=60.0, peak_rss_mb=91.0)
+    arithmetic = HostArithmetic("neon", "exact", "times are not the device's")
+    found = {"ceiling": MemoryLimitRun(1800, "cgroup v1", True, 91.0)}
+    monkeypatch.setattr(tiers, "run_on_host", lambda *asked: HostRun(timed, found["ceiling"], arithmetic))
     return found
 
 
@@ -58,7 +69,7 @@ def test_what_fails_is_an_exit_code(bundle: Path, host, capfd: pytest.CaptureFix
     """
     A bundle that the device's memory cannot hold is printed, and scripts see 5.
     """
-    host["ceiling"] = {"limit_mb": 50, "how": "cgroup v1", "survived": False, "peak_rss_mb": 91.0}
+    host["ceiling"] = MemoryLimitRun(50, "cgroup v1", False, 91.0)
 
     assert execute(["profile", str(bundle), "--target", "rpi4"]) == GATE_FAILED
     assert "does not run in 50 MB" in capfd.readouterr().out
@@ -98,9 +109,8 @@ def test_counts_of_instructions_stand_in_millions():
     """
     A class that the counter does not know is left out for all, one that never ran is 0.
     """
-    found = {"instructions": COUNTS, "peak_rss_mb": 69.0, "parity": {"flips": 1, "words": 900}}
-    tiers = {"estimate": None, "host": None, "emulated": found, "device": None}
-    lines = tiers_table([{"bundle": "work/one", "tiers": tiers}]).splitlines()
+    found = replace(EMULATED.tiers.emulated, instructions=COUNTS, peak_rss_mb=69.0)
+    lines = tiers_table([replace(EMULATED, bundle="work/one", tiers=Tiers(emulated=found))]).splitlines()
 
     assert lines[0].split() == ["tier", "one"]
     assert lines[1].split() == ["emulated", "instructions", "66.0", "M"]
@@ -112,11 +122,11 @@ def test_what_a_device_said_of_itself():
     """
     An interval that is still wide is marked, an unknown one is not guessed.
     """
-    found = {"measurement": {"p50_ms": 40.0, "p95_ms": 44.0, "load_ms": 300.0, "peak_rss_mb": 95.0}, "settled": False}
     rows = []
-    for interval in ([38.0, 43.0], None):
-        tiers = {"estimate": None, "host": None, "emulated": None, "device": {**found, "p50_interval_ms": interval}}
-        rows += [line for line in tiers_table([{"bundle": "b", "tiers": tiers}]).splitlines() if "interval" in line]
+    for interval in ((38.0, 43.0), None):
+        found = replace(REAL.tiers.device, settled=False, p50_interval_ms=interval)
+        table = tiers_table([replace(REAL, tiers=Tiers(device=found))])
+        rows += [line for line in table.splitlines() if "interval" in line]
 
     assert rows[0].endswith("38.0 to 43.0 ms, not settled")
     assert rows[1].endswith("not known")

@@ -1,11 +1,12 @@
-"""Parity: logits where rounding is all there is, labels elsewhere, and no verdict where so few cannot tell."""
+"""Parity: logits where rounding is all there is, labels elsewhere, and no verdict where there are too few."""
 
 import numpy as np
 import pytest
 
 from edgeafri.data.dataset import Sentence, Split
+from edgeafri.documents.answers import LogitsAnswer
 from edgeafri.inference.predict import SentenceLogits
-from edgeafri.profiling.device_parity import Difference, difference, f1_of, judge, readings_of
+from edgeafri.profiling.device_parity import Difference, difference, f1_of, machines_agree, readings_of
 
 
 def reading(*logits: tuple[float, ...], read: tuple[bool, ...] | None = None) -> SentenceLogits:
@@ -36,7 +37,7 @@ def test_float32_is_judged_by_its_logits(largest: float, passed: bool):
     """
     Labels could be equal by chance.
     """
-    assert judge(Difference(largest, 0, 100), 0, exact=True) is passed
+    assert machines_agree(Difference(largest, 0, 100), 0, float32=True) is passed
 
 
 @pytest.mark.parametrize(
@@ -55,22 +56,22 @@ def test_int8_is_judged_by_its_labels(flips: int, noise: int, places: int, passe
     """
     Int8 logits move by far more than rounding; what counts is whether labels change, and more than noise changes them.
     """
-    assert judge(Difference(0.5, flips, places), noise, exact=False) is passed
+    assert machines_agree(Difference(0.5, flips, places), noise, float32=False) is passed
 
 
-@pytest.mark.parametrize("exact", [True, False])
-def test_nothing_read_is_no_verdict(exact: bool):
+@pytest.mark.parametrize("float32", [True, False])
+def test_nothing_read_is_no_verdict(float32: bool):
     """
     A bundle without golden sentences, and no data.
     """
-    assert judge(Difference(0.0, 0, 0), 0, exact) is None
+    assert machines_agree(Difference(0.0, 0, 0), 0, float32) is None
 
 
 def test_readings_are_those_of_the_answer():
     """
     As float32 and bool, whatever JSON made of them.
     """
-    found = readings_of({"logits": [[[1, 2]]], "read": [[True]]})
+    found = readings_of(LogitsAnswer.from_json({"logits": [[[1, 2]]], "read": [[True]]}))
 
     assert found[0].logits.dtype == np.float32
     assert found[0].read.tolist() == [True]

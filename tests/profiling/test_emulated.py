@@ -7,17 +7,25 @@ import pytest
 
 from edgeafri.bundle import read_config
 from edgeafri.device.profile import read_profile
+from edgeafri.documents.answers import LogitsAnswer
 from edgeafri.emulator.overlay import Core
 from edgeafri.errors import DataError, MissingPackage, WorkerError
+from edgeafri.inference.predict import SentenceLogits
 from edgeafri.profiling import emulated as module
 from edgeafri.profiling.device_parity import readings_of
-from edgeafri.profiling.emulated import Subject, emulated, parity, per_inference, read_subject
+from edgeafri.profiling.emulated import ComparedBundle, compare_machines, per_inference, read_compared, run_emulated
 from edgeafri.runners import emulated as runner
-from edgeafri.runners.emulated import Emulated
+from edgeafri.runners.emulated import EmulatedRunner
 from edgeafri.runners.local import RUNTIME, call_worker
 from edgeafri.util.progress import silent
 
 SIMD = ("fmla", "smull_smlal", "umull_umlal", "sdot", "udot")
+
+
+def logits(compared: ComparedBundle) -> list[SentenceLogits]:
+    """What this machine answers."""
+    request = compared.request("logits", sentences=compared.sentences)
+    return readings_of(LogitsAnswer.from_json(call_worker(RUNTIME, request)))
 
 
 def counts(total: int, fmla: int) -> dict[str, int]:
@@ -45,11 +53,11 @@ def test_machines_are_compared_on_the_golden_sentences(bundle: Path):
     """
     Where there is no data.
     """
-    subject = read_subject(bundle, None, ())
+    compared = read_compared(bundle, None, ())
 
-    assert subject.splits == ()
-    assert ("Juma", "alizuru", "Mombasa") in subject.sentences
-    assert subject.float32 is False
+    assert compared.splits == ()
+    assert ("Juma", "alizuru", "Mombasa") in compared.sentences
+    assert compared.float32 is False
 
 
 def test_or_on_the_first_labelled_sentences(bundle: Path, data: Path, monkeypatch):
@@ -57,7 +65,7 @@ def test_or_on_the_first_labelled_sentences(bundle: Path, data: Path, monkeypatc
     So many a language, in the languages asked for.
     """
     monkeypatch.setattr(module, "MANY", 3)
-    both, one = read_subject(bundle, data, ()), read_subject(bundle, data, ("hau",))
+    both, one = read_compared(bundle, data, ()), read_compared(bundle, data, ("hau",))
 
     assert [(split.language, len(split.sentences)) for split in both.splits] == [("swa", 3), ("hau", 3)]
     assert len(both.sentences) == 6
@@ -69,56 +77,56 @@ def test_data_without_the_language_is_told(bundle: Path, tmp_path: Path):
     Before anything is emulated.
     """
     with pytest.raises(DataError):
-        read_subject(bundle, tmp_path, ("swa",))
+        read_compared(bundle, tmp_path, ("swa",))
 
 
 def test_a_machine_that_answers_the_same_passes(bundle: Path, data: Path):
     """
     This one, asked twice: no difference, its F1 twice, and what noise does beside it.
     """
-    subject = read_subject(bundle, data, ("swa",))
-    there = readings_of(call_worker(RUNTIME, subject.request("logits", sentences=subject.sentences)))
-    found = parity(subject, there)
+    compared = read_compared(bundle, data, ("swa",))
+    there = logits(compared)
+    found = compare_machines(compared, there)
 
-    assert (found["largest_logit_difference"], found["flips"], found["passed"]) == (0, 0, True)
-    assert (found["on"], found["of"], found["words"]) == (4, "test", 32)
-    assert found["f1"]["swa"]["here"] == found["f1"]["swa"]["emulated"]
-    assert found["noise_largest"] > 0
-    assert found["noise_flips"] >= 0
+    assert (found.largest_logit_difference, found.flips, found.passed) == (0, 0, True)
+    assert (found.on, found.of, found.words) == (4, "test", 32)
+    assert found.f1["swa"].here == found.f1["swa"].emulated
+    assert found.noise_largest > 0
+    assert found.noise_flips >= 0
 
 
 def test_whole_texts_are_compared_as_well(text_bundle: Path, texts: Path):
     """
     A place is then a text.
     """
-    subject = read_subject(text_bundle, texts, ("swa",))
-    there = readings_of(call_worker(RUNTIME, subject.request("logits", sentences=subject.sentences)))
-    found = parity(subject, there)
+    compared = read_compared(text_bundle, texts, ("swa",))
+    there = logits(compared)
+    found = compare_machines(compared, there)
 
-    assert (found["on"], found["words"], found["passed"]) == (12, 12, True)
-    assert {name: found["f1"]["swa"][name] for name in ("here", "emulated")} == {"here": 100.0, "emulated": 100.0}
-    assert len(found["f1"]["swa"]["noise"]) == found["f1"]["swa"]["noise"].count(100.0)
+    assert (found.on, found.words, found.passed) == (12, 12, True)
+    assert (found.f1["swa"].here, found.f1["swa"].emulated) == (100.0, 100.0)
+    assert len(found.f1["swa"].noise) == found.f1["swa"].noise.count(100.0)
 
 
 def test_a_machine_that_answers_otherwise_fails(bundle: Path):
     """
     Every label changed is more than noise.
     """
-    subject = read_subject(bundle, None, ())
-    there = readings_of(call_worker(RUNTIME, subject.request("logits", sentences=subject.sentences)))
+    compared = read_compared(bundle, None, ())
+    there = logits(compared)
     wrong = [replace(reading, logits=-reading.logits) for reading in there]
-    found = parity(subject, wrong)
+    found = compare_machines(compared, wrong)
 
-    assert found["passed"] is False
-    assert found["flips"] == found["words"]
-    assert found["f1"] is None
+    assert found.passed is False
+    assert found.flips == found.words
+    assert found.f1 is None
 
 
 def test_a_bundle_has_requests(bundle: Path):
     """
     With its whole path: a runtime may run in another folder.
     """
-    request = Subject(bundle, read_config(bundle), True, (), ()).request("verify", threads=1)
+    request = ComparedBundle(bundle, read_config(bundle), True, (), ()).request("verify", threads=1)
 
     assert request == {"do": "verify", "bundle": str(bundle.absolute()), "threads": 1}
 
@@ -128,7 +136,7 @@ def test_without_the_emulator_nothing_begins(bundle: Path, rpi4):
     What to do is in the error, whatever is missing.
     """
     with pytest.raises(MissingPackage):
-        emulated(bundle, rpi4, 16, 1)
+        run_emulated(bundle, rpi4, 16, 1)
 
 
 @pytest.mark.slow
@@ -143,18 +151,18 @@ def test_a_bundle_on_a_devices_processor(emulator, bundle: Path, data: Path, nam
         steps.append(what)
         return silent
 
-    found = emulated(bundle, read_profile(name), 16, 4, data, start=start)
-    multiplied = found["instructions"]
+    found = run_emulated(bundle, read_profile(name), 16, 4, data, start=start)
+    multiplied = found.instructions
 
-    assert found["parity"]["passed"] is not False
-    assert found["golden"] == {"sentences": found["golden"]["sentences"], "differences": []}
-    assert found["golden"]["sentences"] > 0
-    assert (multiplied["udot"] + multiplied["sdot"] > 0) == (name == "rpi5")
-    assert (multiplied["smull_smlal"] > 0) == (name == "rpi3")
-    assert multiplied["total"] > multiplied["loads"] > multiplied["stores"] > 0
-    assert 40 < found["peak_rss_mb"] < 150  # Python with numpy and onnxruntime; QEMU's own 118 MB would show
+    assert found.parity.passed is not False
+    assert found.golden.differences == ()
+    assert found.golden.sentences > 0
+    assert (multiplied.udot + multiplied.sdot > 0) == (name == "rpi5")
+    assert (multiplied.smull_smlal > 0) == (name == "rpi3")
+    assert multiplied.total > multiplied.loads > multiplied.stores > 0
+    assert 40 < found.peak_rss_mb < 150  # Python with numpy and onnxruntime; QEMU's own 118 MB would show
     assert len(steps) == 4
-    assert [name for name in found if "ms" in name.split("_")] == []
+    assert [name for name in found.to_json() if "ms" in name.split("_")] == []
 
 
 @pytest.mark.slow
@@ -162,13 +170,15 @@ def test_float32_logits_are_those_of_this_machine(emulator, float_bundle: Path, 
     """
     Within 1e-4, on another processor and with other kernels.
     """
-    subject = read_subject(float_bundle, data, ())
-    request = subject.request("logits", sentences=subject.sentences)
-    found = parity(subject, readings_of(Emulated(emulator, rpi4).call(request)))
+    compared = read_compared(float_bundle, data, ())
+    request = compared.request("logits", sentences=compared.sentences)
+    found = compare_machines(
+        compared, readings_of(LogitsAnswer.from_json(EmulatedRunner(emulator, rpi4).call(request)))
+    )
 
-    assert subject.float32
-    assert found["largest_logit_difference"] <= 1e-4
-    assert (found["passed"], found["noise_flips"]) == (True, None)
+    assert compared.float32
+    assert found.largest_logit_difference <= 1e-4
+    assert (found.passed, found.noise_flips) == (True, None)
 
 
 @pytest.mark.slow
@@ -177,7 +187,7 @@ def test_vector_instructions_repeat_exactly(emulator, float_bundle: Path, rpi4):
     From run to run in one process, and from process to process; all others within 2 %.
     """
     request = {"do": "marks", "bundle": str(float_bundle), "threads": 1, "seq_len": 16, "runs": 3, "warmup": 1}
-    first, second = (Emulated(emulator, rpi4).counts(request) for _ in range(2))
+    first, second = (EmulatedRunner(emulator, rpi4).counts(request) for _ in range(2))
     simd = [[item[name] for name in SIMD] for item in (*first, *second)]
 
     assert all(item == simd[0] for item in simd)
@@ -193,6 +203,6 @@ def test_kernels_of_another_core_end_in_an_illegal_instruction(emulator, bundle:
     monkeypatch.setattr(runner, "choose_core", lambda profile, models: Core("cortex-a53", None))
 
     with pytest.raises(WorkerError, match=r"illegal instruction: .* cortex-a53 \(rpi5\) lacks"):
-        Emulated(emulator, read_profile("rpi5")).call(
+        EmulatedRunner(emulator, read_profile("rpi5")).call(
             {"do": "run", "bundle": str(bundle), "texts": ["Juma alizuru"] * 9}
         )

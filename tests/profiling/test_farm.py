@@ -1,19 +1,23 @@
 """The farm: its file is read strictly, devices work side by side, and one that fails does not keep the others."""
 
+import json
 import threading
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from edgeafri.artifact import Manifest, seal
+from edgeafri.documents.profile import Profile, Profiles
 from edgeafri.errors import ArtifactError, ConfigError, ConnectionLost, EdgeAfriError, UsageError
 from edgeafri.profiling import farm
-from edgeafri.profiling.tiers import Inquiry
-from edgeafri.runners.board import Visit
+from edgeafri.profiling.tiers import ProfileRequest
+from edgeafri.runners.board import DeviceRequest
 from edgeafri.util.files import Digests
 from edgeafri.util.progress import StartProgress, quiet
 
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "devices"
+MEASURED = Profiles.from_json(json.loads((RESULTS / "loopback.json").read_text("utf-8"))).results[0]
 TWO = """
 devices:
   - name: kitchen
@@ -49,8 +53,8 @@ def read(folder: Path, text: str) -> tuple[farm.Device, ...]:
     return farm.read_devices(written(folder, text))
 
 
-def asked(devices: tuple[farm.Device, ...], keep: bool = False) -> list[Inquiry]:
-    return farm.inquiries(devices, Visit(keep=keep))
+def asked(devices: tuple[farm.Device, ...], keep: bool = False) -> list[ProfileRequest]:
+    return farm.requests(devices, DeviceRequest(keep=keep))
 
 
 def test_devices_are_read(tmp_path: Path):
@@ -66,9 +70,9 @@ def test_devices_are_read(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "kind", "said", "hint"),
     [
-        ("", ConfigError, "no list of devices in it", "for example on: ssh:pi@raspberrypi.local"),
+        ("", ConfigError, "it has no list of devices", "for example on: ssh:pi@raspberrypi.local"),
         ("devices: []", ConfigError, "no device is listed", "name, target and on"),
-        ("devices: {a: b}", ConfigError, "no list of devices in it", "Write 'devices:'"),
+        ("devices: {a: b}", ConfigError, "it has no list of devices", "Write 'devices:'"),
         ("devices: [", ConfigError, "not readable as YAML", "indentation"),
         ("devices: 2020-13-45", ConfigError, "not readable as YAML", "indentation"),
         ("devices: " + "[" * 4000, ConfigError, "not readable as YAML", "indentation"),
@@ -82,11 +86,16 @@ def test_devices_are_read(tmp_path: Path):
             "mean 'target'?",
         ),
         ("devices: [{name: a, target: rpi44, on: adb}]", UsageError, "no device 'rpi44'", "mean 'rpi4'?"),
-        ("devices: [{name: a, target: rpi4, on: shh:b}]", UsageError, "'shh:b' is no way to a device", "mean 'ssh'?"),
-        ("devices: [{name: a, target: rpi4, on: 'ssh:-b'}]", UsageError, "is no place to connect to", "ssh:pi@"),
+        (
+            "devices: [{name: a, target: rpi4, on: shh:b}]",
+            UsageError,
+            "'shh:b' does not name a connection",
+            "mean 'ssh'?",
+        ),
+        ("devices: [{name: a, target: rpi4, on: 'ssh:-b'}]", UsageError, "is not an address for ssh", "ssh:pi@"),
         ("devices: [{name: a, target: rpi4, on: adb, languages: [sw]}]", UsageError, "unknown language 'sw'", "swa"),
-        (TWO.replace("shelf", "kitchen"), ConfigError, "'name: kitchen' stands there twice", "Give each its own."),
-        (TWO.replace('"ssh:pi@[fe80::1]:22"', "ssh:pi@kitchen.local"), ConfigError, "stands there twice", "disturb"),
+        (TWO.replace("shelf", "kitchen"), ConfigError, "'name: kitchen' is there twice", "Give each its own."),
+        (TWO.replace('"ssh:pi@[fe80::1]:22"', "ssh:pi@kitchen.local"), ConfigError, "is there twice", "disturb"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_told(text: str, kind: type[EdgeAfriError], said: str, hint: str, tmp_path: Path):
@@ -117,14 +126,14 @@ def test_devices_work_side_by_side(tmp_path: Path, bundles: list[Path], monkeypa
     """
     together = threading.Barrier(2, timeout=20)
 
-    def profile(bundle: Path, inquiry: Inquiry, step: StartProgress) -> dict[str, Any]:
+    def profile(bundle: Path, request: ProfileRequest, step: StartProgress) -> Profile:
         together.wait()
-        return {"bundle": bundle.name, "on": inquiry.on}
+        return replace(MEASURED, bundle=bundle.name)
 
     monkeypatch.setattr(farm, "profile", profile)
     devices = read(tmp_path, TWO)
-    outcomes = farm.run(devices, asked(devices), bundles, lambda name: quiet)
-    document = farm.merged(outcomes)
+    outcomes = farm.profile_all(devices, asked(devices), bundles, lambda name: quiet)
+    document = farm.merged(outcomes).to_json()
 
     assert [(item["name"], item["bundle"]) for item in document["results"]] == [
         ("kitchen", "small"),
@@ -142,14 +151,14 @@ def test_one_that_drops_out_does_not_keep_the_others(
     Its error and its next step stand in the document; its next bundle is tried.
     """
 
-    def profile(bundle: Path, inquiry: Inquiry, step: StartProgress) -> dict[str, Any]:
-        if inquiry.on == "ssh:pi@kitchen.local" and bundle.name == "small":
+    def profile(bundle: Path, request: ProfileRequest, step: StartProgress) -> Profile:
+        if request.on == "ssh:pi@kitchen.local" and bundle.name == "small":
             raise ConnectionLost("the cable is out", "Put it in.")
-        return {"bundle": bundle.name}
+        return replace(MEASURED, bundle=bundle.name)
 
     monkeypatch.setattr(farm, "profile", profile)
     devices = read(tmp_path, TWO)
-    document = farm.merged(farm.run(devices, asked(devices), bundles, lambda name: quiet))
+    document = farm.merged(farm.profile_all(devices, asked(devices), bundles, lambda name: quiet)).to_json()
 
     assert [(item["name"], item["bundle"]) for item in document["results"]] == [
         ("kitchen", "large"),
@@ -168,21 +177,21 @@ def test_the_runner_stays_until_the_last_bundle(
     """
     And longer, if asked to. Every device is asked with its own Python, data and languages.
     """
-    seen: list[Inquiry] = []
+    seen: list[ProfileRequest] = []
 
-    def profile(bundle: Path, inquiry: Inquiry, step: StartProgress) -> dict[str, Any]:
-        seen.append(inquiry)
-        return {}
+    def profile(bundle: Path, request: ProfileRequest, step: StartProgress) -> Profile:
+        seen.append(request)
+        return MEASURED
 
     monkeypatch.setattr(farm, "profile", profile)
     devices = read(tmp_path, TWO)
-    farm.run(devices, asked(devices, keep), bundles, lambda name: quiet)
-    kept = {(inquiry.on, inquiry.visit.keep) for inquiry in seen}
-    kitchen = next(inquiry for inquiry in seen if inquiry.on == "ssh:pi@kitchen.local")
+    farm.profile_all(devices, asked(devices, keep), bundles, lambda name: quiet)
+    kept = {(request.on, request.device_run.keep) for request in seen}
+    kitchen = next(request for request in seen if request.on == "ssh:pi@kitchen.local")
 
     assert kept == {(device.on, value) for device in devices for value in {True, keep}}
     assert (kitchen.tiers, kitchen.languages) == (("estimate", "device"), ("swa", "hau"))
-    assert {inquiry.visit.python for inquiry in seen} == {"python3", "/opt/python3"}
+    assert {request.device_run.python for request in seen} == {"python3", "/opt/python3"}
 
 
 def test_an_interruption_ends_all(tmp_path: Path, bundles: list[Path], monkeypatch: pytest.MonkeyPatch):
@@ -192,8 +201,8 @@ def test_an_interruption_ends_all(tmp_path: Path, bundles: list[Path], monkeypat
     steps: list[str] = []
     interrupted = threading.Event()
 
-    def profile(bundle: Path, inquiry: Inquiry, step: StartProgress) -> dict[str, Any]:
-        if inquiry.on == "ssh:pi@kitchen.local":
+    def profile(bundle: Path, request: ProfileRequest, step: StartProgress) -> Profile:
+        if request.on == "ssh:pi@kitchen.local":
             interrupted.set()
             raise KeyboardInterrupt
         interrupted.wait(20)
@@ -202,12 +211,12 @@ def test_an_interruption_ends_all(tmp_path: Path, bundles: list[Path], monkeypat
             progress(0, 1)
             threading.Event().wait(0.01)
         steps.append("never")
-        return {}
+        return MEASURED
 
     monkeypatch.setattr(farm, "profile", profile)
     devices = read(tmp_path, TWO)
     with pytest.raises(KeyboardInterrupt):
-        farm.run(devices, asked(devices), bundles, lambda name: quiet)
+        farm.profile_all(devices, asked(devices), bundles, lambda name: quiet)
 
     assert steps == []
 
@@ -218,4 +227,4 @@ def test_a_damaged_bundle_is_told_before_any_device_is_asked(tmp_path: Path, bun
     """
     devices = read(tmp_path, TWO)
     with pytest.raises(ArtifactError, match="not an EdgeAfri artifact"):
-        farm.run(devices, asked(devices), [bundles[0], tmp_path], lambda name: quiet)
+        farm.profile_all(devices, asked(devices), [bundles[0], tmp_path], lambda name: quiet)

@@ -9,13 +9,31 @@ from typing import Any
 import pytest
 
 from edgeafri.device.profile import DeviceProfile, read_profile
+from edgeafri.documents.host_run import MemoryLimitRun
 from edgeafri.errors import WorkerError
 from edgeafri.profiling import host
-from edgeafri.profiling.host import isa_words, on_host
-from edgeafri.profiling.memory_limit import Ceiling
+from edgeafri.profiling.host import HostRequest, host_arithmetic, run_on_host
+from edgeafri.profiling.memory_limit import MemoryLimit
 
-REQUEST = {"threads": 64, "seq_len": 16, "runs": 5, "warmup": 1, "isa": None}
-MEASURED = {"peak_rss_mb": 90.0, "conditions": {"int8_arithmetic": "exact"}}
+REQUEST = HostRequest(threads=64, seq_len=16, runs=5, warmup=1)
+MEASURED = {
+    "schema": 3,
+    "bundle_id": "b",
+    "device": "this one",
+    "runtime": "onnxruntime",
+    "threads": 2,
+    "seq_len": 16,
+    "runs": 5,
+    "warmup": 1,
+    "load_ms": 60.0,
+    "p50_ms": 1.5,
+    "p95_ms": 1.7,
+    "mean_ms": 1.5,
+    "cpu_ms": 1.6,
+    "tokens_per_s": 1000.0,
+    "peak_rss_mb": 90.0,
+    "conditions": {"int8_arithmetic": "exact"},
+}
 
 
 class Worker:
@@ -44,17 +62,17 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
 @pytest.fixture
 def group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """
-    A function: have a ceiling that says it killed, one that did not, or none at all.
+    A function: have a limit that says it killed, one that did not, or none at all.
     """
 
     def have(killed: bool | None) -> None:
         @contextmanager
-        def ceiling(limit_mb: float):
-            yield None if killed is None else Ceiling("cgroup v2", tmp_path)
+        def memory_limit(limit_mb: float):
+            yield None if killed is None else MemoryLimit("cgroup v2", tmp_path)
 
         if killed is not None:
             (tmp_path / "memory.events").write_text(f"oom 1\noom_kill {int(killed)}\n", "ascii")
-        monkeypatch.setattr(host, "ceiling", ceiling)
+        monkeypatch.setattr(host, "memory_limit", memory_limit)
 
     return have
 
@@ -74,7 +92,7 @@ def test_more_threads_than_this_machine_has_are_not_asked_for(worker, group, dev
     A device with many cores is profiled on a laptop with few.
     """
     group(False)
-    on_host(Path("bundle"), device, REQUEST)
+    run_on_host(Path("bundle"), device, REQUEST)
 
     assert {asked["threads"] for asked in worker.asked} == {os.cpu_count()}
 
@@ -86,12 +104,7 @@ def test_what_the_system_ends_does_not_survive(worker, group, device):
     group(True)
     worker.dies = True
 
-    assert on_host(Path("bundle"), device, REQUEST)["ceiling"] == {
-        "limit_mb": 80.0,
-        "how": "cgroup v2",
-        "survived": False,
-        "peak_rss_mb": 90.0,
-    }
+    assert run_on_host(Path("bundle"), device, REQUEST).ceiling == MemoryLimitRun(80.0, "cgroup v2", False, 90.0)
 
 
 def test_what_lives_under_the_limit_survives(worker, group, device):
@@ -100,7 +113,7 @@ def test_what_lives_under_the_limit_survives(worker, group, device):
     """
     group(False)
 
-    assert on_host(Path("bundle"), device, REQUEST)["ceiling"]["survived"] is True
+    assert run_on_host(Path("bundle"), device, REQUEST).ceiling.survived is True
 
 
 def test_another_death_is_told_as_such(worker, group, device):
@@ -111,7 +124,7 @@ def test_another_death_is_told_as_such(worker, group, device):
     worker.dies = True
 
     with pytest.raises(WorkerError):
-        on_host(Path("bundle"), device, REQUEST)
+        run_on_host(Path("bundle"), device, REQUEST)
 
 
 def test_without_groups_the_peak_is_compared(worker, group, device):
@@ -119,9 +132,9 @@ def test_without_groups_the_peak_is_compared(worker, group, device):
     90 MB do not fit into 80, and the answer says that it was only compared.
     """
     group(None)
-    found = on_host(Path("bundle"), device, REQUEST)["ceiling"]
+    found = run_on_host(Path("bundle"), device, REQUEST).ceiling
 
-    assert (found["how"], found["survived"]) == ("compared", False)
+    assert (found.how, found.survived) == ("compared", False)
 
 
 def test_unknown_memory_is_no_limit(worker, group, device):
@@ -131,7 +144,7 @@ def test_unknown_memory_is_no_limit(worker, group, device):
     group(True)
     unknown = replace(device, memory=replace(device.memory, free=None))
 
-    assert on_host(Path("bundle"), unknown, REQUEST)["ceiling"] is None
+    assert run_on_host(Path("bundle"), unknown, REQUEST).ceiling is None
 
 
 @pytest.mark.parametrize(
@@ -150,16 +163,14 @@ def test_what_a_time_here_is_worth(monkeypatch: pytest.MonkeyPatch, isa, machine
     """
     monkeypatch.setattr(host.platform, "machine", lambda: machine)
 
-    assert words in isa_words(isa, MEASURED)["note"]
+    assert words in host_arithmetic(isa, "exact").note
 
 
 def test_a_machine_without_vnni_is_no_stand_in_for_one_with_it():
     """
     It computes the twin, at about twice the time.
     """
-    measured = {"conditions": {"int8_arithmetic": "no VNNI: the exact u8 x u8 twin is computed"}}
-
-    assert "times are not" in isa_words("vnni", measured)["note"]
+    assert "times are not" in host_arithmetic("vnni", "no VNNI: the exact u8 x u8 twin is computed").note
 
 
 @pytest.mark.parametrize(("of_the_device", "asked", "timed"), [("avx2", None, "avx2"), ("neon", "avx2", "avx2")])
@@ -168,10 +179,10 @@ def test_int8_is_multiplied_as_on_the_device(worker, group, device, of_the_devic
     Without a wish of the user's, the profile says how; both runs do it.
     """
     group(False)
-    found = on_host(Path("bundle"), replace(device, isa=of_the_device), {**REQUEST, "isa": asked})
+    found = run_on_host(Path("bundle"), replace(device, isa=of_the_device), replace(REQUEST, isa=asked))
 
     assert {request["isa"] for request in worker.asked} == {timed}
-    assert found["isa"]["asked"] == timed
+    assert found.isa.asked == timed
 
 
 @pytest.mark.slow
@@ -180,12 +191,12 @@ def test_a_real_bundle_lives_in_a_gigabyte_and_not_in_twenty_megabytes(bundle, d
     The whole way: measured, run again in a group, and ended there where the limit is below what Python takes.
     """
     small, large = (replace(device.memory, free=replace(device.memory.free, value=free)) for free in (20.0, 1000.0))
-    lives = on_host(bundle, replace(device, memory=large), REQUEST)
-    if lives["ceiling"]["how"] == "compared":
+    lives = run_on_host(bundle, replace(device, memory=large), REQUEST)
+    if lives.ceiling.how == "compared":
         pytest.skip("this machine lets this user make no control group")
 
-    assert lives["ceiling"]["survived"] is True
-    assert on_host(bundle, replace(device, memory=small), REQUEST)["ceiling"]["survived"] is False
+    assert lives.ceiling.survived is True
+    assert run_on_host(bundle, replace(device, memory=small), REQUEST).ceiling.survived is False
 
 
 @pytest.mark.slow
@@ -193,6 +204,6 @@ def test_without_vnni_the_twin_is_timed(bundle, device):
     """
     `isa: avx2` has this machine compute as one without VNNI, and the measurement says so.
     """
-    found = on_host(bundle, device, {**REQUEST, "isa": "avx2"})
+    found = run_on_host(bundle, device, replace(REQUEST, isa="avx2"))
 
-    assert "twin" in found["measurement"]["conditions"]["int8_arithmetic"]
+    assert "twin" in found.measurement.conditions.int8_arithmetic

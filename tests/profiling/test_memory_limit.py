@@ -1,4 +1,4 @@
-"""The memory ceiling: a process over it is ended, one under it lives, and a machine without groups says so."""
+"""The memory limit: a process over it is ended, one under it lives, and a machine without groups says so."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edgeafri.profiling import memory_limit as module
-from edgeafri.profiling.memory_limit import Ceiling, ceiling
+from edgeafri.profiling.memory_limit import MemoryLimit, memory_limit
 
 TAKE = "block = bytearray({mb} * 1_000_000)"
 
@@ -42,15 +42,15 @@ def kernel(monkeypatch: pytest.MonkeyPatch):
     return allowed
 
 
-def taken(found: Ceiling, megabytes: int) -> int:
-    return subprocess.run([*found.before, sys.executable, "-c", TAKE.format(mb=megabytes)], check=False).returncode
+def taken(found: MemoryLimit, megabytes: int) -> int:
+    return subprocess.run([*found.prefix, sys.executable, "-c", TAKE.format(mb=megabytes)], check=False).returncode
 
 
 def test_a_process_over_the_limit_is_ended():
     """
     200 MB under a limit of 60 are too many, and the group says who ended the process; 20 MB are not.
     """
-    with ceiling(60) as found:
+    with memory_limit(60) as found:
         if found is None:
             pytest.skip("this machine lets this user make no control group")
         small, innocent = taken(found, 20), found.killed
@@ -68,7 +68,7 @@ def test_version_2_asks_beside_its_own_group_first(groups: Path, kernel: set[str
     """
     kernel.add(allowed)
     (groups / "own").write_text("4:cpu:/elsewhere\n0::/user/session\n", "ascii")
-    with ceiling(64) as found:
+    with memory_limit(64) as found:
         said = {file.name: file.read_text("ascii") for file in found.folder.iterdir()}
         for file in found.folder.iterdir():
             file.unlink()  # the kernel's own files go with the group
@@ -79,11 +79,11 @@ def test_version_2_asks_beside_its_own_group_first(groups: Path, kernel: set[str
 
 def test_a_plain_folder_is_no_group(groups: Path):
     """
-    Where nothing is mounted, or without the memory controller, there is no ceiling and nothing is left behind.
+    Where nothing is mounted, or without the memory controller, there is no limit and nothing is left behind.
     """
     (groups / "own").write_text("0::/user/session\n", "ascii")
     before = sorted(groups.rglob("*"))
-    with ceiling(64) as found:
+    with memory_limit(64) as found:
         pass
 
     assert found is None
@@ -97,7 +97,21 @@ def test_a_process_that_does_not_know_its_group(groups: Path, said: str | None):
     """
     if said is not None:
         (groups / "own").write_text(said, "ascii")
-    with ceiling(64) as found:
+    with memory_limit(64) as found:
+        pass
+
+    assert found is None
+
+
+@pytest.mark.parametrize("system", ["darwin", "win32"])
+def test_only_linux_has_control_groups(groups: Path, kernel: set[str], monkeypatch: pytest.MonkeyPatch, system: str):
+    """
+    On another system nothing is tried, whatever lies in that place.
+    """
+    kernel.add("user")
+    (groups / "own").write_text("0::/user/session\n", "ascii")
+    monkeypatch.setattr(module.sys, "platform", system)
+    with memory_limit(64) as found:
         pass
 
     assert found is None

@@ -16,10 +16,10 @@ import pytest
 
 from edgeafri.errors import ConnectionLost, DeviceError, MissingPackage
 from edgeafri.runners.adb import Adb
-from edgeafri.runners.board import Visit, on_device
-from edgeafri.runners.remote import Remote, copied
-from edgeafri.runners.rounds import Rounds
-from edgeafri.runners.transport import opened, run
+from edgeafri.runners.board import DeviceRequest, run_on_device
+from edgeafri.runners.remote import Remote, file_to_copy
+from edgeafri.runners.rounds import RoundLimits
+from edgeafri.runners.transport import opened, run_command
 
 _VERSION = b"0029"  # 1.0.41, what the clients of Debian 12 and 13 are
 _STDIN, _STDOUT, _STDERR, _EXIT, _END_OF_STDIN = range(5)
@@ -159,10 +159,10 @@ def test_a_command_runs_there_with_its_words_unchanged(phones: Any):
     phones(abc="device")
     words = ("it's", 'a "word"', "$HOME `id` \\", "two\nlines", "ẹ́", "")
     with opened(Adb("adb:abc")) as transport:
-        said = run(transport, ("printf", "<%s>", *words))
-        sent = run(transport, ("od", "-An", "-v", "-tx1"), [bytes(range(256)) * 100])
-        failed = run(transport, ("sh", "-c", "echo why >&2; exit 7"))
-        killed = run(transport, ("sh", "-c", "kill -9 $$"))
+        said = run_command(transport, ("printf", "<%s>", *words))
+        sent = run_command(transport, ("od", "-An", "-v", "-tx1"), [bytes(range(256)) * 100])
+        failed = run_command(transport, ("sh", "-c", "echo why >&2; exit 7"))
+        killed = run_command(transport, ("sh", "-c", "kill -9 $$"))
 
     assert said.out == "".join(f"<{word}>" for word in words)
     assert bytes.fromhex(sent.out.replace("\n", "")) == bytes(range(256)) * 100
@@ -175,12 +175,12 @@ def test_a_bundle_is_verified_timed_and_scored_there(phones: Any, bundle: Path, 
     The same document as over ssh, and nothing stays there.
     """
     phones(abc="device")
-    rounds = Rounds(runs=3, warmup=1, least=2, most=2)
-    found = on_device("adb", bundle, Visit(seq_len=16, threads=1, data=data, rounds=rounds))
+    limits = RoundLimits(runs=3, warmup=1, least=2, most=2)
+    found = run_on_device("adb", bundle, DeviceRequest(seq_len=16, threads=1, data=data, limits=limits))
 
-    assert (found["on"], found["repeats"]) == ("adb", 2)
-    assert found["verify"]["passed"]
-    assert list(found["quality"]["quality"]) == ["swa", "hau"]
+    assert (found.on, found.repeats) == ("adb", 2)
+    assert found.verify.passed
+    assert list(found.quality.quality) == ["swa", "hau"]
     assert not (tmp_path / "phone" / ".cache" / "edgeafri" / "device").exists()
 
 
@@ -194,7 +194,7 @@ def test_termux_is_reached_where_it_may_be_debugged(phones: Any, tmp_path: Path)
         facts = Remote(transport).facts
 
     asked = (tmp_path / "asked").read_text("utf-8")
-    assert facts["python"] == "{}.{}".format(*sys.version_info)
+    assert facts.python == "{}.{}".format(*sys.version_info)
     assert asked.startswith(
         "com.termux env HOME=/data/data/com.termux/files/home PREFIX=/data/data/com.termux/files/usr "
     )
@@ -207,7 +207,7 @@ def test_a_phone_without_python_is_told(phones: Any):
     phones(python=False, abc="device")
     error = refused("adb")
 
-    assert error.message == "adb: the phone is there, but adb's shell can start no Python on it"
+    assert error.message == "adb: the phone is connected, but adb cannot start a Python on it"
     assert "--on ssh:PHONE:8022" in error.hint
 
 
@@ -219,7 +219,7 @@ def test_a_phone_without_python_is_told(phones: Any):
         ("adb", {"a": "offline"}, "the phone does not answer"),
         ("adb", {"a": "device", "b": "device"}, "several devices are connected"),
         ("adb:z", {"a": "device"}, "this phone is not connected"),
-        ("adb", {"a": "sideload"}, "adb says: sideload"),
+        ("adb", {"a": "sideload"}, "adb answered: sideload"),
     ],
 )
 def test_a_phone_that_is_not_ready_is_told(where: str, states: dict[str, str], said: str, phones: Any):
@@ -242,10 +242,10 @@ def test_a_cable_that_comes_out_is_a_lost_connection(phones: Any, tmp_path: Path
         remote = Remote(transport)
         phone.cut_after = 1
         with pytest.raises(ConnectionLost) as error:
-            remote.copy([copied(file, "file")])
+            remote.copy([file_to_copy(file, "file")])
     phone.cut_after = 1 << 30
     with opened(Adb("adb")) as transport:
-        Remote(transport).copy([copied(file, "file")])
+        Remote(transport).copy([file_to_copy(file, "file")])
 
     assert error.value.message.startswith("adb: the connection was lost")
     assert "cable" in error.value.hint

@@ -11,7 +11,7 @@ from edgeafri.emulator.install import Emulator
 from edgeafri.emulator.tools import Qemu
 from edgeafri.errors import UsageError, WorkerError
 from edgeafri.runners import emulated as module
-from edgeafri.runners.emulated import Emulated, guest_bytes
+from edgeafri.runners.emulated import EmulatedRunner, guest_bytes
 
 MODELS = frozenset({"cortex-a53", "cortex-a72", "cortex-a76"})
 ANSWER = """import json, os, sys
@@ -29,7 +29,7 @@ else:
 
 
 @pytest.fixture
-def runner(tmp_path: Path) -> Emulated:
+def runner(tmp_path: Path) -> EmulatedRunner:
     """A runner whose QEMU is a script that says what it was given."""
     (tmp_path / "userland" / "usr").mkdir(parents=True)
     (tmp_path / "answer.py").write_text(ANSWER, "utf-8")
@@ -37,7 +37,7 @@ def runner(tmp_path: Path) -> Emulated:
     found = Qemu(str(qemu), "7.2.22", MODELS)
     plugin = tmp_path / "counts.so"
     emulator = Emulator(found, "3.11", "1.31.1", tmp_path / "userland", tmp_path / "site", plugin)
-    return Emulated(emulator, read_profile("rpi4"))
+    return EmulatedRunner(emulator, read_profile("rpi4"))
 
 
 def script(folder: Path, text: str) -> Path:
@@ -47,7 +47,7 @@ def script(folder: Path, text: str) -> Path:
     return file
 
 
-def test_qemu_is_the_devices_processor(runner: Emulated):
+def test_qemu_is_the_devices_processor(runner: EmulatedRunner):
     """
     Processor, guest's root and its /proc/cpuinfo come from one profile; the runtime is what runs.
     """
@@ -60,7 +60,7 @@ def test_qemu_is_the_devices_processor(runner: Emulated):
     assert "CPU part\t: 0xd08" in seen["cpuinfo"]
 
 
-def test_the_guest_sees_nothing_of_this_python(runner: Emulated, monkeypatch, tmp_path: Path):
+def test_the_guest_sees_nothing_of_this_python(runner: EmulatedRunner, monkeypatch, tmp_path: Path):
     """
     A library to preload, or this machine's packages, would be for another processor.
     """
@@ -76,7 +76,7 @@ def test_the_guest_sees_nothing_of_this_python(runner: Emulated, monkeypatch, tm
     assert environment["HOME"] == environment["PYTHONPATH"].split(":")[1]
 
 
-def test_request_answer_and_progress_cross(runner: Emulated):
+def test_request_answer_and_progress_cross(runner: EmulatedRunner):
     """
     Letters survive both ways.
     """
@@ -87,7 +87,7 @@ def test_request_answer_and_progress_cross(runner: Emulated):
     assert ticks == [(1, 2)]
 
 
-def test_an_error_of_the_guest_is_the_same_error_here(runner: Emulated):
+def test_an_error_of_the_guest_is_the_same_error_here(runner: EmulatedRunner):
     """
     As of a runtime on this machine.
     """
@@ -95,7 +95,7 @@ def test_an_error_of_the_guest_is_the_same_error_here(runner: Emulated):
         runner.call({"error": {"kind": "UsageError", "message": "what is wrong", "hint": "what to do"}})
 
 
-def test_nothing_is_left_of_a_run(runner: Emulated, tmp_path: Path, monkeypatch):
+def test_nothing_is_left_of_a_run(runner: EmulatedRunner, tmp_path: Path, monkeypatch):
     """
     The overlay is for one process.
     """
@@ -108,7 +108,7 @@ def test_nothing_is_left_of_a_run(runner: Emulated, tmp_path: Path, monkeypatch)
 
 
 @pytest.mark.parametrize("end", ["kill -ILL $$", "exit 132"])
-def test_an_illegal_instruction_is_named(runner: Emulated, tmp_path: Path, end: str):
+def test_an_illegal_instruction_is_named(runner: EmulatedRunner, tmp_path: Path, end: str):
     """
     With the core that does not have it, and where to look.
     """
@@ -119,7 +119,7 @@ def test_an_illegal_instruction_is_named(runner: Emulated, tmp_path: Path, end: 
     assert "`features`" in error.value.hint
 
 
-def test_a_guest_that_dies_otherwise_is_told_with_its_last_line(runner: Emulated, tmp_path: Path):
+def test_a_guest_that_dies_otherwise_is_told_with_its_last_line(runner: EmulatedRunner, tmp_path: Path):
     """
     And on which processor.
     """
@@ -129,7 +129,7 @@ def test_a_guest_that_dies_otherwise_is_told_with_its_last_line(runner: Emulated
         runner.call({})
 
 
-def test_counts_are_read_from_the_plugin(runner: Emulated, tmp_path: Path):
+def test_counts_are_read_from_the_plugin(runner: EmulatedRunner, tmp_path: Path):
     """
     It writes where it is told to.
     """
@@ -166,7 +166,7 @@ def test_memory_of_a_process_that_has_ended_is_not_asked_for():
     """
     Its peak stays what was seen.
     """
-    watch = module.Watch(2**22 + 1)
-    watch.look()
+    memory = module.GuestMemory(2**22 + 1)
+    memory.read()
 
-    assert watch.peak == 0
+    assert memory.peak_bytes == 0

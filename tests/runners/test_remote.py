@@ -11,7 +11,7 @@ import pytest
 
 from edgeafri.errors import ArtifactError, ConnectionLost, DeviceError
 from edgeafri.runners import remote
-from edgeafri.runners.remote import Copied, Remote, copied
+from edgeafri.runners.remote import FileToCopy, Remote, file_to_copy
 from edgeafri.runners.ssh import Ssh
 from edgeafri.runners.transport import opened
 
@@ -38,15 +38,15 @@ def device(board: Any) -> Iterator[Remote]:
 
 
 @pytest.fixture
-def large(tmp_path: Path) -> Copied:
+def large(tmp_path: Path) -> FileToCopy:
     """A file of 2 MB that nothing makes smaller."""
     return random_file(tmp_path, 2 * MEGA)
 
 
-def random_file(folder: Path, size: int) -> Copied:
+def random_file(folder: Path, size: int) -> FileToCopy:
     file = folder / "large"
     file.write_bytes(os.urandom(size))
-    return copied(file, "bundle/large")
+    return file_to_copy(file, "bundle/large")
 
 
 def disguise(board: Any, change: str) -> None:
@@ -66,15 +66,15 @@ def test_a_device_says_what_it_is(board: Any, device: Remote):
     """
     facts = device.facts
 
-    assert facts["python"] == "{}.{}".format(*sys.version_info)
-    assert (facts["machine"], facts["bits"]) == (os.uname().machine, 64)
-    assert facts["root"] == str(board.root)
-    assert facts["free_bytes"] > 0
-    assert facts["available_bytes"] > 0
-    assert set(facts["packages"]) == {"numpy", "onnxruntime", "tokenizers"}
+    assert facts.python == "{}.{}".format(*sys.version_info)
+    assert (facts.machine, facts.bits) == (os.uname().machine, 64)
+    assert facts.root == str(board.root)
+    assert facts.free_bytes > 0
+    assert facts.available_bytes > 0
+    assert set(facts.packages) == {"numpy", "onnxruntime", "tokenizers"}
 
 
-def test_a_file_arrives_whole_and_is_not_sent_again(board: Any, device: Remote, large: Copied):
+def test_a_file_arrives_whole_and_is_not_sent_again(board: Any, device: Remote, large: FileToCopy):
     """
     Progress is told in bytes; a second copy finds nothing to do.
     """
@@ -89,7 +89,7 @@ def test_a_file_arrives_whole_and_is_not_sent_again(board: Any, device: Remote, 
     assert board.files() == ["bundle/large"]
 
 
-def test_a_half_copied_file_goes_on(board: Any, device: Remote, large: Copied):
+def test_a_half_copied_file_goes_on(board: Any, device: Remote, large: FileToCopy):
     """
     Only what is missing is sent.
     """
@@ -104,7 +104,7 @@ def test_a_half_copied_file_goes_on(board: Any, device: Remote, large: Copied):
 
 
 @pytest.mark.parametrize("size", [MEGA, 2 * MEGA, 3 * MEGA])
-def test_what_arrived_damaged_is_sent_again(size: int, board: Any, device: Remote, large: Copied):
+def test_what_arrived_damaged_is_sent_again(size: int, board: Any, device: Remote, large: FileToCopy):
     """
     The hash over there decides, not the size.
     """
@@ -118,15 +118,15 @@ def test_what_arrived_damaged_is_sent_again(size: int, board: Any, device: Remot
     assert board.files() == ["bundle/large"]
 
 
-def test_a_file_that_changes_on_the_way_is_told(board: Any, device: Remote, large: Copied):
+def test_a_file_that_changes_on_the_way_is_told(board: Any, device: Remote, large: FileToCopy):
     """
     Twice sent, twice another content: a bad card, or a file that somebody writes to.
     """
-    wrong = Copied(large.source, large.place, "0" * 64, large.bytes)
+    wrong = FileToCopy(large.source, large.place, "0" * 64, large.bytes)
     with pytest.raises(DeviceError) as error:
         device.copy([wrong])
 
-    assert error.value.message == f"{board.where}: bundle/large arrives there with another content (sha256 differs)"
+    assert error.value.message == f"{board.where}: bundle/large arrives there with different content (sha256 differs)"
     assert "SD card" in error.value.hint
     assert board.files() == []
 
@@ -178,7 +178,7 @@ def test_a_server_process_that_dies_is_a_lost_connection(board: Any, device: Rem
     assert board.files() != []
 
 
-def test_a_full_disk_is_seen_before_anything_is_copied(board: Any, device: Remote, large: Copied, monkeypatch: Any):
+def test_a_full_disk_is_seen_before_anything_is_copied(board: Any, device: Remote, large: FileToCopy, monkeypatch: Any):
     """
     With what there is and what is needed.
     """
@@ -192,7 +192,7 @@ def test_a_full_disk_is_seen_before_anything_is_copied(board: Any, device: Remot
     assert board.files() == []
 
 
-def test_a_disk_that_fills_up_on_the_way_is_told(board: Any, device: Remote, large: Copied):
+def test_a_disk_that_fills_up_on_the_way_is_told(board: Any, device: Remote, large: FileToCopy):
     """
     /dev/full refuses what is written to it as a full disk does.
     """
@@ -207,7 +207,7 @@ def test_a_disk_that_fills_up_on_the_way_is_told(board: Any, device: Remote, lar
     assert error.value.hint.startswith("Make room on the device")
 
 
-def test_a_folder_that_cannot_be_written_is_told(board: Any, device: Remote, large: Copied):
+def test_a_folder_that_cannot_be_written_is_told(board: Any, device: Remote, large: FileToCopy):
     """
     A file stands where the folder should be.
     """
@@ -226,7 +226,7 @@ def test_a_device_without_python_is_told(board: Any):
     """
     error = failure(board, "python3.99")
 
-    assert error.message.endswith("there is no python3.99 that can be started")
+    assert error.message.endswith("no python3.99 can be started there")
     assert "--python PATH" in error.hint
 
 
@@ -237,7 +237,7 @@ def test_a_python_that_is_too_old_is_told(board: Any):
     disguise(board, "sys.version_info = (3, 9, 2)")
     error = failure(board)
 
-    assert error.message.endswith("its python3 is 3.9, and a bundle needs 3.11 or newer")
+    assert error.message.endswith("its python3 is version 3.9, and a bundle needs 3.11 or newer")
     assert "Bookworm" in error.hint
 
 
@@ -277,7 +277,7 @@ def test_a_system_without_glibc_needs_packages_of_its_own(board: Any):
     ("name", "said"),
     [
         ("KILL", "the process there was killed (SIGKILL), most likely for lack of memory; "),
-        ("ILL", "the process there met an instruction that its processor does not have"),
+        ("ILL", "the process there used an instruction that its processor does not have"),
         ("SEGV", "the process there was ended by SIGSEGV"),
     ],
 )
@@ -316,11 +316,11 @@ def test_the_runner_is_brought_once(board: Any, device: Remote):
 
     assert {file: (board.root / file).stat().st_mtime_ns for file in board.files()} == first
     assert {file.split("-")[0] for file in first} == {"site"}
-    assert device.conditions()["machine"] == os.uname().machine
+    assert device.conditions().machine == os.uname().machine
 
 
 @pytest.mark.slow
-def test_what_was_brought_is_taken_away(board: Any, device: Remote, large: Copied):
+def test_what_was_brought_is_taken_away(board: Any, device: Remote, large: FileToCopy):
     """
     One folder of it, or everything.
     """

@@ -9,7 +9,7 @@ import pytest
 
 from edgeafri.errors import ConnectionLost, DeviceError, MissingPackage, UsageError
 from edgeafri.runners.ssh import Place, Ssh, place_of
-from edgeafri.runners.transport import opened, run
+from edgeafri.runners.transport import opened, run_command
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_what_is_no_place_is_refused(where: str):
     with pytest.raises(UsageError) as error:
         place_of(where)
 
-    assert error.value.message == f"'{where}' is no place to connect to"
+    assert error.value.message == f"'{where}' is not an address for ssh"
     assert "ssh:pi@[fe80::1]:22" in error.value.hint
 
 
@@ -62,8 +62,8 @@ def test_a_command_runs_there_with_its_words_unchanged(board: Any):
     """
     words = ("it's", 'a "word"', "$HOME `id` \\", "two\nlines", "ẹ́", "")
     with opened(Ssh(board.where, board.config)) as transport:
-        said = run(transport, ("printf", "<%s>", *words))
-        sent = run(transport, ("od", "-An", "-tx1"), [bytes(range(256))])
+        said = run_command(transport, ("printf", "<%s>", *words))
+        sent = run_command(transport, ("od", "-An", "-tx1"), [bytes(range(256))])
 
     assert said.out == "".join(f"<{word}>" for word in words)
     assert bytes.fromhex(sent.out.replace("\n", "")) == bytes(range(256))
@@ -74,9 +74,9 @@ def test_how_a_command_ends_is_known(board: Any):
     Its exit code, its last words, and the signal that ended it: ssh alone would say 255 for that.
     """
     with opened(Ssh(board.where, board.config)) as transport:
-        failed = run(transport, ("sh", "-c", "echo why >&2; exit 7"))
-        killed = run(transport, ("sh", "-c", "kill -9 $$"))
-        absent = run(transport, ("no-such-program",))
+        failed = run_command(transport, ("sh", "-c", "echo why >&2; exit 7"))
+        killed = run_command(transport, ("sh", "-c", "kill -9 $$"))
+        absent = run_command(transport, ("no-such-program",))
 
     assert (failed.code, failed.said) == (7, "why\n")
     assert killed.code == 128 + 9
@@ -89,7 +89,7 @@ def test_one_connection_serves_all_commands_and_leaves_nothing(board: Any):
     """
     with opened(Ssh(board.where, board.config)) as transport:
         for _ in range(3):
-            run(transport, ("true",))
+            run_command(transport, ("true",))
         folder = transport._folder
         mode = folder.stat().st_mode & 0o777
 
@@ -103,7 +103,7 @@ def test_the_user_configuration_is_honoured(board: Any):
     A name, a port and a key that only the configuration knows.
     """
     with opened(Ssh("ssh:board", board.config)) as transport:
-        assert run(transport, ("echo", "there")).out == "there\n"
+        assert run_command(transport, ("echo", "there")).out == "there\n"
 
 
 def test_a_place_may_be_ipv6(board: Any):
@@ -114,7 +114,7 @@ def test_a_place_may_be_ipv6(board: Any):
         if caller.connect_ex(("::1", board.port)) != 0:
             pytest.skip("this machine has no IPv6")
     with opened(Ssh(f"ssh:{board.user}@[::1]:{board.port}", board.config)) as transport:
-        assert run(transport, ("echo", "there")).out == "there\n"
+        assert run_command(transport, ("echo", "there")).out == "there\n"
 
 
 def refused(where: str, config: Path) -> DeviceError:
@@ -155,7 +155,7 @@ def test_a_missing_key_is_told(board: Any):
     (board.folder / "authorized_keys").write_text("", "utf-8")
     error = refused(board.where, board.config)
 
-    assert error.message.endswith("it does not let this user in with a key")
+    assert error.message.endswith("it does not accept a key of this user")
     assert f"ssh-copy-id -F {board.config} -p {board.port} {board.user}@127.0.0.1" in error.hint
 
 
@@ -166,7 +166,7 @@ def test_a_port_without_a_server_is_told(board: Any):
     board.stop()
     error = refused(board.where, board.config)
 
-    assert error.message.endswith("it is there, but no ssh server answers at this port")
+    assert error.message.endswith("the machine answers, but no ssh server does at this port")
     assert "sudo systemctl enable --now ssh" in error.hint
     board.start()
 
@@ -177,7 +177,7 @@ def test_an_unknown_name_is_told(board: Any):
     """
     error = refused("ssh:pi@no-such-board.invalid", board.config)
 
-    assert error.message.endswith("this name is not known")
+    assert error.message.endswith("no machine of this name was found")
     assert "no-such-board.invalid" in error.hint
 
 
@@ -191,7 +191,7 @@ def test_a_machine_that_is_off_is_told(words: str, board: Any, monkeypatch: pyte
     error = refused("ssh:pi@10.0.0.9", board.config)
 
     assert error.message.endswith("it cannot be reached")
-    assert error.hint == "Check that it is on and in this network: ping 10.0.0.9"
+    assert error.hint == "Check that it is switched on and in this network: ping 10.0.0.9"
 
 
 def test_a_reason_that_nobody_foresaw_is_told_as_ssh_says_it(board: Any):
@@ -226,12 +226,12 @@ def test_a_connection_that_breaks_is_told(board: Any):
     transport._master.kill()  # as a network would
     transport._master.wait()
     with pytest.raises(ConnectionLost) as error:
-        run(transport, ("true",))
+        run_command(transport, ("true",))
     transport.open()
 
     assert error.value.message.startswith(f"{board.where}: the connection was lost")
     assert error.value.hint == "Run the command again: it goes on with what has arrived there."
-    assert run(transport, ("echo", "back")).out == "back\n"
+    assert run_command(transport, ("echo", "back")).out == "back\n"
     transport.close()
 
 
