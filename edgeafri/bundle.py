@@ -27,7 +27,7 @@ class Frame:
 class BundleConfig:
     """One bundle. `max_tokens` counts start and end; `threads` is what the runtime starts with by itself.
 
-    `prepack` has the weights copied at load into the order that the kernels read fastest. `batch_tokens` sub-words,
+    `prepack` has the weights copied at load into the order that the kernels read fastest. `batch_tokens` tokens,
     padding included, are computed at once where there are many sentences; 0 computes each alone.
     """
 
@@ -49,7 +49,7 @@ class BundleConfig:
 class Golden:
     """A sentence with what every device must compute for it: the ids of its single window and its labels.
 
-    That is a label a word, or one where whole texts are labelled.
+    That is a label per word, or one label where whole texts are labelled.
     """
 
     language: str

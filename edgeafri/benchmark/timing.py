@@ -63,7 +63,7 @@ def bench(model: TimedModel, forward: Forward, ids: Ids, runs: int, warmup: int,
     )
 
 
-def beside(predictor: Predictor, ids: Ids, runs: int) -> tuple[float, float]:
+def time_around_model(predictor: Predictor, ids: Ids, runs: int) -> tuple[float, float]:
     """Milliseconds per sentence before the model (text to ids) and after it (logits to labels): medians of `runs`.
 
     The text is what the subwords `ids`, int64 of shape (1, length), spell; it may have a few more or less of them.

@@ -70,21 +70,21 @@ def words_of(text: str, unit: Literal["word", "text"]) -> list[str]:
     return [word for part in text.split() if (word := clean(part))]
 
 
-def windows(pieces: Sequence[int], limit: int, overlap: int) -> list[Window]:
-    """Cut a sentence whose words have `pieces` sub-words into windows of at most `limit` sub-words.
+def windows(token_counts: Sequence[int], limit: int, overlap: int) -> list[Window]:
+    """Cut a sentence whose words have `token_counts` tokens into windows of at most `limit` tokens.
 
-    Neighbours share at most `overlap` sub-words. Every word is kept once, by the window where it is farther from an
-    edge. A word longer than `limit` has a window of its own; its pieces are for the caller to cut.
+    Neighbours share at most `overlap` tokens. Every word is kept once, by the window where it is farther from an edge.
+    A word longer than `limit` has a window of its own; its tokens are for the caller to cut.
     """
-    before = [0, *accumulate(pieces)]
+    before = [0, *accumulate(token_counts)]
     spans = _spans(before, limit, overlap)
     borders = [_border(before, end, start) for (_, end), (start, _) in pairwise(spans)]
-    keeps = zip([0, *borders], [*borders, len(pieces)], strict=True)
+    keeps = zip([0, *borders], [*borders, len(token_counts)], strict=True)
     return [Window(*span, *keep) for span, keep in zip(spans, keeps, strict=False)]
 
 
 def _spans(before: list[int], limit: int, overlap: int) -> list[tuple[int, int]]:
-    """Start and end of every window; `before[word]` counts the sub-words that stand before a word."""
+    """Start and end of every window; `before[word]` counts the tokens that stand before a word."""
     words = len(before) - 1
     spans: list[tuple[int, int]] = []
     start = end = 0

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from edgeafri.artifact import MANIFEST
 from edgeafri.benchmark.memory import sampled_memory
-from edgeafri.benchmark.timing import TimedModel, bench, beside, sentence_of
+from edgeafri.benchmark.timing import TimedModel, bench, sentence_of, time_around_model
 from edgeafri.bundle import Golden, read_golden
 from edgeafri.data.dataset import Dataset
 from edgeafri.data.text import words_of
@@ -83,7 +83,7 @@ def measure_speed(request: BenchRequest, progress: Progress) -> Measurement:
         model, forward = _timed_model(engine, twin), engine.predictor.forward
         result = bench(model, forward, ids, request.runs, request.warmup, engine.load_ms)
     # Last, so that what it holds is not in the peak.
-    tokenize_ms, decode_ms = beside(engine.predictor, ids, request.runs)
+    tokenize_ms, decode_ms = time_around_model(engine.predictor, ids, request.runs)
     return replace(result, memory=sampler.samples, tokenize_ms=tokenize_ms, decode_ms=decode_ms)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgeafri.benchmark import timing
-from edgeafri.benchmark.timing import TimedModel, bench, beside, sentence_of
+from edgeafri.benchmark.timing import TimedModel, bench, sentence_of, time_around_model
 from edgeafri.bundle import Frame
 from edgeafri.documents.measurement import Measurement
 from edgeafri.errors import UsageError
@@ -109,7 +109,7 @@ def test_padding_is_never_drawn():
 
 def test_what_goes_on_around_the_model_is_timed_without_it(monkeypatch: pytest.MonkeyPatch):
     """
-    Five milliseconds to sub-words and a forward pass of a second: only the five are told, and what decoding takes.
+    Five milliseconds to subwords and a forward pass of a second: only the five are told, and what decoding takes.
     """
     clock, calls = Clock(), []
 
@@ -131,10 +131,10 @@ def test_what_goes_on_around_the_model_is_timed_without_it(monkeypatch: pytest.M
         clock.now += 0.002
 
     monkeypatch.setattr(time, "perf_counter", clock.perf_counter)
-    monkeypatch.setattr(timing, "labelled", slow)
+    monkeypatch.setattr(timing, "best_labels", slow)
     predictor = Predictor(replace(ENCODER, tokenizer=Tokenizer()), ("O", "B-PER"), forward)
 
-    assert beside(predictor, IDS, runs=3) == (5.0, 2.0)
+    assert time_around_model(predictor, IDS, runs=3) == (5.0, 2.0)
     assert calls == [(1, 10)]
 
 
