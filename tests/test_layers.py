@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from functools import cache
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgeafri.menu import MENU
-from edgeafri.util.import_closure import imports_in
+from edgeafri.util.import_closure import files_of, imports_in
 
 ROOT = Path(__file__).parent.parent
 # A package or a module at the top, and those it may import, from the ground up. The root is the package itself: its
@@ -219,6 +220,17 @@ def test_what_builds_models_is_imported_in_the_stages_alone(module: str):
     allowed = {"report.template": {"jinja2"}}
 
     assert outer_names(text) & set(HEAVY.split()) <= allowed.get(module, set())
+
+
+@pytest.mark.parametrize("stage", [line.name for line in MENU])
+def test_no_stage_starts_a_program(stage: str):
+    """
+    A stage needs packages and nothing else of a machine. `.ci/run` relies on it: the tests of the stages are not run
+    again without the programs that a user may not have.
+    """
+    texts = {file.name: file.read_text("utf-8") for file in files_of(f"edgeafri.stages.{stage.replace('-', '_')}")}
+
+    assert [name for name, text in texts.items() if re.search(r"\bsubprocess\b|\bwhich\(|\bos\.exec|Popen", text)] == []
 
 
 def loaded(statement: str, names: str) -> list[str]:
