@@ -68,7 +68,7 @@ LAYERS = (
         "artifact bundle data device emulator errors inference latency report runners settings tasks util",
     ),
     ("apps", "artifact benchmark bundle data errors root tasks util"),
-    ("studies", "artifact benchmark build bundle data errors inference report runners settings tasks util"),
+    ("studies", "artifact benchmark build bundle data errors inference menu report runners settings tasks util"),
     (
         "cli",
         "apps benchmark build bundle data device emulator errors inference latency menu profiling report root runners "

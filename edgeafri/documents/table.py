@@ -21,6 +21,8 @@ class Spread(Document):
 
 
 Cell = Spread | float | int | str | None
+Cells = dict[str, Cell]
+"""A row of a table, by the keys of its columns."""
 
 
 @dataclass(frozen=True)

@@ -4,19 +4,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from edgeafri.build.events import OnEvent
-from edgeafri.build.teacher import config_of, find_teacher, labels_of
+from edgeafri.build.teacher import find_teacher, labels_of
 from edgeafri.data.dataset import languages_in
 from edgeafri.errors import ModelError
 from edgeafri.studies import quantization
 from edgeafri.studies.methods import chosen
 from edgeafri.studies.page import StudyPage
-from edgeafri.studies.workbench import StudyRequest, Workbench
+from edgeafri.studies.workbench import StudyRequest, Workbench, architecture_of
 from edgeafri.tasks import tasks_of, unit_of
 from edgeafri.util.files import Digests
 
 
 def run(request: StudyRequest, names: Sequence[str], digests: Digests, on_event: OnEvent) -> StudyPage:
-    """Check names, model and all data, then measure. Without languages in the order, those of the data.
+    """Check names, model and all data, then measure. Without languages in the request, those of the data.
 
     UsageError for an unknown method, ModelError for a model without a task's head, DataError for data that does not
     fit; a method that this machine cannot run is a row with its reason.
@@ -31,10 +31,9 @@ def run(request: StudyRequest, names: Sequence[str], digests: Digests, on_event:
 
 
 def _task_of(request: StudyRequest, digests: Digests, on_event: OnEvent) -> str:
-    """The task of the model's head; of a text classifier, the first that has such a head, as they are judged alike."""
+    """The task of the model's head; of a text classifier, the first that has such a head: they are evaluated alike."""
     found = find_teacher(request.teacher, "ner", request.languages, request.work, True, digests, on_event)
-    architecture = str((config_of(found).get("architectures") or [""])[0])
-    named = [row.name for row in tasks_of(architecture) if row.unit != "token"]
+    named = [row.name for row in tasks_of(architecture_of(found)) if row.unit != "token"]
     if not named:
         learning = f"--data {request.data} --languages LANG"
         hint = f"Fine-tune it first: edgeafri finetune {request.teacher} {learning} --out MODEL"

@@ -15,8 +15,9 @@ from edgeafri.data.dataset import languages_in
 from edgeafri.documents.table import Table
 from edgeafri.report.plot import Plot
 from edgeafri.studies import distillation, generalisation, parts, pruning, quantization
+from edgeafri.studies.distillation import DistillationGrid
 from edgeafri.studies.page import StudyPage
-from edgeafri.studies.parts import Part
+from edgeafri.studies.parts import CompressionGrid, Part
 from edgeafri.studies.workbench import StudyRequest, Workbench, masked_teacher, read_grid
 from edgeafri.util.files import Digests
 
@@ -25,7 +26,7 @@ TASK = "ner"
 
 def run(request: StudyRequest, digests: Digests, on_event: OnEvent) -> StudyPage:
     """Check all data, say what is not run, then do part after part; what was made once is not made again."""
-    grid, bench = read_grid("compression", request.grid), Workbench(request, TASK, digests, on_event)
+    grid, bench = read_grid(CompressionGrid, "compression", request.grid), Workbench(request, TASK, digests, on_event)
     teacher = bench.fine_tuned("compression")
     chosen = parts.plan(request, grid)
     wanted = {name: part for name, part in chosen.items() if not part.absent}
@@ -33,11 +34,10 @@ def run(request: StudyRequest, digests: Digests, on_event: OnEvent) -> StudyPage
     for part in chosen.values():
         if part.absent:
             bench.say(part.name, f"not run: {part.absent}")
-    learning = grid["masked teacher"]
-    encoder = partial(masked_teacher, bench, learning)
+    encoder = partial(masked_teacher, bench, grid.masked_teacher)
     return StudyPage(
         (
-            parts.overview(chosen, request.grid, learning),
+            parts.overview(chosen, request.grid, grid.masked_teacher),
             *_pruned(bench, teacher, encoder, wanted),
             *_distilled(bench, wanted),
             *_quantized(bench, teacher, wanted),
@@ -82,7 +82,7 @@ def _distilled(bench: Workbench, wanted: Mapping[str, Part]) -> tuple[Table, ...
     part = wanted.get("distillation")
     if part is None:
         return ()
-    grid = read_grid("distillation", part.settings["grid"])
+    grid = read_grid(DistillationGrid, "distillation", part.settings.grid)
     found = distillation.tables(bench.only(part.languages, part.seeds), grid)
     return tuple(replace(table, title=f"Distilled: {table.title}") for table in found)
 

@@ -5,22 +5,30 @@ fine-tuned teacher teaches that student on the task. Beside them what the paper 
 the fine-tuned teacher's own layers, taught by it, and for comparison the same from the labels alone, without a teacher.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from edgeafri.artifact import Artifact
 from edgeafri.build.events import OnEvent
 from edgeafri.build.teacher import labels_of
 from edgeafri.data.dataset import languages_in
-from edgeafri.documents.quality import Quality
-from edgeafri.documents.table import Column, Spread, Table, spread
+from edgeafri.documents.base import Document
+from edgeafri.documents.quality import AVERAGE, Drop, Quality
+from edgeafri.documents.table import Cells, Column, Spread, Table, spread
 from edgeafri.inference.comparison import counts_of
 from edgeafri.inference.metrics import average_drop, drop
 from edgeafri.studies import papers
 from edgeafri.studies.page import StudyPage
-from edgeafri.studies.workbench import StudyRequest, Workbench, masked_teacher, parameters, read_grid, weights_mb
+from edgeafri.studies.workbench import (
+    Settings,
+    StudyRequest,
+    Workbench,
+    masked_teacher,
+    parameters,
+    read_grid,
+    weights_mb,
+)
 from edgeafri.util.files import Digests
 
 TASK = "ner"
@@ -28,13 +36,34 @@ AGNOSTIC, SPECIFIC = "task-agnostic", "task-specific"
 ALONE, DIRECT = "labels alone", "task-specific, from the teacher's layers"
 
 
-@dataclass(frozen=True)
-class Taught:
-    """The students of one strategy and one shape, a seed each."""
+@dataclass(frozen=True, kw_only=True)
+class Shape(Document):
+    """How many layers a student has, and how many attention heads in each."""
 
-    strategy: str
     layers: int
     heads: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillationGrid(Document):
+    """The shapes of the students, and the settings of what they are made with.
+
+    `student` is how any student learns the task, `specific` what is added where a teacher helps.
+    """
+
+    shapes: tuple[Shape, ...]
+    masked_teacher: Settings
+    agnostic: Settings
+    student: Settings
+    specific: Settings
+
+
+@dataclass(frozen=True)
+class Taught:
+    """The students of one strategy and one shape, one for each seed."""
+
+    strategy: str
+    shape: Shape
     million_parameters: float
     graph_mb: float
     quality: tuple[Quality, ...]
@@ -42,17 +71,17 @@ class Taught:
 
 def run(request: StudyRequest, digests: Digests, on_event: OnEvent) -> StudyPage:
     """The grid's tables, from a fine-tuned teacher."""
-    grid = read_grid("distillation", request.grid)
+    grid = read_grid(DistillationGrid, "distillation", request.grid)
     return StudyPage(tables(Workbench(request, TASK, digests, on_event), grid))
 
 
-def tables(bench: Workbench, grid: Mapping[str, Any]) -> tuple[Table, ...]:
+def tables(bench: Workbench, grid: DistillationGrid) -> tuple[Table, ...]:
     """Make every student with every seed, measure all through the runtime, and put them beside the paper's figures."""
     request, teacher = bench.request, bench.fine_tuned("distillation")
     bench.check_data(labels_of(teacher))
     whole = bench.bundle(teacher, request.languages)
     known = bench.quality(whole, request.languages)
-    students = [taught for shape in grid["shapes"] for taught in _taught(bench, teacher, shape, grid)]
+    students = [taught for shape in grid.shapes for taught in _taught(bench, teacher, shape, grid)]
     first = ("teacher", parameters(teacher) / 1e6, weights_mb(whole), known)
     return quality_table(request, first, students), gain_table(request, students), paper_table()
 
@@ -65,16 +94,16 @@ def languages_of(data: Path) -> tuple[str, ...]:
 def quality_table(
     request: StudyRequest, teacher: tuple[str, float, float, Quality], students: Sequence[Taught]
 ) -> Table:
-    """A row a student: F1 per language and on average over the seeds; the teacher first."""
+    """A row per student: F1 per language and on average over the seeds; the teacher first."""
     name, size, file, known = teacher
     cells = _f1((known,), request.languages)
-    rows: list[dict[str, Any]] = [{"strategy": name, "parameters": size, "graph_mb": file, **cells}]
-    whole = cells["avg"].mean
+    rows: list[Cells] = [{"strategy": name, "parameters": size, "graph_mb": file, **cells}]
+    whole = cells[AVERAGE].mean
     for student in students:
         cells = _f1(student.quality, request.languages)
-        row = {"strategy": student.strategy, "layers": student.layers, "heads": student.heads}
-        row |= {"parameters": student.million_parameters, "graph_mb": student.graph_mb}
-        rows.append({**row, **cells, "kept": 100 * cells["avg"].mean / whole if whole else None})
+        measures: Cells = {"parameters": student.million_parameters, "graph_mb": student.graph_mb}
+        kept = 100 * cells[AVERAGE].mean / whole if whole else None
+        rows.append({**_named(student), **measures, **cells, "kept": kept})
     notes = (
         "Entity F1 on test, in points, of float32 bundles through the runtime; mean and standard deviation over "
         f"the seeds {', '.join(str(seed) for seed in request.seeds)}.",
@@ -87,15 +116,15 @@ def quality_table(
 
 def gain_table(request: StudyRequest, students: Sequence[Taught]) -> Table:
     """What a teacher adds: each student against the one of its shape that had none, paired, first seed."""
-    alone = {(item.layers, item.heads): item.quality[0] for item in students if item.strategy == ALONE}
-    rows = []
+    alone = {item.shape: item.quality[0] for item in students if item.strategy == ALONE}
+    rows: list[Cells] = []
     for student in (item for item in students if item.strategy != ALONE):
-        ours, theirs = student.quality[0], alone[student.layers, student.heads]
-        for code in (*request.languages, "avg"):
-            codes = request.languages if code == "avg" else (code,)
+        ours, theirs = student.quality[0], alone[student.shape]
+        for code in (*request.languages, AVERAGE):
+            codes = request.languages if code == AVERAGE else (code,)
             found = _gain(theirs, ours, codes)
-            row = {"strategy": student.strategy, "layers": student.layers, "heads": student.heads, "lang": code}
-            rows.append({**row, "gain": -found.value, "low": -found.high, "high": -found.low})
+            gain: Cells = {"gain": -found.value, "low": -found.high, "high": -found.low}
+            rows.append({**_named(student), "lang": code, **gain})
     seed = request.seeds[0]
     note = f"F1 points over the student of that shape from labels alone, paired bootstrap interval (95 %), seed {seed}."
     columns = (*_HEAD[:3], Column("lang", "language"), *_GAIN)
@@ -104,55 +133,59 @@ def gain_table(request: StudyRequest, students: Sequence[Taught]) -> Table:
 
 def paper_table() -> Table:
     """The paper's Table 1 and its teachers, in the same layout."""
-    codes = tuple(papers.teachers()[0].f1)
-    average = {item.name: item.average for item in papers.teachers()}
-    rows: list[dict[str, Any]] = [
-        {"strategy": "teacher", "teacher": item.name, "layers": item.layers, "heads": item.heads}
-        | {"parameters": item.million_parameters, **item.f1, "avg": item.average}
-        for item in papers.teachers()
-    ]
+    teachers = {item.teacher: item for item in papers.teachers()}
+    rows = [_paper_row(item) for item in teachers.values()]
     rows += [
-        {"strategy": item.strategy, "teacher": item.teacher, "layers": item.layers, "heads": item.heads}
-        | {"parameters": item.million_parameters, **item.f1, "avg": item.average}
-        | {"kept": 100 * item.average / average[item.teacher]}
+        {**_paper_row(item), "kept": 100 * item.average / teachers[item.teacher].average}
         for item in papers.distillation()
     ]
+    codes = next(iter(teachers.values())).f1
     columns = (_HEAD[0], Column("teacher", "teacher"), *_HEAD[1:4], *(Column(code, code) for code in codes), *_TAIL)
     source = papers.source("distillation")
     notes = (f"{source.paper}, {source.url}, {source.where}.", *source.notes)
     return Table("distillation-paper", "The paper's figures", columns, tuple(rows), notes)
 
 
-def _taught(bench: Workbench, teacher: Artifact, shape: Mapping[str, int], grid: Mapping[str, Any]) -> Iterator[Taught]:
+def _paper_row(item: papers.DistilledModel) -> Cells:
+    shape: Cells = {"layers": item.layers, "heads": item.heads, "parameters": item.million_parameters}
+    return {"strategy": item.strategy, "teacher": item.teacher, **shape, **item.f1, AVERAGE: item.average}
+
+
+def _named(student: Taught) -> Cells:
+    return {"strategy": student.strategy, "layers": student.shape.layers, "heads": student.shape.heads}
+
+
+def _taught(bench: Workbench, teacher: Artifact, shape: Shape, grid: DistillationGrid) -> Iterator[Taught]:
     """The strategies at one shape. Task-specific students start where the agnostic ones were left."""
-    masked = masked_teacher(bench, grid["masked teacher"])
-    agnostic = bench.make("distill", masked, grid["agnostic"], mode="agnostic", **shape)
+    masked, sizes = masked_teacher(bench, grid.masked_teacher), {"layers": shape.layers, "heads": shape.heads}
+    agnostic = bench.make("distill", masked, grid.agnostic, mode="agnostic", **sizes)
     seeds = bench.request.seeds
-    for strategy, more in ((ALONE, {"soft": 0.0, "hard": 1.0}), (DIRECT, {})):
-        settings = {**grid["student"], **grid["specific"], **more, "mode": "task", **shape}
+    labels_alone = {"soft": 0.0, "hard": 1.0}
+    for strategy, more in ((ALONE, labels_alone), (DIRECT, {})):
+        settings = {**grid.student, **grid.specific, **more, "mode": "task", **sizes}
         yield _measured(bench, strategy, shape, [bench.make("distill", teacher, settings, seed=seed) for seed in seeds])
-    tuned = [bench.make("finetune", agnostic, grid["student"], seed=seed) for seed in seeds]
+    tuned = [bench.make("finetune", agnostic, grid.student, seed=seed) for seed in seeds]
     yield _measured(bench, AGNOSTIC, shape, tuned)
-    settings = {**grid["student"], **grid["specific"], "teacher": teacher.path, "mode": "task"}
+    settings = {**grid.student, **grid.specific, "teacher": teacher.path, "mode": "task"}
     specific = [bench.make("distill", agnostic, settings, seed=seed) for seed in seeds]
     yield _measured(bench, SPECIFIC, shape, specific)
 
 
-def _measured(bench: Workbench, strategy: str, shape: Mapping[str, int], models: Sequence[Artifact]) -> Taught:
+def _measured(bench: Workbench, strategy: str, shape: Shape, models: Sequence[Artifact]) -> Taught:
     languages = bench.request.languages
     bundles = [bench.bundle(model, languages) for model in models]
     quality = tuple(bench.quality(bundle, languages) for bundle in bundles)
     size = parameters(models[0]) / 1e6
-    return Taught(strategy, shape["layers"], shape["heads"], size, weights_mb(bundles[0]), quality)
+    return Taught(strategy, shape, size, weights_mb(bundles[0]), quality)
 
 
 def _f1(found: Sequence[Quality], languages: Sequence[str]) -> dict[str, Spread]:
     cells = {code: spread([quality[code].f1 for quality in found]) for code in languages}
     means = [sum(quality[code].f1 for code in languages) / len(languages) for quality in found]
-    return {**cells, "avg": spread(means)}
+    return {**cells, AVERAGE: spread(means)}
 
 
-def _gain(reference: Quality, candidate: Quality, codes: Sequence[str]) -> Any:
+def _gain(reference: Quality, candidate: Quality, codes: Sequence[str]) -> Drop:
     before, after = counts_of(reference, codes), counts_of(candidate, codes)
     return drop(before[codes[0]], after[codes[0]]) if len(codes) == 1 else average_drop(before, after)
 
@@ -164,5 +197,5 @@ _HEAD = (
     Column("parameters", "parameters", "million"),
     Column("graph_mb", "graph", "MB"),
 )
-_TAIL = (Column("avg", "avg"), Column("kept", "kept", "%", 1))
+_TAIL = (Column(AVERAGE, "avg"), Column("kept", "kept", "%", 1))
 _GAIN = (Column("gain", "gain"), Column("low", "from"), Column("high", "to"))

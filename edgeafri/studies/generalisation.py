@@ -3,14 +3,13 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from edgeafri.artifact import Artifact
 from edgeafri.build.measurement_cache import SPLIT, SPLITS
 from edgeafri.data.dataset import Sentence, check_labels, labels_of, read_split
 from edgeafri.data.languages import language
 from edgeafri.documents.quality import Quality
-from edgeafri.documents.table import Column, Table, spread
+from edgeafri.documents.table import Cells, Column, Spread, Table, spread
 from edgeafri.report.plot import Plot
 from edgeafri.studies.levels import (
     Level,
@@ -59,7 +58,7 @@ def check_zero_shot(part: Part, targets: Sequence[str]) -> None:
 
 def few_shot(bench: Workbench, teacher: Artifact, part: Part) -> list[Table | Plot]:
     """The pruned teacher fine-tuned on k sentences of one unseen language, its zeros held, level by level."""
-    count, place = int(part.settings["k"]), bench.request.work / "few-shot"
+    count, place = part.settings.k, bench.request.work / "few-shot"
     few = {code: write_few(part.data, code, count, place / f"{code}-{count}") for code in part.languages}
     sweep = Sweep(
         tuple(_few_shot_level(bench, teacher, part, few, at) for at in sparsities(part.settings)), part.languages
@@ -118,15 +117,15 @@ def zero_shot(bench: Workbench, masked: Artifact, part: Part) -> list[Table | Pl
 def zero_shot_table(
     sweeps: Mapping[str, Sweep], languages: Sequence[str], name: str, title: str, notes: Sequence[str]
 ) -> Table:
-    """A row a source and level: F1 on every language, and of those not taught the mean, the best and the worst."""
+    """A row per source and level: F1 on every language, and of those not taught the mean, the best and the worst."""
     rows = [_zero_shot_row(source, level, languages) for source, sweep in sweeps.items() for level in sweep.levels]
     columns = (*_SOURCE, *(Column(code, code) for code in languages), *_OTHERS)
     return Table(name, title, columns, tuple(rows), tuple(notes))
 
 
 def zero_shot_pairs(sweeps: Mapping[str, Sweep], name: str, title: str, notes: Sequence[str]) -> Table:
-    """A row a source, target and level."""
-    rows = [
+    """A row per source, target and level."""
+    rows: list[Cells] = [
         {"source": source, "target": target, "sparsity": percent(level.sparsity), "f1": _mean(level, target)}
         for source, sweep in sweeps.items()
         for level in sweep.levels
@@ -167,8 +166,8 @@ def _few_shot_level(bench: Workbench, teacher: Artifact, part: Part, few: Mappin
 
 
 def _tuned(bench: Workbench, start: Artifact, part: Part, few: Mapping[str, Path], seed: int) -> dict[str, Artifact]:
-    """A bundle a language."""
-    learning = part.settings["learning"]
+    """A bundle for each language."""
+    learning = part.settings.learning
     models = {
         code: bench.make("finetune", start, learning, languages=(code,), data=folder, seed=seed)
         for code, folder in few.items()
@@ -181,7 +180,7 @@ def _each_on_its_own(bench: Workbench, bundles: Mapping[str, Artifact], data: Pa
 
 
 def _from_one(bench: Workbench, masked: Artifact, part: Part, source: str) -> Sweep:
-    codes, learning = bench.request.languages, part.settings["learning"]
+    codes, learning = bench.request.languages, part.settings.learning
     taught = [bench.make("finetune", masked, learning, languages=(source,), seed=seed) for seed in part.seeds]
     levels = (
         level_of(bench, sparsity, [pruned(bench, model, sparsity) for model in taught], codes, codes)
@@ -190,10 +189,10 @@ def _from_one(bench: Workbench, masked: Artifact, part: Part, source: str) -> Sw
     return Sweep(tuple(levels), codes)
 
 
-def _zero_shot_row(source: str, level: Level, languages: Sequence[str]) -> dict[str, Any]:
+def _zero_shot_row(source: str, level: Level, languages: Sequence[str]) -> Cells:
     found = {code: _mean(level, code) for code in languages}
     others = [code for code in languages if code != source]
-    row: dict[str, Any] = {"source": source, "sparsity": percent(level.sparsity), **found}
+    row: Cells = {"source": source, "sparsity": percent(level.sparsity), **found}
     if not others:
         return row
     means = [fmean(quality[code].f1 for code in others) for quality in level.quality]
@@ -201,7 +200,7 @@ def _zero_shot_row(source: str, level: Level, languages: Sequence[str]) -> dict[
     return {**row, "others": spread(means), "best": best, "worst": worst}
 
 
-def _mean(level: Level, code: str) -> Any:
+def _mean(level: Level, code: str) -> Spread:
     return spread([quality[code].f1 for quality in level.quality])
 
 

@@ -4,18 +4,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal
 
 from edgeafri.artifact import Artifact
-from edgeafri.documents.quality import Drop, Quality
-from edgeafri.documents.table import Cell, Column, Spread, Table, spread
+from edgeafri.documents.quality import AVERAGE, Drop, Quality
+from edgeafri.documents.study import ModelTimes
+from edgeafri.documents.table import Cells, Column, Spread, Table, spread
 from edgeafri.inference.comparison import counts_of
 from edgeafri.inference.metrics import average_drop
+from edgeafri.menu import facts_of
+from edgeafri.menu.facts.training import PruneFacts
 from edgeafri.studies import papers
 from edgeafri.studies.papers import PruneRow
+from edgeafri.studies.parts import PartSettings
 from edgeafri.studies.workbench import Workbench
 
-AVERAGE = "avg"
 OTHER_TEACHER = "Another teacher than the paper's: the shapes of curves are compared, not values."
 _FIGURES = ("loss", "precision", "recall", "f1", "seconds")
 Point = tuple[float, float]
@@ -23,7 +25,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Level:
-    """The models of one sparsity, a seed each: their bundles, their quality, and how many weights are zero in one."""
+    """The models of one sparsity, one for each seed: their bundles, their quality, how many weights of one are 0."""
 
     sparsity: float
     zeros: int
@@ -37,12 +39,12 @@ class Sweep:
 
     levels: tuple[Level, ...]
     languages: tuple[str, ...]
-    paper: Literal["before", "after"] | None = None
+    paper: papers.When | None = None
 
 
-def sparsities(settings: Mapping[str, Any]) -> tuple[float, ...]:
+def sparsities(settings: PartSettings) -> tuple[float, ...]:
     """The levels of a part of the grid, in order, and the dense model that they are compared with."""
-    return tuple(sorted({0.0, *(float(level) for level in settings["sparsity"])}))
+    return tuple(sorted({0.0, *map(float, settings.sparsity)}))
 
 
 def pruned(bench: Workbench, model: Artifact, sparsity: float) -> Artifact:
@@ -66,11 +68,12 @@ def level_of(
 
 def zeros_of(model: Artifact) -> int:
     """How many linear weights the stage that made a model left at zero; 0 where it says nothing of them."""
-    return int(model.manifest.facts.get("zeros", 0))
+    facts = facts_of(model.manifest)
+    return facts.zeros if isinstance(facts, PruneFacts) else 0
 
 
 def percent(sparsity: float) -> float:
-    """0.7 as 70, without what floating point leaves behind the comma."""
+    """0.7 as 70, without what floating point leaves after the decimal point."""
     return round(100 * sparsity, 2)
 
 
@@ -82,14 +85,14 @@ def over(seeds: Sequence[int]) -> str:
 
 
 def long_table(sweep: Sweep, name: str, title: str, notes: Sequence[str] = ()) -> Table:
-    """A row a level and language, as the paper's Tables 8 and 9 have them, and one for the average."""
+    """A row per level and language, as the paper's Tables 8 and 9 have them, and one for the average."""
     published = {(row.sparsity, row.lang): row for row in papers.pruning(sweep.paper)} if sweep.paper else {}
     dense = sweep.levels[0]
-    rows: list[dict[str, Cell]] = []
+    rows: list[Cells] = []
     for level in sweep.levels:
         for code in (*sweep.languages, AVERAGE):
             codes = sweep.languages if code == AVERAGE else (code,)
-            head: dict[str, Cell] = {"sparsity": percent(level.sparsity), "lang": code, "pruned": level.zeros}
+            head: Cells = {"sparsity": percent(level.sparsity), "lang": code, "pruned": level.zeros}
             cells = {key: _spread(level, codes, key) for key in _FIGURES}
             paper = _published(published.get((level.sparsity, code)))
             rows.append({**head, **cells, **_lost(dense, level, codes), **paper})
@@ -102,13 +105,13 @@ def compact_table(
     name: str,
     title: str,
     notes: Sequence[str] = (),
-    times: Mapping[float, Mapping[str, float]] | None = None,
+    times: Mapping[float, ModelTimes] | None = None,
 ) -> Table:
-    """A row a level: F1 per language and on average, the points lost, the language that lost most, the paper's F1.
+    """A row per level: F1 per language and on average, the points lost, the language that lost most, the paper's F1.
 
-    `times` holds p50_ms and cpu_ms by level.
+    `times` holds what a sentence takes by level.
     """
-    rows = [_compact_row(sweep, level, (times or {}).get(level.sparsity, {})) for level in sweep.levels]
+    rows = [_compact_row(sweep, level, (times or {}).get(level.sparsity)) for level in sweep.levels]
     columns = (*_LEVEL, *(Column(code, code) for code in sweep.languages), *_COMPACT)
     columns += (*(_TIMES if times else ()), *(_PAPER_AVERAGE if sweep.paper else ()))
     return Table(name, title, columns, tuple(rows), tuple(notes))
@@ -120,7 +123,7 @@ def f1(level: Level, languages: Sequence[str]) -> Spread:
 
 
 def line(sweep: Sweep, languages: Sequence[str]) -> list[Point]:
-    """Sparsity in percent and F1, a point a level."""
+    """Sparsity in percent and F1, one point per level."""
     return [(percent(level.sparsity), f1(level, languages).mean) for level in sweep.levels]
 
 
@@ -166,11 +169,13 @@ def worst_of(before: Sequence[Quality], after: Sequence[Quality], languages: Seq
     return worst, losses[worst]
 
 
-def _compact_row(sweep: Sweep, level: Level, times: Mapping[str, float]) -> dict[str, Any]:
+def _compact_row(sweep: Sweep, level: Level, times: ModelTimes | None) -> Cells:
     dense = sweep.levels[0]
-    row: dict[str, Any] = {"sparsity": percent(level.sparsity), "pruned": level.zeros}
+    row: Cells = {"sparsity": percent(level.sparsity), "pruned": level.zeros}
     row |= {code: f1(level, (code,)) for code in sweep.languages}
-    row |= {AVERAGE: f1(level, sweep.languages), **times}
+    row[AVERAGE] = f1(level, sweep.languages)
+    if times is not None:
+        row |= {"p50_ms": times.p50_ms, "cpu_ms": times.cpu_ms}
     if level is not dense:
         row["worst"], row["worst_lost"] = worst_of(dense.quality, level.quality, sweep.languages)
         row |= _lost(dense, level, sweep.languages)
@@ -179,7 +184,7 @@ def _compact_row(sweep: Sweep, level: Level, times: Mapping[str, float]) -> dict
     return row
 
 
-def _lost(dense: Level, level: Level, codes: Sequence[str]) -> dict[str, Cell]:
+def _lost(dense: Level, level: Level, codes: Sequence[str]) -> Cells:
     """Points lost against the dense model of the same seed; of a single model with its interval."""
     if level is dense:
         return {}
@@ -199,7 +204,7 @@ def _points(quality: Quality, codes: Sequence[str]) -> float:
     return fmean(quality[code].f1 for code in codes)
 
 
-def _published(row: PruneRow | None) -> dict[str, Cell]:
+def _published(row: PruneRow | None) -> Cells:
     if row is None:
         return {}
     return {

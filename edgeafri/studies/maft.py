@@ -6,10 +6,9 @@ the encoder knew already is memory and more training; to the unseen ones it is a
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 
@@ -17,18 +16,65 @@ from edgeafri.artifact import Artifact, adopt
 from edgeafri.build.events import OnEvent
 from edgeafri.build.teacher import config_of, head_of
 from edgeafri.data.dataset import languages_in, text_files
+from edgeafri.documents.base import Document
 from edgeafri.documents.quality import Drop, Quality
-from edgeafri.documents.table import Cell, Column, Table, spread
+from edgeafri.documents.table import Cell, Cells, Column, Table, spread
 from edgeafri.errors import ModelError, UsageError
 from edgeafri.inference.comparison import counts_of
 from edgeafri.inference.metrics import Counts, average_drop
+from edgeafri.menu.facts.conversion import TrimFacts
+from edgeafri.menu.facts.training import AdaptMaftFacts, BeforeAfter
 from edgeafri.studies import papers
 from edgeafri.studies.page import StudyPage
-from edgeafri.studies.workbench import Settings, StudyRequest, Workbench, parameters, read_grid, weights_mb
+from edgeafri.studies.workbench import (
+    Settings,
+    StudyRequest,
+    Workbench,
+    in_words,
+    parameters,
+    read_grid,
+    weights_mb,
+)
 from edgeafri.util.files import Digests
 
 TASK = "ner"
 FULL = "full"  # the encoder's own vocabulary, beside those that the grid names
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaftGrid(Document):
+    """Settings of the steps, and of the vocabularies by name; `unseen` and `beside` are for an encoder of its own.
+
+    `encoder` is None in a grid that makes none.
+    """
+
+    seeds: tuple[int, ...] | None = None
+    unseen: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    encoder: Settings | None = None
+    pretraining: Settings = field(default_factory=dict)
+    vocabularies: Mapping[str, Settings]
+    adaptation: Settings
+    learning: Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocabularySize(Document):
+    """What of an encoder's config.json says how many subwords it knows."""
+
+    vocab_size: int
+
+
+@dataclass(frozen=True)
+class Cover:
+    """How a vocabulary cuts text of a language that its choice did not count; None where there was no such text.
+
+    Subwords per word, the share of them that are unknown, and of a smaller vocabulary the share that is kept.
+    """
+
+    fertility: float | None
+    unknown: float | None
+    coverage: float | None = None
 
 
 @dataclass(frozen=True)
@@ -45,7 +91,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Tuned:
-    """An encoder fine-tuned with every seed: its size as a bundle, and its quality, a seed each."""
+    """An encoder fine-tuned with every seed: its size as a bundle, and its quality, one for each seed."""
 
     million_parameters: float
     graph_mb: float
@@ -56,28 +102,31 @@ class Tuned:
 class Variant:
     """One vocabulary: the encoder as it came and adapted, fine-tuned both.
 
-    By language, as far as known: `cover` holds what `trim` counted (fertility, unknown, coverage), `perplexity` what it
-    was on held-out lines before and after adaptation.
+    By language, as far as known: `cover` holds what `trim` counted, `perplexity` what it was on held-out lines before
+    and after adaptation.
     """
 
     name: str
-    sub_words: int
-    cover: Mapping[str, Mapping[str, float]]
-    perplexity: Mapping[str, Mapping[str, float | None]]
+    subwords: int
+    cover: Mapping[str, Cover]
+    perplexity: Mapping[str, BeforeAfter]
     plain: Tuned
     adapted: Tuned
 
 
 def run(request: StudyRequest, digests: Digests, on_event: OnEvent) -> StudyPage:
     """Make the encoder if none is given, reduce, adapt and fine-tune it, and put it beside the paper's figures."""
-    grid = read_grid("maft", request.grid)
+    grid = read_grid(MaftGrid, "maft", request.grid)
     known = known_languages(request, grid)
-    request = replace(request, seeds=tuple(grid.get("seeds", request.seeds)))
+    if grid.seeds is not None:
+        request = replace(request, seeds=grid.seeds)
     bench = Workbench(request, TASK, digests, on_event)
     bench.check_data(None)
     encoder = _teacher(bench) if request.teacher else _pretrained(bench, grid, known, digests)
-    cuts = {name: bench.make("trim", encoder, settings) for name, settings in grid["vocabularies"].items()}
-    covers = {FULL: _cover(next(iter(cuts.values())), "_before")} | {name: _cover(cut) for name, cut in cuts.items()}
+    cuts = {name: bench.make("trim", encoder, settings) for name, settings in grid.vocabularies.items()}
+    counted = {name: TrimFacts.from_json(cut.manifest.facts) for name, cut in cuts.items()}
+    covers = {FULL: _cover_before(next(iter(counted.values())))}
+    covers |= {name: _cover(facts) for name, facts in counted.items()}
     variants = [_variant(bench, grid, name, plain, covers[name]) for name, plain in {FULL: encoder, **cuts}.items()]
     return StudyPage(
         (
@@ -97,7 +146,7 @@ def languages_of(data: Path) -> tuple[str, ...]:
     return languages_in(data)
 
 
-def known_languages(request: StudyRequest, grid: Mapping[str, Any]) -> Known:
+def known_languages(request: StudyRequest, grid: MaftGrid) -> Known:
     """What the encoder saw, told before any work. UsageError where adaptation would have nothing to show.
 
     Without a teacher the grid says which languages the study's own encoder does without.
@@ -105,14 +154,14 @@ def known_languages(request: StudyRequest, grid: Mapping[str, Any]) -> Known:
     if request.teacher and not request.unseen:
         hint = "Add --unseen lug,luo: the languages that it was never trained on. Only then is adaptation measured."
         raise UsageError(f"study maft: what {request.teacher} never saw is not known", hint)
-    if not request.teacher and "encoder" not in grid:
+    if not request.teacher and grid.encoder is None:
         hint = "Add --teacher ENCODER and --unseen CODES, or use --grid lab."
         raise UsageError(f"study maft: the grid '{request.grid}' makes no encoder of its own", hint)
     unknown = [code for code in request.unseen if code not in request.languages]
     if unknown:
         hint = f"The languages are {', '.join(request.languages)}."
         raise UsageError(f"study maft: --unseen names {unknown[0]}, which the study is not asked for", hint)
-    named = request.unseen or tuple(grid["unseen"])
+    named = request.unseen or grid.unseen
     unseen = tuple(code for code in request.languages if code in named)
     seen = tuple(code for code in request.languages if code not in named)
     if not seen or not unseen:
@@ -120,17 +169,17 @@ def known_languages(request: StudyRequest, grid: Mapping[str, Any]) -> Known:
         raise UsageError(
             f"study maft: of {', '.join(request.languages)}, unseen are {', '.join(unseen) or 'none'}", hint
         )
-    beside = None if request.teacher else tuple(code for code in grid["beside"] if code not in request.languages)
+    beside = None if request.teacher else tuple(code for code in grid.beside if code not in request.languages)
     return Known(seen, unseen, beside)
 
 
 def quality_table(request: StudyRequest, known: Known, variants: Sequence[Variant]) -> Table:
-    """A row a vocabulary, adapted or not: its size, F1 per language, and the means of seen and unseen languages."""
+    """A row per vocabulary, adapted or not: its size, F1 per language, and the means of seen and unseen languages."""
     rows = [
         {
             "vocabulary": variant.name,
             "adapted": shown,
-            "sub_words": variant.sub_words,
+            "sub_words": variant.subwords,
             "parameters": tuned.million_parameters,
             "graph_mb": tuned.graph_mb,
             **_f1(tuned.quality, known),
@@ -151,7 +200,7 @@ def quality_table(request: StudyRequest, known: Known, variants: Sequence[Varian
 
 
 def gain_table(known: Known, variants: Sequence[Variant]) -> Table:
-    """A row a language: the F1 that adaptation brings, for every vocabulary, with its interval."""
+    """A row per language: the F1 that adaptation brings, for every vocabulary, with its interval."""
     pairs = {item.name: (item.plain, item.adapted) for item in variants}
     notes = (
         "F1 points of the adapted encoder over the same one as it was, on the same sentences, with the paired "
@@ -162,7 +211,7 @@ def gain_table(known: Known, variants: Sequence[Variant]) -> Table:
 
 
 def loss_table(known: Known, variants: Sequence[Variant]) -> Table:
-    """A row a language: the F1 of a reduced vocabulary beside that of the whole, adapted and not."""
+    """A row per language: the F1 of a reduced vocabulary beside that of the whole, adapted and not."""
     whole, *cut = variants
     pairs = {}
     for item in cut:
@@ -176,31 +225,31 @@ def loss_table(known: Known, variants: Sequence[Variant]) -> Table:
 
 
 def perplexity_table(known: Known, variants: Sequence[Variant]) -> Table:
-    """A row a language: the masked-LM perplexity on held-out lines, before and after adaptation."""
+    """A row per language: the masked-LM perplexity on held-out lines, before and after adaptation."""
     cells = [(item, when) for item in variants for when in ("before", "after")]
     columns = [Column(f"{item.name}_{when}", f"{item.name}: {when}", digits=1) for item, when in cells]
     rows = [
-        {f"{item.name}_{when}": item.perplexity.get(code, {}).get(when) for item, when in cells}
+        {f"{item.name}_{when}": _perplexity(item, code, when) for item, when in cells}
         for code in (*known.seen, *known.unseen)
     ]
     notes = (
-        "Perplexity of hidden sub-words on lines that are not learnt from; the same lines and places before and after.",
-        "It is comparable within one vocabulary only: fewer sub-words to choose from, or shorter ones, are easier.",
+        "Perplexity of masked subwords on lines that are not learnt from; the same lines and places before and after.",
+        "It is comparable within one vocabulary only: fewer subwords to choose from, or shorter ones, are easier.",
     )
     return Table("maft-perplexity", "Held-out perplexity", (*_LANGUAGE, *columns), _named(known, rows), notes)
 
 
 def cover_table(known: Known, variants: Sequence[Variant]) -> Table:
-    """A row a language: sub-words a word, unknown ones, and of the running sub-words those that are kept."""
+    """A row per language: subwords per word, unknown ones, and of the running subwords those that are kept."""
     cells = [
         (item, key)
         for item in variants
         for key in _COVER
-        if any(key in found for found in item.cover.values())  # of the whole vocabulary, nothing was kept
+        if any(getattr(found, key) is not None for found in item.cover.values())  # the whole vocabulary keeps nothing
     ]
     columns = [Column(f"{item.name}_{key}", f"{item.name}: {_COVER[key][0]}", _COVER[key][1]) for item, key in cells]
     rows = [
-        {f"{item.name}_{key}": _times(item.cover.get(code, {}).get(key), _COVER[key][2]) for item, key in cells}
+        {f"{item.name}_{key}": _times(getattr(item.cover.get(code), key, None), _COVER[key][2]) for item, key in cells}
         for code in (*known.seen, *known.unseen)
     ]
     notes = ("On sentences that the choice of the vocabulary did not count.",)
@@ -210,9 +259,7 @@ def cover_table(known: Known, variants: Sequence[Variant]) -> Table:
 def paper_table() -> Table:
     """The model card's table turned on its side, and what adaptation brings there."""
     models = {item.name: item for item in papers.maft()}
-    rows: list[dict[str, Any]] = [
-        {"model": item.name, **item.f1, "avg": fmean(item.f1.values())} for item in models.values()
-    ]
+    rows: list[Cells] = [{"model": item.name, **item.f1, "avg": fmean(item.f1.values())} for item in models.values()]
     for item in models.values():
         if item.adapted_from:
             gain = {code: f1 - models[item.adapted_from].f1[code] for code, f1 in item.f1.items()}
@@ -223,12 +270,12 @@ def paper_table() -> Table:
     return Table("maft-paper", "The paper's figures", (*columns, Column("avg", "avg", digits=1)), tuple(rows), notes)
 
 
-def steps_table(request: StudyRequest, grid: Mapping[str, Any]) -> Table:
+def steps_table(request: StudyRequest, grid: MaftGrid) -> Table:
     """The settings of every step."""
-    own = () if request.teacher else ("encoder", "pretraining")
-    steps = {name: grid[name] for name in (*own, "adaptation", "learning")}
-    steps |= {f"vocabulary: {name}": settings for name, settings in grid["vocabularies"].items()}
-    rows = tuple({"step": name, "settings": _listed(settings)} for name, settings in steps.items())
+    own = {} if request.teacher else {"encoder": grid.encoder or {}, "pretraining": grid.pretraining}
+    steps = {**own, "adaptation": grid.adaptation, "learning": grid.learning}
+    steps |= {f"vocabulary: {name}": settings for name, settings in grid.vocabularies.items()}
+    rows = tuple({"step": name, "settings": in_words(settings)} for name, settings in steps.items())
     columns = (Column("step", "step"), Column("settings", "settings"))
     return Table("maft-steps", f"Settings of the grid '{request.grid}'", columns, rows)
 
@@ -255,37 +302,43 @@ def _teacher(bench: Workbench) -> Artifact:
     return teacher
 
 
-def _pretrained(bench: Workbench, grid: Mapping[str, Any], known: Known, digests: Digests) -> Artifact:
+def _pretrained(bench: Workbench, grid: MaftGrid, known: Known, digests: Digests) -> Artifact:
     """An encoder of the study's own: vocabulary and weights learnt from raw text without the unseen languages."""
     languages, text = (*known.seen, *(known.beside or ())), bench.request.text
     if text is None:
         raise UsageError("study maft: --text is missing", "Add --text DIR, a folder with LANG.txt to learn from.")
     text_files(text, languages)
     corpus = adopt(text, "corpus", TASK, languages, digests)
-    empty = bench.make("scratch", corpus, grid["encoder"], languages=languages)
-    return bench.make("adapt-maft", empty, grid["pretraining"], languages=languages)
+    empty = bench.make("scratch", corpus, grid.encoder or {}, languages=languages)
+    return bench.make("adapt-maft", empty, grid.pretraining, languages=languages)
 
 
-def _cover(cut: Artifact, suffix: str = "") -> dict[str, dict[str, float]]:
-    """What `trim` counted by language, of the smaller vocabulary or, with the suffix "_before", of the one it cut."""
-    held_out = {code: found["held_out"] for code, found in cut.manifest.facts["languages"].items()}
-    return {
-        code: {key: found[f"{key}{suffix}"] for key in _COVER if f"{key}{suffix}" in found}
-        for code, found in held_out.items()
-    }
+def _cover(facts: TrimFacts) -> dict[str, Cover]:
+    """What `trim` counted by language of the smaller vocabulary."""
+    found = {code: own.held_out for code, own in facts.languages.items()}
+    return {code: Cover(own.fertility, own.unknown, own.coverage) for code, own in found.items()}
 
 
-def _variant(
-    bench: Workbench, grid: Mapping[str, Any], name: str, plain: Artifact, cover: Mapping[str, Mapping[str, float]]
-) -> Variant:
-    adapted = bench.make("adapt-maft", plain, grid["adaptation"])
+def _cover_before(facts: TrimFacts) -> dict[str, Cover]:
+    """What `trim` counted by language of the vocabulary that it cut."""
+    found = {code: own.held_out for code, own in facts.languages.items()}
+    return {code: Cover(own.fertility_before, own.unknown_before) for code, own in found.items()}
+
+
+def _perplexity(variant: Variant, code: str, when: str) -> float | None:
+    found = variant.perplexity.get(code)
+    return None if found is None else found.before if when == "before" else found.after
+
+
+def _variant(bench: Workbench, grid: MaftGrid, name: str, plain: Artifact, cover: Mapping[str, Cover]) -> Variant:
+    adapted = bench.make("adapt-maft", plain, grid.adaptation)
     return Variant(
         name,
-        sub_words=int(config_of(plain)["vocab_size"]),
+        subwords=VocabularySize.from_json(config_of(plain), "config.json").vocab_size,
         cover=cover,
-        perplexity=adapted.manifest.facts["perplexity"],
-        plain=_tuned(bench, plain, grid["learning"]),
-        adapted=_tuned(bench, adapted, grid["learning"]),
+        perplexity=AdaptMaftFacts.from_json(adapted.manifest.facts).perplexity,
+        plain=_tuned(bench, plain, grid.learning),
+        adapted=_tuned(bench, adapted, grid.learning),
     )
 
 
@@ -297,7 +350,7 @@ def _tuned(bench: Workbench, encoder: Artifact, learning: Settings) -> Tuned:
     return Tuned(parameters(models[0]) / 1e6, weights_mb(bundles[0]), quality)
 
 
-def _f1(quality: Sequence[Quality], known: Known) -> dict[str, Cell]:
+def _f1(quality: Sequence[Quality], known: Known) -> Cells:
     groups = {"seen": known.seen, "unseen": known.unseen, **{code: (code,) for code in (*known.seen, *known.unseen)}}
     return {
         name: spread([fmean(found[code].f1 for code in codes) for found in quality]) for name, codes in groups.items()
@@ -307,11 +360,11 @@ def _f1(quality: Sequence[Quality], known: Known) -> dict[str, Cell]:
 def _differences(
     name: str, title: str, known: Known, pairs: Mapping[str, tuple[Tuned, Tuned]], notes: tuple[str, ...]
 ) -> Table:
-    """A row a language and two for the means: F1 of the second over the first of every pair."""
+    """A row per language and two for the means: F1 of the second over the first of every pair."""
     groups = {code: (code,) for code in (*known.seen, *known.unseen)}
     rows = []
     for shown, codes in {**groups, "mean of seen": known.seen, "mean of unseen": known.unseen}.items():
-        row: dict[str, Cell] = {"lang": shown, "seen": _yes(codes[0] in known.seen)}
+        row: Cells = {"lang": shown, "seen": _yes(codes[0] in known.seen)}
         for pair, (first, second) in pairs.items():
             lost = _lost(first.quality, second.quality, codes)
             row |= {pair: -lost.value, f"{pair}_low": -lost.high, f"{pair}_high": -lost.low}
@@ -336,7 +389,7 @@ def _times(value: float | None, factor: int) -> float | None:
     return None if value is None else value * factor
 
 
-def _named(known: Known, rows: Sequence[Mapping[str, Cell]]) -> tuple[dict[str, Cell], ...]:
+def _named(known: Known, rows: Sequence[Mapping[str, Cell]]) -> tuple[Cells, ...]:
     """Rows in the order of the languages, with their names."""
     languages = (*known.seen, *known.unseen)
     return tuple(
@@ -348,18 +401,14 @@ def _yes(true: bool) -> str:
     return "yes" if true else "no"
 
 
-def _listed(settings: Settings) -> str:
-    return ", ".join(f"{name} {value}" for name, value in settings.items())
-
-
 _HEAD = (
     Column("vocabulary", "vocabulary"),
     Column("adapted", "adapted"),
-    Column("sub_words", "sub-words"),
+    Column("sub_words", "subwords"),
     Column("parameters", "parameters", "million"),
     Column("graph_mb", "graph", "MB"),
 )
 _MEANS = (Column("seen", "mean of seen"), Column("unseen", "mean of unseen"))
 _LANGUAGE = (Column("lang", "language"), Column("seen", "seen by the encoder"))
 # What trim counts by language: how it is called, its unit, and what it is multiplied by.
-_COVER = {"fertility": ("sub-words a word", "", 1), "unknown": ("unknown", "%", 100), "coverage": ("kept", "%", 100)}
+_COVER = {"fertility": ("subwords per word", "", 1), "unknown": ("unknown", "%", 100), "coverage": ("kept", "%", 100)}

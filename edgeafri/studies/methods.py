@@ -1,17 +1,18 @@
-"""The ways to keep a fine-tuned model's weights that are compared, one a line, and what was measured of each."""
+"""The ways to keep a fine-tuned model's weights that are compared, one per line, and what was measured of each."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from edgeafri.artifact import Artifact
 from edgeafri.benchmark.machine import machine_id
 from edgeafri.documents.quality import Quality
+from edgeafri.documents.study import ModelForm, ModelTimes
+from edgeafri.documents.torch_requests import ModelDescription
 from edgeafri.errors import DataError, MissingPackage, ModelError, UsageError, WorkerError
 from edgeafri.settings import did_you_mean
 from edgeafri.studies.workbench import Workbench, weights_mb
 
-LENGTHS = (32, 128)  # sub-words of the sentences that are timed
+LENGTHS = (32, 128)  # subwords of the sentences that are timed
 Make = Callable[[Workbench, Artifact], Artifact]
 
 
@@ -36,24 +37,24 @@ class MethodResult:
     method: ComparedMethod
     quality: Quality = field(default_factory=dict)
     mb: float = 0.0
-    times: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    times: Mapping[int, ModelTimes] = field(default_factory=dict)
     absent: str = ""
 
     @property
     def where(self) -> str:
         """CPU, or the name of the GPU that it was computed on; "" where it was not run."""
-        return next((str(times["where"]) for times in self.times.values()), "")
+        return next((times.where for times in self.times.values()), "")
 
 
 def _itself(bench: Workbench, model: Artifact) -> Artifact:
     return model
 
 
-def _made(stage: str, **settings: Any) -> Make:
+def _made(stage: str, **settings: object) -> Make:
     return lambda bench, model: bench.make(stage, model, settings)
 
 
-def _bundle(**settings: Any) -> Make:
+def _quantized(**settings: object) -> Make:
     return lambda bench, model: bench.bundle(model, bench.request.languages, settings=settings)
 
 
@@ -66,7 +67,7 @@ def _static(bench: Workbench, model: Artifact) -> Artifact:
     return bench.bundle(model, bench.request.languages, settings=calibrated)
 
 
-_int4 = _bundle(form="weights", embeddings="int4")
+_int4 = _quantized(form="weights", embeddings="int4")
 METHODS = (
     ComparedMethod("fp32", "torch, float32", _itself, paper="baseline"),
     ComparedMethod("bf16", "torch, bfloat16", _itself, "bf16"),
@@ -80,10 +81,10 @@ METHODS = (
     ComparedMethod(
         "ort-fp32", "EdgeAfri bundle, float32", lambda bench, model: bench.bundle(model, bench.request.languages)
     ),
-    ComparedMethod("ort-int8", "EdgeAfri bundle, dynamic int8, embeddings too", _bundle(form="dynamic")),
+    ComparedMethod("ort-int8", "EdgeAfri bundle, dynamic int8, embeddings too", _quantized(form="dynamic")),
     ComparedMethod("ort-static", "EdgeAfri bundle, static int8, embeddings too", _static),
     ComparedMethod(
-        "ort-int4", "EdgeAfri bundle, int4 in blocks, embeddings too", _bundle(form="weights", embeddings="int4")
+        "ort-int4", "EdgeAfri bundle, int4 in blocks, embeddings too", _quantized(form="weights", embeddings="int4")
     ),
 )
 NAMES = tuple(method.name for method in METHODS)
@@ -92,7 +93,7 @@ NAMES = tuple(method.name for method in METHODS)
 def chosen(names: Sequence[str]) -> tuple[ComparedMethod, ...]:
     """The methods of these names in the table's order, and fp32 first, which the others are compared with.
 
-    UsageError for a name that there is not.
+    UsageError for a name that is not there.
     """
     for name in names:
         if name not in NAMES:
@@ -102,15 +103,19 @@ def chosen(names: Sequence[str]) -> tuple[ComparedMethod, ...]:
 
 def measured(
     bench: Workbench, model: Artifact, methods: Sequence[ComparedMethod]
-) -> tuple[list[MethodResult], Mapping[str, Any]]:
+) -> tuple[list[MethodResult], ModelDescription]:
     """Every method's quality on the request's languages, then the times of all in turns; and the machine's conditions.
 
     A method that this machine cannot run is there with the reason. The first must run: ModelError, MissingPackage or
     WorkerError else.
     """
-    machine = bench.described(model)
-    forms = {method.name: _form(method, machine) for method in methods}
-    ready, absent = _judged(bench, model, methods, forms)
+    machine = bench.machine(model)
+    forms = {
+        method.name: ModelForm(form=method.form, gpu=machine.gpu, bitsandbytes=machine.bitsandbytes)
+        for method in methods
+        if method.form
+    }
+    ready, absent = _evaluated(bench, model, methods, forms)
     made = {name: artifact for name, (artifact, _) in ready.items()}
     times = {length: bench.timed(made, length, forms) for length in _fitting(machine)}
     found = []
@@ -123,15 +128,16 @@ def measured(
     return found, machine
 
 
-def conditions(machine: Mapping[str, Any]) -> str:
+def conditions(machine: ModelDescription) -> str:
     """The machine of a comparison and the versions of what computed it, in a sentence."""
-    gpu = f"{machine['gpu']}, CUDA {machine['cuda']}" if machine["gpu"] else "no GPU"
-    named = (f"{name} {machine[name]}" for name in ("torch", "transformers", "bitsandbytes") if machine[name])
+    gpu = f"{machine.gpu}, CUDA {machine.cuda}" if machine.gpu else "no GPU"
+    versions = {"torch": machine.torch, "transformers": machine.transformers, "bitsandbytes": machine.bitsandbytes}
+    named = (f"{name} {version}" for name, version in versions.items() if version)
     return f"Machine: {machine_id()}; {gpu}. Versions: {', '.join(named)}."
 
 
-def _judged(
-    bench: Workbench, model: Artifact, methods: Sequence[ComparedMethod], forms: Mapping[str, Mapping[str, Any]]
+def _evaluated(
+    bench: Workbench, model: Artifact, methods: Sequence[ComparedMethod], forms: Mapping[str, ModelForm]
 ) -> tuple[dict[str, tuple[Artifact, Quality]], dict[str, str]]:
     """By the methods' names, what each made and its quality; and why the others could not be run.
 
@@ -141,7 +147,7 @@ def _judged(
     for method in methods:
         try:
             made = method.make(bench, model)
-            ready[method.name] = (made, bench.quality(made, bench.request.languages, **forms[method.name]))
+            ready[method.name] = (made, bench.quality(made, bench.request.languages, form=forms.get(method.name)))
         except (DataError, MissingPackage, ModelError, WorkerError) as error:
             if method is methods[0]:
                 raise
@@ -151,19 +157,12 @@ def _judged(
 
 
 def _measured(
-    method: ComparedMethod, made: Artifact, quality: Quality, times: Mapping[int, Mapping[str, Any]]
+    method: ComparedMethod, made: Artifact, quality: Quality, times: Mapping[int, ModelTimes]
 ) -> MethodResult:
-    stored = next(iter(times.values())).get("weight_bytes")
+    stored = next(iter(times.values())).weight_bytes
     return MethodResult(method, quality, weights_mb(made) if stored is None else stored / 1e6, times)
 
 
-def _form(method: ComparedMethod, machine: Mapping[str, Any]) -> dict[str, Any]:
-    """What a worker is asked to make of the model. What this hangs on goes along: with another GPU, measure again."""
-    if not method.form:
-        return {}
-    return {"form": method.form, "gpu": machine["gpu"], "bitsandbytes": machine["bitsandbytes"]}
-
-
-def _fitting(machine: Mapping[str, Any]) -> tuple[int, ...]:
+def _fitting(machine: ModelDescription) -> tuple[int, ...]:
     """The lengths that are timed, none longer than the model can read."""
-    return tuple(dict.fromkeys(min(length, int(machine["max_tokens"])) for length in LENGTHS))
+    return tuple(dict.fromkeys(min(length, machine.max_tokens) for length in LENGTHS))

@@ -9,19 +9,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from edgeafri.artifact import Artifact
 from edgeafri.build.events import OnEvent
 from edgeafri.build.teacher import config_of
 from edgeafri.data.dataset import labels_of, languages_in, read_split, text_files
-from edgeafri.documents.table import Cell, Column, Spread, Table, spread
+from edgeafri.documents.base import Document
+from edgeafri.documents.table import Cells, Column, Spread, Table, spread
 from edgeafri.errors import UsageError
+from edgeafri.menu import facts_of
+from edgeafri.menu.facts.training import AdaptMaftFacts, AdaptMiniFacts
 from edgeafri.report.plot import Plot
 from edgeafri.studies import papers
 from edgeafri.studies.generalisation import check_few_shot, write_few
 from edgeafri.studies.page import StudyPage
-from edgeafri.studies.parts import Part
+from edgeafri.studies.parts import Part, PartSettings
 from edgeafri.studies.workbench import Settings, StudyRequest, Workbench, masked_teacher, read_grid
 from edgeafri.util.files import Digests
 
@@ -41,30 +43,64 @@ class Primary:
 
 
 @dataclass(frozen=True)
+class Vocabulary:
+    """A tokenizer's size, and how it cuts a target's raw text: subwords per word, and the share that are unknown."""
+
+    size: int
+    fertility: float
+    unknown: float
+
+
+@dataclass(frozen=True)
 class Adapted:
-    """One target by one method at one budget; `facts` are those of its adaptation, without one of the old tokenizer."""
+    """One target by one method with one budget, and its F1. Without an adaptation: the encoder as it was."""
 
     target: str
     method: str
     epochs: int
-    facts: Mapping[str, Any]
+    vocabulary: Vocabulary
     zero_shot: float
     few_shot: Spread
+    flops: int | None = None
+    perplexity: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MiniModelGrid(Document):
+    """Settings of the steps. `budgets` are the epochs of an adaptation, one after the other."""
+
+    pretraining: Settings
+    new_layers: Settings
+    learning: Settings
+    adaptation: Settings
+    budgets: tuple[int, ...]
+    few_shot: PartSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderDepth(Document):
+    """What of an encoder's config.json says how deep it is."""
+
+    num_hidden_layers: int
 
 
 def run(request: StudyRequest, digests: Digests, on_event: OnEvent) -> StudyPage:
     """Make the primaries, adapt them to every target, and measure all through the runtime."""
-    grid = read_grid("mini-model", request.grid)
+    grid = read_grid(MiniModelGrid, "mini-model", request.grid)
     few = checked(request, grid)
     bench = Workbench(request, TASK, digests, on_event)
     bench.check_data(None)
-    depth = mini_depth(config_of(bench.teacher()))
-    plain = masked_teacher(bench, grid["pretraining"])
-    joint = bench.make("adapt-maft", bench.teacher(), grid["pretraining"], second_head=depth["second_head"])
-    post = bench.make("adapt-maft", plain, grid["new layers"], **depth)
-    own = _primary(bench, plain, grid)
-    primaries = {STANDARD: own, JOINT: _primary(bench, joint, grid), POST: Primary(post, own.tuned, own.source_f1)}
-    found = [item for target in few.languages for item in _target(bench, primaries, target, grid["adaptation"], few)]
+    depth = mini_depth(EncoderDepth.from_json(config_of(bench.teacher()), f"{request.teacher}: config.json"))
+    plain = masked_teacher(bench, grid.pretraining)
+    joint = bench.make("adapt-maft", bench.teacher(), grid.pretraining, second_head=depth["second_head"])
+    post = bench.make("adapt-maft", plain, grid.new_layers, **depth)
+    own = _primary(bench, plain, grid.learning)
+    primaries = {
+        STANDARD: own,
+        JOINT: _primary(bench, joint, grid.learning),
+        POST: Primary(post, own.tuned, own.source_f1),
+    }
+    found = [item for target in few.languages for item in _target(bench, primaries, target, grid, few)]
     return StudyPage((quality_table(request, few, found), *plots(found), cost_table(primaries, depth), paper_table()))
 
 
@@ -73,14 +109,14 @@ def languages_of(data: Path) -> tuple[str, ...]:
     return languages_in(data)
 
 
-def mini_depth(config: Mapping[str, Any]) -> dict[str, int]:
+def mini_depth(encoder: EncoderDepth) -> dict[str, int]:
     """The source's proportions: the second head after a third of the layers, a new layer for every sixth of them."""
-    layers = int(config["num_hidden_layers"])
+    layers = encoder.num_hidden_layers
     third = max(1, layers // 3)
     return {"second_head": third, "new_layers": max(1, layers // 2 - third)}
 
 
-def checked(request: StudyRequest, grid: Mapping[str, Any]) -> Part:
+def checked(request: StudyRequest, grid: MiniModelGrid) -> Part:
     """The targets and their data, checked before any work. UsageError or DataError for what cannot be."""
     if request.few_shot_data is None or request.text is None:
         hint = "Add --few-shot-data DIR: labelled data of languages that are not among the source languages."
@@ -90,8 +126,8 @@ def checked(request: StudyRequest, grid: Mapping[str, Any]) -> Part:
     if both:
         hint = "Name the source languages with --lang, without it, or take it out of --few-shot-data."
         raise UsageError(f"study mini-model: {both[0]} is a source and a target language", hint)
-    seeds = tuple(grid["few-shot"].get("seeds", request.seeds))
-    part = Part("few-shot", request.few_shot_data, grid["few-shot"], targets, seeds)
+    seeds = request.seeds if grid.few_shot.seeds is None else grid.few_shot.seeds
+    part = Part("few-shot", request.few_shot_data, grid.few_shot, targets, seeds)
     splits = (read_split(request.data, code, name) for code in request.languages for name in ("train", "dev"))
     check_few_shot(part, labels_of(splits))
     text_files(request.text, targets)
@@ -99,15 +135,15 @@ def checked(request: StudyRequest, grid: Mapping[str, Any]) -> Part:
 
 
 def quality_table(request: StudyRequest, few: Part, found: Sequence[Adapted]) -> Table:
-    """A row a target, method and budget: its cost, beside the standard's, and its quality, beside the standard's."""
+    """A row per target, method and budget: its cost, beside the standard's, and its quality, beside the standard's."""
     standard = {(item.target, item.epochs): item for item in found if item.method == STANDARD}
     rows = tuple(_row(item, standard.get((item.target, item.epochs))) for item in found)
-    count = few.settings["k"]
+    count = few.settings.k
     notes = (
-        "cost: floating-point operations of the adaptation, forward and backward, the judging of its epochs not "
+        "cost: floating-point operations of the adaptation, forward and backward, the validation of its epochs not "
         "counted; of standard: against the standard method with as many epochs.",
-        "perplexity: of hidden sub-words on lines held back, by the whole encoder with the new embeddings. sub-words a "
-        "word and unknown sub-words: of the tokenizer that the row uses, on the target's raw text.",
+        "perplexity: of masked subwords on lines held back, by the whole encoder with the new embeddings. subwords "
+        "per word and unknown subwords: of the tokenizer that the row uses, on the target's raw text.",
         "Entity F1 on the target's test split, in points, of float32 bundles through the runtime. kept: zero-shot, "
         "against the standard method with as many epochs.",
         f"few-shot: fine-tuned on {count} sentences of the target's train split, embeddings and all, the epoch chosen "
@@ -121,14 +157,14 @@ def quality_table(request: StudyRequest, few: Part, found: Sequence[Adapted]) ->
 
 
 def plots(found: Sequence[Adapted]) -> tuple[Plot, ...]:
-    """F1 over cost, a line a target and method."""
+    """F1 over cost, a line for each target and method."""
     adapted = [item for item in found if item.method != _BEFORE]
     names = dict.fromkeys((item.target, item.method) for item in adapted)
     parts = []
     for name, value in _F1.items():
         series = {
             f"{target}: {method}": [
-                (item.facts["flops"] / _TERA, value(item))
+                ((item.flops or 0) / _TERA, value(item))
                 for item in adapted
                 if (item.target, item.method) == (target, method)
             ]
@@ -139,16 +175,12 @@ def plots(found: Sequence[Adapted]) -> tuple[Plot, ...]:
 
 
 def cost_table(primaries: Mapping[str, Primary], depth: Mapping[str, int]) -> Table:
-    """What was paid once, before any target: a row a primary, and one for the layers that mini-post adds to one."""
-    rows: list[dict[str, Cell]] = []
+    """What was paid once, before any target: a row per primary, and one for the layers that mini-post adds to one."""
+    rows: list[Cells] = []
     for method, primary in primaries.items():
-        facts = primary.masked.manifest.facts
-        row: dict[str, Cell] = {
-            "for": method,
-            "what": _WHAT[method].format(**depth),
-            "epochs": len(facts.get("epochs", ())),
-        }
-        rows.append({**row, "cost": _tera(facts.get("flops")), "source_f1": primary.source_f1})
+        epochs, flops = _pretraining(primary.masked)
+        row: Cells = {"for": method, "what": _WHAT[method].format(**depth), "epochs": epochs}
+        rows.append({**row, "cost": _tera(flops), "source_f1": primary.source_f1})
     notes = (
         f"{POST} stands on the encoder of {STANDARD}: its cost comes on top of that. A teacher that is a masked LM is "
         f"taken as {STANDARD}'s encoder as it is, and costs nothing here.",
@@ -159,7 +191,7 @@ def cost_table(primaries: Mapping[str, Primary], depth: Mapping[str, int]) -> Ta
 
 def paper_table() -> Table:
     """The paper's summary."""
-    rows: tuple[dict[str, Cell], ...] = tuple(
+    rows: tuple[Cells, ...] = tuple(
         {"method": item.method, "cost": item.cost_percent, "kept": item.kept_percent} for item in papers.mini_model()
     )
     source = papers.source("mini-model")
@@ -168,61 +200,73 @@ def paper_table() -> Table:
     return Table("mini-model-paper", "The paper's figures", columns, rows, notes)
 
 
-def _primary(bench: Workbench, masked: Artifact, grid: Mapping[str, Any]) -> Primary:
+def _pretraining(masked: Artifact) -> tuple[int, int | None]:
+    """Epochs and operations of a masked LM's training in this study; 0 and None where a model was taken as it was."""
+    facts = facts_of(masked.manifest)
+    if not isinstance(facts, AdaptMaftFacts):
+        return 0, None
+    return len(facts.validation.epochs or ()), facts.flops
+
+
+def _primary(bench: Workbench, masked: Artifact, learning: Settings) -> Primary:
     languages = bench.request.languages
-    tuned = bench.make("finetune", masked, grid["learning"], frozen="embeddings")
+    tuned = bench.make("finetune", masked, learning, frozen="embeddings")
     quality = bench.quality(bench.bundle(tuned, languages), languages)
     return Primary(masked, tuned, fmean(quality[code].f1 for code in languages))
 
 
 def _target(
-    bench: Workbench, primaries: Mapping[str, Primary], target: str, settings: Settings, few: Part
+    bench: Workbench, primaries: Mapping[str, Primary], target: str, grid: MiniModelGrid, few: Part
 ) -> list[Adapted]:
-    """One target: the encoder as it is, then every method at every budget."""
-    budgets = settings["epochs"]
-    found = []
+    """One target: the encoder as it is, then every method with every budget."""
+    found, old = [], None
     for method, primary in primaries.items():
-        for epochs in budgets:
+        for epochs in grid.budgets:
             more = {"method": method, "epochs": epochs, "languages": (target,), "into": primary.tuned.path}
-            model = bench.make("adapt-mini", primary.masked, {**settings, **more})
-            found.append(_measured(bench, model, (target, method, epochs), model.manifest.facts, few))
-    old = {name: found[0].facts[f"{name}_before"] for name in ("vocabulary", "fertility", "unknown")}
-    return [_measured(bench, primaries[STANDARD].tuned, (target, _BEFORE, 0), old, few), *found]
+            model = bench.make("adapt-mini", primary.masked, {**grid.adaptation, **more})
+            facts = AdaptMiniFacts.from_json(model.manifest.facts)
+            old = old or Vocabulary(facts.vocabulary_before, facts.fertility_before, facts.unknown_before)
+            new = Vocabulary(facts.vocabulary, facts.fertility, facts.unknown)
+            scores = _scores(bench, model, target, few)
+            found.append(Adapted(target, method, epochs, new, *scores, facts.flops, facts.perplexity))
+    if old is None:
+        raise UsageError("study mini-model: its grid has no budgets", "Name epochs in grids/mini-model.yaml.")
+    as_it_was = Adapted(target, _BEFORE, 0, old, *_scores(bench, primaries[STANDARD].tuned, target, few))
+    return [as_it_was, *found]
 
 
-def _measured(
-    bench: Workbench, model: Artifact, named: tuple[str, str, int], facts: Mapping[str, Any], few: Part
-) -> Adapted:
-    code, count = named[0], int(few.settings["k"])
+def _scores(bench: Workbench, model: Artifact, code: str, few: Part) -> tuple[float, Spread]:
+    """F1 zero-shot, and few-shot over the seeds."""
+    count = few.settings.k
     folder = write_few(few.data, code, count, bench.request.work / "few-shot" / f"{code}-{count}")
-    learning = few.settings["learning"]
+    learning = few.settings.learning
     learnt = [bench.make("finetune", model, learning, languages=(code,), data=folder, seed=seed) for seed in few.seeds]
     zero, *shots = (_f1(bench, item, code, few.data) for item in (model, *learnt))
-    return Adapted(*named, facts, zero, spread(shots))
+    return zero, spread(shots)
 
 
 def _f1(bench: Workbench, model: Artifact, code: str, data: Path) -> float:
     return float(bench.quality(bench.bundle(model, (code,)), (code,), data)[code].f1)
 
 
-def _row(item: Adapted, standard: Adapted | None) -> dict[str, Cell]:
-    facts = item.facts
-    row: dict[str, Cell] = {
+def _row(item: Adapted, standard: Adapted | None) -> Cells:
+    row: Cells = {
         "target": item.target,
         "method": item.method,
         "epochs": item.epochs,
-        "cost": _tera(facts.get("flops")),
-        "perplexity": facts.get("perplexity"),
-        "vocabulary": facts["vocabulary"],
-        "fertility": facts["fertility"],
-        "unknown": 100 * facts["unknown"],
+        "cost": _tera(item.flops),
+        "perplexity": item.perplexity,
+        "vocabulary": item.vocabulary.size,
+        "fertility": item.vocabulary.fertility,
+        "unknown": 100 * item.vocabulary.unknown,
         "zero_shot": item.zero_shot,
         "few_shot": item.few_shot,
     }
     if standard is None:
         return row
     kept = 100 * item.zero_shot / standard.zero_shot if standard.zero_shot else None
-    return {**row, "share": 100 * facts["flops"] / standard.facts["flops"], "kept": kept}
+    share = 100 * item.flops / standard.flops if item.flops and standard.flops else None
+    return {**row, "share": share, "kept": kept}
 
 
 def _tera(flops: int | None) -> float | None:
@@ -250,8 +294,8 @@ _QUALITY = (
     Column("cost", "cost", "10^12 operations"),
     Column("share", "of standard", "%", 1),
     Column("perplexity", "perplexity", digits=1),
-    Column("vocabulary", "sub-words"),
-    Column("fertility", "sub-words a word"),
+    Column("vocabulary", "subwords"),
+    Column("fertility", "subwords per word"),
     Column("unknown", "unknown", "%", 1),
     Column("zero_shot", "zero-shot F1"),
     Column("kept", "kept", "%", 1),

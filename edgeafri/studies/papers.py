@@ -8,10 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+from edgeafri.documents.base import read_as
+
+T = TypeVar("T")
 FOLDER = Path(__file__).parent / "published"
-Strategy = Literal["task-agnostic", "task-specific"]
 When = Literal["before", "after"]
 Subject = Literal["comet", "distillation", "quantization", "pruning", "maft", "mini-model"]
 
@@ -45,37 +47,18 @@ class Comet:
     student: CometModel
 
 
-@dataclass(frozen=True)
-class GridRow:
-    """A distilled student: a row of Table 1. `average` is as printed."""
+@dataclass(frozen=True, kw_only=True)
+class DistilledModel:
+    """A fine-tuned teacher or a distilled student: a row of Table 1 or a column of Table 2. `average` is as printed.
 
-    strategy: Strategy
+    A teacher is its own `teacher`. Table 2 does not give the shapes of its students; its columns for the base teacher
+    have each other's strategy.
+    """
+
+    strategy: Literal["teacher", "task-agnostic", "task-specific"]
     teacher: str
-    layers: int
-    heads: int
-    million_parameters: float
-    f1: Mapping[str, float]
-    average: float
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """A teacher of Table 2."""
-
-    name: str
-    layers: int
-    heads: int
-    million_parameters: float
-    f1: Mapping[str, float]
-    average: float
-
-
-@dataclass(frozen=True)
-class BestStudent:
-    """A student of Table 2, the strategy as its column says: for the base teacher it is the other one in Table 1."""
-
-    strategy: Strategy
-    teacher: str
+    layers: int | None = None
+    heads: int | None = None
     million_parameters: float
     f1: Mapping[str, float]
     average: float
@@ -126,44 +109,34 @@ class MiniMethod:
 
 def source(subject: Subject) -> Publication:
     """The paper, the tables and the oddities behind the figures of a subject."""
-    found = _figures()["sources"][subject]
-    return Publication(found["paper"], found["url"], found["where"], tuple(found["notes"]))
+    return read_as(Publication, _figures()["sources"][subject], f"papers.yaml: {subject}")
 
 
 def comet() -> Comet:
     """Teacher and student of AfroXLMR-Comet."""
     part = _figures()["comet"]
-    teacher, student = (
-        CometModel(**{**part[name], "f1": _by_language(part, part[name]["f1"])}) for name in ("teacher", "student")
-    )
-    return Comet(teacher, student)
+    sides = {side: _by_language(part["languages"], part[side]) for side in ("teacher", "student")}
+    return read_as(Comet, sides, "papers.yaml: comet")
 
 
-def distillation() -> tuple[GridRow, ...]:
+def distillation() -> tuple[DistilledModel, ...]:
     """The distillation grid, Table 1: 2 strategies, 2 teachers, 4 or 6 layers, 4 or 6 heads."""
-    return tuple(_grid_row(dict(row)) for row in _rows("distillation"))
+    return tuple(_distilled(row) for row in _csv_rows("distillation"))
 
 
-def teachers() -> tuple[Teacher, ...]:
+def teachers() -> tuple[DistilledModel, ...]:
     """The fine-tuned teachers, Table 2."""
-    part = _figures()["teachers"]
-    return tuple(Teacher(**{**row, "f1": _by_language(part, row["f1"])}) for row in part["rows"])
+    return _yaml_rows(DistilledModel, "teachers")
 
 
-def best_students() -> tuple[BestStudent, ...]:
+def best_students() -> tuple[DistilledModel, ...]:
     """The best student of each teacher and strategy, Table 2."""
-    part = _figures()["best_students"]
-    return tuple(BestStudent(**{**row, "f1": _by_language(part, row["f1"])}) for row in part["rows"])
+    return _yaml_rows(DistilledModel, "best_students")
 
 
 def quantization() -> tuple[QuantizationRow, ...]:
     """Baseline, dynamic int8 and LLM.int8(), Tables 3 and 4."""
-    part = _figures()["quantization"]
-    per_language = ("f1", "inference_ms")
-    return tuple(
-        QuantizationRow(**{**row, **{name: _by_language(part, row[name]) for name in per_language}})
-        for row in part["rows"]
-    )
+    return _yaml_rows(QuantizationRow, "quantization")
 
 
 def pruning(when: When) -> tuple[PruneRow, ...]:
@@ -179,42 +152,57 @@ def pruning(when: When) -> tuple[PruneRow, ...]:
             inference_s=_number(row["inference_s"]),
             pruned_parameters=int(row["pruned_parameters"]),
         )
-        for row in _rows(f"pruning_{when}")
+        for row in _csv_rows(f"pruning_{when}")
     )
 
 
 def maft() -> tuple[MaftModel, ...]:
     """XLM-R in three sizes and the three AfroXLMR models, on MasakhaNER."""
-    part = _figures()["maft"]
-    return tuple(MaftModel(**{**row, "f1": _by_language(part, row["f1"])}) for row in part["rows"])
+    return _yaml_rows(MaftModel, "maft")
 
 
 def mini_model() -> tuple[MiniMethod, ...]:
     """The standard method and the two through a mini-model."""
-    return tuple(MiniMethod(**row) for row in _figures()["mini-model"]["rows"])
+    return _yaml_rows(MiniMethod, "mini-model")
 
 
 @cache
-def _figures() -> Any:
+def _figures() -> dict[str, Any]:  # Any: YAML as it stands, which read_as() gives its types
     import yaml
 
-    return yaml.safe_load((FOLDER / "papers.yaml").read_text("utf-8"))
+    return dict(yaml.safe_load((FOLDER / "papers.yaml").read_text("utf-8")))
 
 
-def _rows(name: str) -> Iterable[dict[str, str]]:
+def _yaml_rows(kind: type[T], name: str) -> tuple[T, ...]:
+    part = _figures()[name]
+    rows = (_by_language(part.get("languages", ()), row) for row in part["rows"])
+    return tuple(read_as(kind, row, f"papers.yaml: {name}") for row in rows)
+
+
+def _by_language(languages: Sequence[str], row: Mapping[str, object]) -> dict[str, object]:
+    """A row with its lists of figures by language."""
+    return {
+        name: dict(zip(languages, value, strict=True)) if isinstance(value, list) else value
+        for name, value in row.items()
+    }
+
+
+def _csv_rows(name: str) -> Iterable[dict[str, str]]:
     return csv.DictReader((FOLDER / f"{name}.csv").read_text("utf-8").splitlines())
 
 
-def _by_language(part: Mapping[str, Any], figures: Sequence[float]) -> dict[str, float]:
-    return dict(zip(part["languages"], figures, strict=True))
-
-
-def _grid_row(row: dict[str, str]) -> GridRow:
-    """What is left of a row when its named columns are taken are the languages."""
-    strategy: Any = row.pop("strategy")
-    teacher, layers, heads = row.pop("teacher"), int(row.pop("layers")), int(row.pop("heads"))
-    size, average = float(row.pop("million_parameters")), float(row.pop("average"))
-    return GridRow(strategy, teacher, layers, heads, size, {code: float(f1) for code, f1 in row.items()}, average)
+def _distilled(row: Mapping[str, str]) -> DistilledModel:
+    """What is left of a row without its named columns are the languages."""
+    named = ("strategy", "teacher", "layers", "heads", "million_parameters", "average")
+    return DistilledModel(
+        strategy="task-agnostic" if row["strategy"] == "task-agnostic" else "task-specific",
+        teacher=row["teacher"],
+        layers=int(row["layers"]),
+        heads=int(row["heads"]),
+        million_parameters=float(row["million_parameters"]),
+        f1={code: float(figure) for code, figure in row.items() if code not in named},
+        average=float(row["average"]),
+    )
 
 
 def _number(printed: str) -> float | None:
@@ -222,5 +210,5 @@ def _number(printed: str) -> float | None:
 
 
 def _points(printed: str) -> float | None:
-    """The paper prints hundredths of 1; rounding takes away what multiplying leaves behind the comma."""
+    """The paper prints hundredths of 1; rounding takes away what multiplying leaves after the decimal point."""
     return round(100 * float(printed), 1) if printed else None

@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from edgeafri.data.dataset import languages_in
-from edgeafri.documents.table import Column, Table
-from edgeafri.studies.workbench import StudyRequest
+from edgeafri.documents.base import Document
+from edgeafri.documents.table import Cells, Column, Table
+from edgeafri.studies.workbench import Settings, StudyRequest, in_words
 from edgeafri.util.packages import version_of
 
-NAMES = ("after", "before", "during", "distillation", "quantization", "few-shot", "zero-shot", "high-resource")
 _SHOWN = {
     "after": "pruning after fine-tuning (Table 9)",
     "before": "pruning before fine-tuning (Table 8)",
@@ -21,8 +20,52 @@ _SHOWN = {
     "zero-shot": "zero-shot between languages",
     "high-resource": "zero-shot on a high-resource language",
 }
+NAMES = tuple(_SHOWN)
 _FROM_ENCODER = ("before", "during", "zero-shot")
 _FROM_TEXT = (*_FROM_ENCODER, "distillation")  # they begin with masked-LM training on raw text
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartSettings(Document):
+    """An entry of the grid: levels of sparsity, languages and seeds where it has its own, and how it is fine-tuned.
+
+    `k` is how many sentences of an unseen language are learnt from, `grid` names a grid of the distillation study.
+    """
+
+    sparsity: tuple[float, ...] = ()
+    languages: tuple[str, ...] | None = None
+    seeds: tuple[int, ...] | None = None
+    learning: Settings = field(default_factory=dict)
+    k: int = 0
+    grid: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressionGrid(Document):
+    """The settings of every part, None for a part that is not run, and those of the masked-LM training before some."""
+
+    masked_teacher: Settings
+    after: PartSettings | None = None
+    before: PartSettings | None = None
+    during: PartSettings | None = None
+    distillation: PartSettings | None = None
+    quantization: PartSettings | None = None
+    few_shot: PartSettings | None = None
+    zero_shot: PartSettings | None = None
+    high_resource: PartSettings | None = None
+
+    def parts(self) -> dict[str, PartSettings | None]:
+        """The settings by the names of the parts, in the order in which they are run."""
+        return {
+            "after": self.after,
+            "before": self.before,
+            "during": self.during,
+            "distillation": self.distillation,
+            "quantization": self.quantization,
+            "few-shot": self.few_shot,
+            "zero-shot": self.zero_shot,
+            "high-resource": self.high_resource,
+        }
 
 
 @dataclass(frozen=True)
@@ -35,76 +78,70 @@ class Part:
 
     name: str
     data: Path
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: PartSettings = field(default_factory=PartSettings)
     languages: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
     absent: str = ""
 
 
-def plan(request: StudyRequest, grid: Mapping[str, Any]) -> dict[str, Part]:
+def plan(request: StudyRequest, grid: CompressionGrid) -> dict[str, Part]:
     """Every part by its name. DataError for a folder of unseen languages that holds none."""
-    return {name: _part(request, name, grid) for name in NAMES}
+    return {name: _part(request, name, settings) for name, settings in grid.parts().items()}
 
 
-def overview(parts: Mapping[str, Part], name: str, encoder: Mapping[str, Any]) -> Table:
-    """A row a part: run or not, and the settings it was run with; `encoder` are those of the masked-LM training."""
+def overview(parts: Mapping[str, Part], name: str, encoder: Settings) -> Table:
+    """A row per part: run or not, and the settings it was run with; `encoder` are those of the masked-LM training."""
     rows = [_row(part) for part in parts.values()]
     rows.insert(1 + NAMES.index("quantization"), _llm_int8(parts["quantization"]))
     trained = [part for part in _FROM_ENCODER if not parts[part].absent]
-    note = f"The encoder of {', '.join(trained)} is trained on raw text first: {_listed(encoder)}."
+    note = f"The encoder of {', '.join(trained)} is trained on raw text first: {in_words(encoder)}."
     return Table("parts", f"Parts of the grid '{name}'", _COLUMNS, tuple(rows), (note,) if trained else ())
 
 
-def _part(request: StudyRequest, name: str, grid: Mapping[str, Any]) -> Part:
-    settings = grid.get(name)
+def _part(request: StudyRequest, name: str, settings: PartSettings | None) -> Part:
     if settings is None:
         return Part(name, request.data, absent=f"the grid '{request.grid}' leaves it out")
-    seeds = tuple(settings.get("seeds", request.seeds))
+    seeds = request.seeds if settings.seeds is None else settings.seeds
     if name in _FROM_TEXT and request.text is None:
         return Part(name, request.data, settings, absent="raw text absent (--text)")
     if name == "few-shot":
         return _unseen(name, request.few_shot_data, settings, seeds, "--few-shot-data")
     if name == "high-resource":
         return _unseen(name, request.ood_data, settings, seeds, "--ood-data")
-    wanted = tuple(settings.get("languages", request.languages))
+    wanted = request.languages if settings.languages is None else settings.languages
     languages = tuple(code for code in request.languages if code in wanted)
     absent = "" if languages else f"it is for {', '.join(wanted)}, and none of these was asked for"
     return Part(name, request.data, settings, languages, seeds, absent)
 
 
-def _unseen(name: str, data: Path | None, settings: Mapping[str, Any], seeds: tuple[int, ...], option: str) -> Part:
+def _unseen(name: str, data: Path | None, settings: PartSettings, seeds: tuple[int, ...], option: str) -> Part:
     if data is None:
         return Part(name, Path(), settings, absent=f"data absent ({option})")
     return Part(name, data, settings, languages_in(data), seeds)
 
 
-def _row(part: Part) -> dict[str, Any]:
-    shown = {"part": _SHOWN[part.name]}
+def _row(part: Part) -> Cells:
+    shown: Cells = {"part": _SHOWN[part.name]}
     if part.absent:
         return {**shown, "state": f"not run: {part.absent}"}
     settings = part.settings
-    levels = ", ".join(f"{100 * float(level):g}" for level in settings.get("sparsity", ()))
-    learning = _listed(settings.get("learning", {}))
-    named = _listed({name: settings[name] for name in ("k", "grid") if name in settings})
+    levels = ", ".join(f"{100 * level:g}" for level in settings.sparsity)
+    named = {name: value for name, value in (("k", settings.k), ("grid", settings.grid)) if value}
     return {
         **shown,
         "state": "run",
         "languages": ", ".join(part.languages),
         "levels": levels or None,
         "seeds": ", ".join(map(str, part.seeds)) if part.name in _SEEDED else None,
-        "settings": "; ".join(text for text in (named, learning) if text) or None,
+        "settings": "; ".join(in_words(found) for found in (named, settings.learning) if found) or None,
     }
 
 
-def _llm_int8(part: Part) -> dict[str, Any]:
+def _llm_int8(part: Part) -> Cells:
     """LLM.int8() is a method of the quantization, and the only one with a package of its own."""
     needed = "" if version_of("bitsandbytes") else "bitsandbytes is not installed (pip install 'edgeafri[gpu]')"
     absent = part.absent or needed
     return {"part": "LLM.int8() (Tables 3 and 4)", "state": f"not run: {absent}" if absent else "run"}
-
-
-def _listed(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in settings.items())
 
 
 _SEEDED = ("before", "during", "distillation", "few-shot", "zero-shot")

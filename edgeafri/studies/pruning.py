@@ -1,9 +1,10 @@
 """Magnitude pruning after, before and during fine-tuning (Awobade et al. 2024, Tables 8 and 9), level by level."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from edgeafri.artifact import Artifact
+from edgeafri.documents.study import ModelTimes
 from edgeafri.documents.table import Table
 from edgeafri.report.plot import Plot
 from edgeafri.studies.levels import (
@@ -51,10 +52,10 @@ def after(bench: Workbench, teacher: Artifact, part: Part) -> tuple[Sweep, list[
     levels = tuple(level_of(bench, sparsity, (model,), codes, codes) for sparsity, model in models.items())
     sweep = Sweep(levels, codes, "after")
     length = fitting(levels[0].bundles[0], _SEQ_LEN)
-    found = bench.speeds({f"{level.sparsity:g}": level.bundles[0] for level in levels}, length)
+    found = bench.timed({f"{level.sparsity:g}": level.bundles[0] for level in levels}, length)
     times = {level.sparsity: found[f"{level.sparsity:g}"] for level in levels}
     timed = (
-        f"p50 and processor: one sentence of {length} sub-words, one thread, all levels in turns, the median of the "
+        f"p50 and processor: one sentence of {length} subwords, one thread, all levels in turns, the median of the "
         "rounds. Zeros are stored and multiplied as any other number."
     )
     notes = (_UNITS, _ONE_MODEL, timed, OTHER_TEACHER, *oddities("pruning", without="Table 8"))
@@ -114,12 +115,14 @@ def compared(sweeps: Mapping[str, Sweep]) -> list[Plot]:
 
 
 def _trained(bench: Workbench, masked: Artifact, part: Part, when: str, sparsity: float, seed: int) -> Artifact:
-    more: dict[str, Any] = {"languages": part.languages, "seed": seed}
+    more: dict[str, object] = {"languages": part.languages, "seed": seed}
     if sparsity == 0:
-        return bench.make("finetune", masked, part.settings["learning"], **more)
-    return bench.make("prune", masked, part.settings["learning"], when=when, sparsity=sparsity, **more)
+        return bench.make("finetune", masked, part.settings.learning, **more)
+    return bench.make("prune", masked, part.settings.learning, when=when, sparsity=sparsity, **more)
 
 
-def _time_lines(times: Mapping[float, Mapping[str, float]]) -> dict[str, list[Point]]:
-    names = {"p50": "p50_ms", "processor": "cpu_ms"}
-    return {name: [(percent(level), found[key]) for level, found in times.items()] for name, key in names.items()}
+def _time_lines(times: Mapping[float, ModelTimes]) -> dict[str, list[Point]]:
+    return {
+        "p50": [(percent(level), found.p50_ms) for level, found in times.items()],
+        "processor": [(percent(level), found.cpu_ms) for level, found in times.items()],
+    }

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
-from typing import Any
 
 from edgeafri.artifact import Artifact
-from edgeafri.documents.table import Column, Table
+from edgeafri.documents.quality import AVERAGE
+from edgeafri.documents.table import Cells, Column, Table
 from edgeafri.studies import papers
-from edgeafri.studies.levels import AVERAGE, OTHER_TEACHER, drop_of, oddities, worst_of
+from edgeafri.studies.levels import OTHER_TEACHER, drop_of, oddities, worst_of
 from edgeafri.studies.methods import ComparedMethod, MethodResult, chosen, conditions, measured
 from edgeafri.studies.parts import Part
 from edgeafri.studies.workbench import Workbench
@@ -35,7 +35,7 @@ def compared(bench: Workbench, model: Artifact, methods: Sequence[ComparedMethod
 
 
 def quality_table(found: Sequence[MethodResult], languages: Sequence[str], name: str = "ner") -> Table:
-    """Table 3: a row a method, F1 per language, what it lost against the first, and the paper's average."""
+    """Table 3: a row per method, F1 per language, what it lost against the first, and the paper's average."""
     published = {item.method.name: _paper_f1(item.method, languages) for item in found if name == "ner"}
     rows = [{**_quality_row(item, found[0], languages), "paper": published.get(item.method.name)} for item in found]
     columns = (*_METHOD, *(Column(code, code) for code in languages), *_QUALITY)
@@ -58,7 +58,7 @@ def cost_table(found: Sequence[MethodResult]) -> Table:
     on_gpu = _GPU if any("gpu_mb" in row for row in rows) else ()
     columns = (*_METHOD, *_SIZE, *(column for length in lengths for column in _times(length)), _RSS, *on_gpu, *_PAPER)
     notes = (
-        f"Times: one sentence of {' or '.join(map(str, lengths))} sub-words, one thread, all in turns in processes of "
+        f"Times: one sentence of {' or '.join(map(str, lengths))} subwords, one thread, all in turns in processes of "
         "their own, the median of the rounds' p50; a GPU has finished when the clock stops. less time: than float32 at "
         "the same place, CPU or GPU. Memory: the most that the process held, reading and making the model included.",
         "weights: the file that holds them; of a form that no file holds, what it would take. torch's dynamic int8 "
@@ -69,11 +69,11 @@ def cost_table(found: Sequence[MethodResult]) -> Table:
     return Table("quantization-cost", "Quantized: size, time and memory", columns, tuple(rows), notes)
 
 
-def _quality_row(item: MethodResult, first: MethodResult, languages: Sequence[str]) -> dict[str, Any]:
+def _quality_row(item: MethodResult, first: MethodResult, languages: Sequence[str]) -> Cells:
     if item.absent:
         return _head(item)
     found = {code: item.quality[code].f1 for code in languages}
-    row: dict[str, Any] = {**_head(item), **found, AVERAGE: fmean(found.values())}
+    row: Cells = {**_head(item), **found, AVERAGE: fmean(found.values())}
     if item is first:
         return row
     lost = drop_of(first.quality, item.quality, languages)
@@ -81,24 +81,23 @@ def _quality_row(item: MethodResult, first: MethodResult, languages: Sequence[st
     return {**row, "lost": lost.value, "low": lost.low, "high": lost.high, "worst": worst, "worst_lost": points}
 
 
-def _cost_row(item: MethodResult, found: Sequence[MethodResult]) -> dict[str, Any]:
+def _cost_row(item: MethodResult, found: Sequence[MethodResult]) -> Cells:
     row = {**_head(item), **_paper_cost(item.method)}
     if item.absent:
         return row
-    row |= {"mb": item.mb, "rss_mb": max(times["peak_rss_mb"] for times in item.times.values())}
+    row |= {"mb": item.mb, "rss_mb": max(times.peak_rss_mb for times in item.times.values())}
     if item is not found[0]:
         row["smaller"] = 100 * (1 - item.mb / found[0].mb)
     base = next((other for other in found if other.method.name in _IN_FLOAT32 and other.where == item.where), None)
     for length, times in item.times.items():
-        row |= {f"p50_ms_{length}": times["p50_ms"], f"cpu_ms_{length}": times["cpu_ms"]}
+        row |= {f"p50_ms_{length}": times.p50_ms, f"cpu_ms_{length}": times.cpu_ms}
         if base is not None and item is not base:
-            row[f"faster_{length}"] = 100 * (1 - times["p50_ms"] / base.times[length]["p50_ms"])
-        if "peak_gpu_mb" in times:
-            row["gpu_mb"] = max(times["peak_gpu_mb"], row.get("gpu_mb", 0.0))
-    return row
+            row[f"faster_{length}"] = 100 * (1 - times.p50_ms / base.times[length].p50_ms)
+    on_gpu = [times.peak_gpu_mb for times in item.times.values() if times.peak_gpu_mb is not None]
+    return {**row, "gpu_mb": max(on_gpu)} if on_gpu else row
 
 
-def _head(item: MethodResult) -> dict[str, Any]:
+def _head(item: MethodResult) -> Cells:
     about = f"not run: {item.absent}" if item.absent else item.method.about
     return {"method": item.method.name, "about": about, "where": item.where or None}
 
@@ -108,7 +107,7 @@ def _paper_f1(method: ComparedMethod, languages: Sequence[str]) -> float | None:
     return fmean(found[0][code] for code in languages) if found and set(languages) <= found[0].keys() else None
 
 
-def _paper_cost(method: ComparedMethod) -> dict[str, float | None]:
+def _paper_cost(method: ComparedMethod) -> Cells:
     for row in papers.quantization():
         if row.method == method.paper:
             return {

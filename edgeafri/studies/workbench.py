@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TypeVar
 
 from edgeafri.artifact import Artifact
 from edgeafri.build import pipeline
@@ -18,7 +18,10 @@ from edgeafri.build.teacher import config_of, find_teacher, head_of
 from edgeafri.bundle import read_config
 from edgeafri.data.dataset import SPLITS, Dataset, text_files
 from edgeafri.data.languages import language
+from edgeafri.documents.base import Json, read_as
 from edgeafri.documents.quality import Quality
+from edgeafri.documents.study import ModelForm, ModelTimes
+from edgeafri.documents.torch_requests import DescribeModelRequest, ModelDescription
 from edgeafri.errors import ModelError, UsageError
 from edgeafri.runners.local import RUNTIME, TORCH, call_worker
 from edgeafri.settings import did_you_mean
@@ -28,15 +31,10 @@ from edgeafri.util.progress import Progress
 
 FOLDER = Path(__file__).parent / "grids"
 _ROUNDS, _RUNS = 5, 20  # models are timed in turns: so many fresh processes each, so many sentences in each
-_MEDIANS = (
-    "p50_ms",
-    "cpu_ms",
-    "peak_rss_mb",
-    "peak_gpu_mb",
-    "weight_bytes",
-)  # kept of a measurement, where it has them
 _WEIGHTS = (".safetensors", ".pt", ".onnx", ".data")  # the last beside an .onnx
-Settings = Mapping[str, Any]
+Settings = Mapping[str, object]
+"""Settings of a stage."""
+G = TypeVar("G")
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ class Workbench:
         """
         self._cache.data_issues(self.request.data, self.request.languages, self.task, labels)
 
-    def make(self, stage: str, source: Artifact, settings: Settings, **more: Any) -> Artifact:
+    def make(self, stage: str, source: Artifact, settings: Settings, **more: object) -> Artifact:
         """What a stage makes of a source. Languages, task, data and text are the request's where none are given."""
         request = self.request
         given = {"task": self.task, "languages": request.languages, "data": request.data, "text": request.text}
@@ -121,58 +119,62 @@ class Workbench:
         jobs = plan_jobs(steps, "torch", {"languages": tuple(languages)})
         return pipeline.run_jobs(jobs, model, self.request.work, self._digests, self._on_event)[-1].artifact
 
-    def quality(self, model: Artifact, languages: Sequence[str], data: Path | None = None, **more: Any) -> Quality:
+    def quality(
+        self, model: Artifact, languages: Sequence[str], data: Path | None = None, form: ModelForm | None = None
+    ) -> Quality:
         """Quality per language on test, of a bundle through the runtime, of a torch model through torch.
 
-        `more` goes into the worker's request, as in timed().
+        `form` is what a torch model is brought into; None leaves it as it is.
         """
-        return self._cache.evaluate(model, data or self.request.data, languages, self.task, **more)
-
-    def speeds(self, models: Mapping[str, Artifact], seq_len: int) -> Mapping[str, Mapping[str, float]]:
-        """p50_ms and cpu_ms of a sentence by the models' names, on one thread: medians over rounds, all in turns."""
-        found = self.timed(models, seq_len)
-        return {name: {key: times[key] for key in ("p50_ms", "cpu_ms")} for name, times in found.items()}
+        return self._cache.evaluate(model, data or self.request.data, languages, self.task, **form_in_request(form))
 
     def timed(
-        self, models: Mapping[str, Artifact], seq_len: int, more: Mapping[str, Settings] | None = None
-    ) -> Mapping[str, Mapping[str, Any]]:
-        """What a sentence takes by the models' names, on one thread: medians over rounds, all in turns.
+        self, models: Mapping[str, Artifact], seq_len: int, forms: Mapping[str, ModelForm] | None = None
+    ) -> Mapping[str, ModelTimes]:
+        """What a sentence of `seq_len` tokens takes, by the models' names, on one thread: medians over rounds.
 
-        `more` goes into the requests of the models that it names: the form in which a worker reads a torch model, and
-        what that hangs on. Of each: p50_ms, cpu_ms, peak_rss_mb, `where` it was computed; of a form also weight_bytes
-        and, on a GPU, peak_gpu_mb.
+        All models are timed in turns. `forms` are those of the models that it names, as in quality().
         """
-        request = {"do": "bench", "seq_len": seq_len, "threads": 1, "runs": _RUNS, "warmup": 3}
-        asked = {name: {**request, **(more or {}).get(name, {})} for name in models}
+        request: dict[str, Json] = {"do": "bench", "seq_len": seq_len, "threads": 1, "runs": _RUNS, "warmup": 3}
+        requests = {name: {**request, **form_in_request((forms or {}).get(name))} for name in models}
 
-        def measure(progress: Progress) -> dict[str, dict[str, Any]]:
+        def measure(progress: Progress) -> dict[str, dict[str, Json]]:
             rounds = []
             for done in range(_ROUNDS):
-                rounds.append({name: _timed(model, asked[name]) for name, model in models.items()})
+                rounds.append({name: _timed(model, requests[name]) for name, model in models.items()})
                 progress(done + 1, _ROUNDS)
-            return {name: _middle([found[name] for found in rounds]) for name in models}
+            return {name: _medians([found[name] for found in rounds]).to_json() for name in models}
 
-        together = {**request, "models": {name: [model.id, asked[name]] for name, model in models.items()}}
+        together = {**request, "models": {name: [model.id, requests[name]] for name, model in models.items()}}
         last = list(models.values())[-1]
-        found: Mapping[str, Mapping[str, Any]] = self._cache.measure("bench in turns", last, together, measure)
-        return found
+        found = self._cache.measure("bench in turns", last, together, measure)
+        return {name: ModelTimes.from_json(times) for name, times in found.items()}
 
-    def described(self, model: Artifact) -> Mapping[str, Any]:
+    def machine(self, model: Artifact) -> ModelDescription:
         """The longest input of a torch model, and what of this machine shapes how torch computes it."""
-        found: Mapping[str, Any] = call_worker(TORCH, {"do": "describe", "model": str(model.path)}, log=self._cache.log)
-        return found
+        return ModelDescription.from_json(
+            call_worker(TORCH, DescribeModelRequest(model=model.path), log=self._cache.log)
+        )
 
     def say(self, what: str, text: str) -> None:
-        """OnEvent the user something that is known before work begins."""
+        """Tell the user something that is known before work begins."""
         self._on_event(Noted(what, text))
+
+
+def form_in_request(form: ModelForm | None) -> dict[str, Json]:
+    """The keys that a form adds to a request."""
+    return {} if form is None else form.to_json()
 
 
 def masked_teacher(bench: Workbench, settings: Settings) -> Artifact:
     """The teacher with a masked-LM head: as it is if it has one, else its encoder trained on the raw text."""
     teacher = bench.teacher()
-    if str(config_of(teacher)["architectures"][0]).endswith("ForMaskedLM"):
-        return teacher
-    return bench.make("adapt-maft", teacher, settings)
+    return teacher if architecture_of(teacher).endswith("ForMaskedLM") else bench.make("adapt-maft", teacher, settings)
+
+
+def architecture_of(model: Artifact) -> str:
+    """The class of transformers that a torch folder names first; "" where it names none."""
+    return str((config_of(model).get("architectures") or [""])[0])
 
 
 def weights_mb(model: Artifact) -> float:
@@ -182,12 +184,12 @@ def weights_mb(model: Artifact) -> float:
 
 
 def fitting(bundle: Artifact, seq_len: int) -> int:
-    """That many sub-words, or as many as a bundle's model can read."""
+    """That many tokens, or as many as a bundle's model can read."""
     return min(seq_len, read_config(bundle.path).max_tokens)
 
 
 def parameters(model: Artifact) -> int:
-    """How many numbers the weights of a torch artifact hold, from the heads of its safetensors files.
+    """How many numbers the weights of a torch artifact hold, from the headers of its safetensors files.
 
     A file begins with the length of a JSON text, 8 bytes, and that text names every tensor's shape
     (https://huggingface.co/docs/safetensors).
@@ -195,34 +197,45 @@ def parameters(model: Artifact) -> int:
     total = 0
     for file in sorted(model.path.glob("*.safetensors")):
         with file.open("rb") as opened:
-            head = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
-        total += sum(math.prod(entry["shape"]) for name, entry in head.items() if name != "__metadata__")
+            header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
+        total += sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
     return total
 
 
-def read_grid(study: str, name: str) -> dict[str, Any]:
-    """What a study does at one size: the settings of its stages by name. UsageError for a size there is not."""
+def read_grid(kind: type[G], study: str, name: str) -> G:
+    """What a study does at one size, as `kind`: the settings of its stages. UsageError for a size that is not there."""
     import yaml
 
-    sizes: dict[str, Any] = yaml.safe_load((FOLDER / f"{study}.yaml").read_text("utf-8"))
+    sizes = yaml.safe_load((FOLDER / f"{study}.yaml").read_text("utf-8"))
     if name not in sizes:
         raise UsageError(f"study {study}: there is no grid '{name}'", did_you_mean(name, sizes))
-    return dict(sizes[name])
+    return read_as(kind, sizes[name], f"{study}.yaml: {name}")
 
 
-def _middle(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The median of what several processes measured of one model."""
-    first = found[0]
-    middle = {key: median(item[key] for item in found) for key in _MEDIANS if key in first}
-    return {"where": first.get("where", "CPU"), **middle}
+def in_words(settings: Settings) -> str:
+    """Settings in one line, for a table."""
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
 
 
-def _timed(model: Artifact, request: Settings) -> Mapping[str, Any]:
-    """One fresh process's measurement."""
-    module, named = (
-        (RUNTIME, {"bundle": str(model.path)})
-        if model.kind == "bundle"
-        else (TORCH, {"model": str(model.path), "id": model.id})
+def _medians(found: Sequence[ModelTimes]) -> ModelTimes:
+    """The medians of what several processes measured of one model."""
+    return ModelTimes(
+        where=found[0].where,
+        p50_ms=median(item.p50_ms for item in found),
+        cpu_ms=median(item.cpu_ms for item in found),
+        peak_rss_mb=median(item.peak_rss_mb for item in found),
+        peak_gpu_mb=_median_known([item.peak_gpu_mb for item in found]),
+        weight_bytes=_median_known([item.weight_bytes for item in found]),
     )
-    found: Mapping[str, Any] = call_worker(module, {**request, **named})
-    return found
+
+
+def _median_known(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return median(known) if known else None
+
+
+def _timed(model: Artifact, request: Mapping[str, Json]) -> ModelTimes:
+    """One fresh process's measurement."""
+    if model.kind == "bundle":
+        return ModelTimes.from_json(call_worker(RUNTIME, {**request, "bundle": str(model.path)}))
+    return ModelTimes.from_json(call_worker(TORCH, {**request, "model": str(model.path), "id": model.id}))

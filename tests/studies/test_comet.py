@@ -6,7 +6,7 @@ import pytest
 
 from edgeafri.documents.quality import LanguageQuality
 from edgeafri.inference.metrics import class_counts, scores
-from edgeafri.studies.comet import languages_of, quality_table, shape
+from edgeafri.studies.comet import EncoderSizes, languages_of, quality_table, student_sizes
 from edgeafri.studies.workbench import StudyRequest
 
 LABELS = ("negative", "neutral", "positive")
@@ -36,9 +36,9 @@ def test_the_papers_teacher_gets_the_papers_student():
     """
     24 layers of 1024 become 6 of 256, with 8 heads and 1024 within.
     """
-    large = {"num_hidden_layers": 24, "hidden_size": 1024, "num_attention_heads": 16, "intermediate_size": 4096}
+    large = EncoderSizes(num_hidden_layers=24, hidden_size=1024, num_attention_heads=16, intermediate_size=4096)
 
-    assert shape(large) == {"layers": 6, "hidden": 256, "heads": 8, "ffn": 1024}
+    assert student_sizes(large) == {"layers": 6, "hidden": 256, "heads": 8, "ffn": 1024}
 
 
 @pytest.mark.parametrize(
@@ -53,14 +53,11 @@ def test_other_teachers_get_the_same_proportions(layers, hidden, heads, ffn, exp
     """
     Shares are rounded down, and heads still divide the width.
     """
-    teacher = {
-        "num_hidden_layers": layers,
-        "hidden_size": hidden,
-        "num_attention_heads": heads,
-        "intermediate_size": ffn,
-    }
+    teacher = EncoderSizes(
+        num_hidden_layers=layers, hidden_size=hidden, num_attention_heads=heads, intermediate_size=ffn
+    )
 
-    assert shape(teacher) == expected
+    assert student_sizes(teacher) == expected
     assert expected["hidden"] % expected["heads"] == 0
 
 

@@ -9,11 +9,16 @@ import pytest
 
 from edgeafri import menu
 from edgeafri.build.events import Finished, Noted
+from edgeafri.documents.study import ModelTimes
+from edgeafri.documents.torch_requests import ModelDescription
 from edgeafri.errors import DataError, ModelError
+from edgeafri.menu.facts import Figures
+from edgeafri.menu.facts.training import FinetuneFacts, PruneFacts, Validation
 from edgeafri.menu.settings import AdaptMaft, Finetune, Prune
 from edgeafri.studies import compression, workbench
 from edgeafri.studies import pruning as pruning_study
 from edgeafri.studies.page import write
+from edgeafri.studies.parts import CompressionGrid
 from edgeafri.studies.workbench import StudyRequest, Workbench, read_grid
 from edgeafri.util.files import Digests
 
@@ -23,6 +28,12 @@ LINES = {"swa": "Rais Amina Juma alizuru Mombasa Jumatatu", "hau": "Gwamna Bala 
 
 class Killed(BaseException):
     """What ends a study in the middle."""
+
+
+FACTS = {
+    Prune: PruneFacts(prunable=200, zeros=100, sparsity=0.5, sparsity_per_matrix={}, dense_bytes=800, sparse_bytes=600),
+    Finetune: FinetuneFacts(train_sentences=9, precision="float32", validation=Validation()),
+}
 
 
 class Stages:
@@ -39,12 +50,12 @@ class Stages:
         if len(self.asked) == self.kill_at:
             raise Killed
         (out / "model.safetensors").write_text(f"{source.id} {settings}", "utf-8")
-        return {"zeros": 100} if isinstance(settings, Prune) else {}
+        return FACTS.get(type(settings), Figures({}))
 
 
 @pytest.fixture
 def asked(data, tmp_path) -> StudyRequest:
-    """An order for everything, with a teacher that only has a configuration."""
+    """A request for everything, with a teacher that only has a configuration."""
     teacher, text = tmp_path / "teacher", tmp_path / "text"
     for folder in (teacher, text):
         folder.mkdir()
@@ -72,16 +83,16 @@ def asked(data, tmp_path) -> StudyRequest:
 def stages(monkeypatch, quality) -> Stages:
     """Every method and every measurement faked; the distillation grid, which reads its models, is left out."""
     fake = Stages()
-    grid = {name: part for name, part in read_grid("compression", "smoke").items() if name != "distillation"}
-    times = {"p50_ms": 2.0, "cpu_ms": 2.0}
+    grid = replace(read_grid(CompressionGrid, "compression", "smoke"), distillation=None)
     monkeypatch.setattr(menu, "load", lambda name: fake)
     monkeypatch.setattr(compression, "read_grid", lambda *_: grid)
-    more = {**times, "where": "CPU", "peak_rss_mb": 100.0}
-    machine = dict.fromkeys(("gpu", "cuda", "torch", "transformers", "bitsandbytes"))
+    times = ModelTimes(p50_ms=2.0, cpu_ms=2.0, peak_rss_mb=100.0)
+    machine = ModelDescription(
+        max_tokens=512, gpu=None, cuda=None, capability=None, torch=None, transformers=None, bitsandbytes=None
+    )
     monkeypatch.setattr(Workbench, "quality", lambda self, model, codes, data=None, **form: quality(*codes))
-    monkeypatch.setattr(Workbench, "speeds", lambda self, models, length: dict.fromkeys(models, times))
-    monkeypatch.setattr(Workbench, "timed", lambda self, models, length, forms: dict.fromkeys(models, more))
-    monkeypatch.setattr(Workbench, "described", lambda self, model: {**machine, "max_tokens": 512})
+    monkeypatch.setattr(Workbench, "timed", lambda self, models, length, forms=None: dict.fromkeys(models, times))
+    monkeypatch.setattr(Workbench, "machine", lambda self, model: machine)
     monkeypatch.setattr(pruning_study, "fitting", lambda bundle, length: length)
     monkeypatch.setattr("edgeafri.studies.parts.version_of", lambda package: None)
     return fake

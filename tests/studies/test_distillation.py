@@ -14,6 +14,7 @@ from edgeafri.studies.distillation import (
     ALONE,
     DIRECT,
     SPECIFIC,
+    Shape,
     Taught,
     gain_table,
     paper_table,
@@ -57,7 +58,7 @@ def quality(correct: int) -> dict[str, LanguageQuality]:
 
 
 def taught(strategy: str, *correct: int) -> Taught:
-    return Taught(strategy, 2, 4, 8.1, 32.5, tuple(quality(count) for count in correct))
+    return Taught(strategy, Shape(layers=2, heads=4), 8.1, 32.5, tuple(quality(count) for count in correct))
 
 
 def test_a_row_is_a_mean_over_seeds():

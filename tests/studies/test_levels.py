@@ -2,6 +2,7 @@
 
 import pytest
 
+from edgeafri.documents.study import ModelTimes
 from edgeafri.studies import papers
 from edgeafri.studies.levels import (
     Level,
@@ -16,6 +17,7 @@ from edgeafri.studies.levels import (
     percent,
     sparsities,
 )
+from edgeafri.studies.parts import PartSettings
 
 CODES = ("swa", "yor")
 
@@ -47,8 +49,8 @@ def test_the_dense_model_is_always_there():
     """
     It is what the others are compared with; levels are in order and not repeated.
     """
-    assert sparsities({"sparsity": [0.9, 0.5]}) == (0.0, 0.5, 0.9)
-    assert sparsities({"sparsity": [0, 0.3]}) == (0.0, 0.3)
+    assert sparsities(PartSettings(sparsity=(0.9, 0.5))) == (0.0, 0.5, 0.9)
+    assert sparsities(PartSettings(sparsity=(0, 0.3))) == (0.0, 0.3)
 
 
 def test_a_row_is_a_level(one):
@@ -82,9 +84,9 @@ def test_times_have_columns_where_there_are_any(one):
     By level; without them, no empty columns.
     """
     times = {
-        0.0: {"p50_ms": 2.0, "cpu_ms": 2.1},
-        0.4: {"p50_ms": 2.2, "cpu_ms": 2.1},
-        0.5: {"p50_ms": 2.1, "cpu_ms": 2},
+        0.0: ModelTimes(p50_ms=2.0, cpu_ms=2.1, peak_rss_mb=80.0),
+        0.4: ModelTimes(p50_ms=2.2, cpu_ms=2.1, peak_rss_mb=80.0),
+        0.5: ModelTimes(p50_ms=2.1, cpu_ms=2, peak_rss_mb=80.0),
     }
     table = compact_table(one, "after", "After", (), times)
 

@@ -9,11 +9,16 @@ import pytest
 from edgeafri import menu
 from edgeafri.build.events import Finished, Noted
 from edgeafri.errors import ModelError, UsageError
+from edgeafri.menu.facts import Figures
+from edgeafri.menu.facts.conversion import HeldOut, LanguageCover, TrimFacts
+from edgeafri.menu.facts.training import AdaptMaftFacts, BeforeAfter, Validation
 from edgeafri.menu.settings import AdaptMaft, Finetune, Scratch, Trim
 from edgeafri.studies import maft
 from edgeafri.studies.maft import (
     FULL,
+    Cover,
     Known,
+    MaftGrid,
     Tuned,
     Variant,
     cover_table,
@@ -29,16 +34,16 @@ from edgeafri.studies.workbench import StudyRequest, Workbench
 from edgeafri.util.files import Digests
 
 KNOWN = Known(("swa", "hau"), ("lug",), ("som",))
-GRID = {
-    "seeds": [1],
-    "unseen": ["hau", "lug"],
-    "beside": ["som", "swa"],
-    "encoder": {"vocabulary": 200, "layers": 1, "hidden": 8, "heads": 2, "ffn": 16, "positions": 32},
-    "pretraining": {"epochs": 2},
-    "vocabularies": {"top": {"keep": "top", "size": 100}, "share": {"keep": "share"}},
-    "adaptation": {"epochs": 1},
-    "learning": {"epochs": 1},
-}
+GRID = MaftGrid(
+    seeds=(1,),
+    unseen=("hau", "lug"),
+    beside=("som", "swa"),
+    encoder={"vocabulary": 200, "layers": 1, "hidden": 8, "heads": 2, "ffn": 16, "positions": 32},
+    pretraining={"epochs": 2},
+    vocabularies={"top": {"keep": "top", "size": 100}, "share": {"keep": "share"}},
+    adaptation={"epochs": 1},
+    learning={"epochs": 1},
+)
 
 
 def study_request(**changed) -> StudyRequest:
@@ -64,11 +69,11 @@ def variants(quality) -> list[Variant]:
     plain = Tuned(2.5, 10.0, (quality(swa=8, hau=8, lug=3), quality(swa=8, hau=8, lug=5)))
     adapted = Tuned(2.5, 10.0, (quality(swa=9, hau=8, lug=7), quality(swa=9, hau=8, lug=9)))
     small = Tuned(1.5, 6.0, (quality(swa=7, hau=8, lug=3), quality(swa=7, hau=8, lug=5)))
-    whole = {"swa": {"fertility": 1.5, "unknown": 0.0}, "lug": {"fertility": 3.0, "unknown": 0.01}}
-    cut = {"swa": {"fertility": 1.75, "unknown": 0.001, "coverage": 0.98}}
+    whole = {"swa": Cover(1.5, 0.0), "lug": Cover(3.0, 0.01)}
+    cut = {"swa": Cover(1.75, 0.001, 0.98)}
     return [
-        Variant(FULL, 16000, whole, {"lug": {"before": 800.0, "after": 200.0}}, plain, adapted),
-        Variant("top", 8000, cut, {"lug": {"before": None, "after": 150.0}}, small, small),
+        Variant(FULL, 16000, whole, {"lug": BeforeAfter(before=800.0, after=200.0)}, plain, adapted),
+        Variant("top", 8000, cut, {"lug": BeforeAfter(before=None, after=150.0)}, small, small),
     ]
 
 
@@ -95,7 +100,7 @@ def test_the_owner_says_what_a_teacher_never_saw():
         ({"unseen": ("lou",)}, GRID, "--unseen names lou, which the study is not asked for"),
         ({"unseen": ("swa", "hau", "lug")}, GRID, "of swa, hau, lug, unseen are swa, hau, lug"),
         ({"languages": ("swa",)}, GRID, "of swa, unseen are none"),
-        ({"unseen": ("lug",)}, {"adaptation": {}}, "the grid 'smoke' makes no encoder of its own"),
+        ({"unseen": ("lug",)}, replace(GRID, encoder=None), "the grid 'smoke' makes no encoder of its own"),
     ],
 )
 def test_a_study_that_would_measure_memory_is_refused(changed, grid, message):
@@ -199,12 +204,30 @@ class Stages:
         self.asked.append((source, settings))
         (out / "model.safetensors").write_text(f"{source.id} {settings}", "utf-8")
         (out / "config.json").write_text(json.dumps({"vocab_size": 200, "architectures": ["XLMRobertaModel"]}), "utf-8")
-        return _FACTS.get(type(settings), {})
+        return _FACTS.get(type(settings), Figures({}))
 
 
+_HELD_OUT = HeldOut(sentences=9, fertility_before=2.5, fertility=3.0, coverage=0.9)
+_PERPLEXITY = BeforeAfter(before=800.0, after=200.0)
 _FACTS = {
-    Trim: {"languages": {"lug": {"held_out": {"fertility_before": 2.5, "fertility": 3.0, "coverage": 0.9}}}},
-    AdaptMaft: {"perplexity": {"lug": {"before": 800.0, "after": 200.0}}},
+    Trim: TrimFacts(
+        keep="top",
+        vocabulary_before=200,
+        vocabulary=100,
+        parameters_before=20,
+        parameters=10,
+        languages={"lug": LanguageCover(words=90, coverage=0.9, held_out=_HELD_OUT)},
+    ),
+    AdaptMaft: AdaptMaftFacts(
+        processes=1,
+        corpus={},
+        inputs=9,
+        precision="float32",
+        loss={},
+        perplexity={"lug": _PERPLEXITY},
+        perplexity_average=_PERPLEXITY,
+        validation=Validation(),
+    ),
 }
 
 
@@ -223,7 +246,7 @@ def stages(monkeypatch, quality) -> Stages:
 
 @pytest.fixture
 def asked(tmp_path) -> StudyRequest:
-    """An order in three languages and a fourth beside them, whose text is a word."""
+    """A request in three languages and a fourth beside them, whose text is a word."""
     data, text = tmp_path / "data", tmp_path / "text"
     text.mkdir()
     for code in ("swa", "hau", "lug", "som"):
@@ -308,13 +331,13 @@ def test_a_study_is_made_once(data, tmp_path, monkeypatch):
     """
     From raw text to tables with the stages as they are; the second time everything is reused, the tables are the same.
     """
-    grid = {
-        **GRID,
-        "unseen": ["hau"],
-        "beside": [],
-        "pretraining": {"epochs": 1},
-        "vocabularies": {"share": {"keep": "share", "coverage": 0.9}},
-    }
+    grid = replace(
+        GRID,
+        unseen=("hau",),
+        beside=(),
+        pretraining={"epochs": 1},
+        vocabularies={"share": {"keep": "share", "coverage": 0.9}},
+    )
     monkeypatch.setattr(maft, "read_grid", lambda *_: grid)
     text = tmp_path / "text"
     text.mkdir()

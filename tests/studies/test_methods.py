@@ -1,13 +1,18 @@
 """Methods side by side: which are chosen, and that one which cannot be run is a row with its reason, never an abort."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
+from edgeafri.documents.study import ModelForm, ModelTimes
+from edgeafri.documents.torch_requests import ModelDescription
 from edgeafri.errors import MissingPackage, ModelError, UsageError, WorkerError
 from edgeafri.studies.methods import METHODS, NAMES, chosen, conditions, measured
 
-MACHINE = {"max_tokens": 62, "gpu": None, "cuda": None, "torch": "2", "transformers": "5", "bitsandbytes": "0.50"}
+MACHINE = ModelDescription(
+    max_tokens=62, gpu=None, cuda=None, capability=None, torch="2", transformers="5", bitsandbytes="0.50"
+)
 MODEL = SimpleNamespace(manifest=SimpleNamespace(files={"model.safetensors": {"bytes": 8_000_000}}))
 REFUSALS = {
     "fp16-gpu": MissingPackage("torch finds no GPU here", ""),
@@ -17,27 +22,28 @@ REFUSALS = {
 
 
 class Workbench:
-    """A bench on which nothing is computed. What it was asked is kept."""
+    """A workbench on which nothing is computed. What it was asked is kept."""
 
     def __init__(self, quality, refusals):
         self.request, self.found, self.refusals = SimpleNamespace(languages=("swa",)), quality(swa=10), refusals
         self.said, self.timed_names, self.asked = [], [], {}
 
-    def described(self, model):
+    def machine(self, model):
         return MACHINE
 
     def make(self, stage, model, settings):
         return self._refused("torch-dynamic" if stage == "quantize-torch" else stage)
 
-    def quality(self, model, languages, **more):
-        self._refused(more.get("form", "fp32"))
+    def quality(self, model, languages, form):
+        self._refused(form.form if form else "fp32")
         return self.found
 
-    def timed(self, models, seq_len, more):
+    def timed(self, models, seq_len, forms):
         self.timed_names.append((seq_len, *models))
-        self.asked = {name: more[name] for name in models}
-        stored = {"llm-int8": {"weight_bytes": 3_000_000}}
-        return {name: {"where": "CPU", "p50_ms": 1.0, **stored.get(name, {})} for name in models}
+        self.asked = {name: forms.get(name) for name in models}
+        stored = {"llm-int8": 3_000_000}
+        times = ModelTimes(p50_ms=1.0, cpu_ms=1.0, peak_rss_mb=1.0)
+        return {name: replace(times, weight_bytes=stored.get(name)) for name in models}
 
     def say(self, what, text):
         self.said.append((what, text))
@@ -88,7 +94,7 @@ def test_what_a_form_hangs_on_is_asked_with_it(quality):
     bench = Workbench(quality, {})
     measured(bench, MODEL, chosen(("llm-int8",)))
 
-    assert bench.asked == {"fp32": {}, "llm-int8": {"form": "llm-int8", "gpu": None, "bitsandbytes": "0.50"}}
+    assert bench.asked == {"fp32": None, "llm-int8": ModelForm(form="llm-int8", gpu=None, bitsandbytes="0.50")}
 
 
 def test_without_float32_there_is_nothing_to_compare_with(quality):
@@ -103,7 +109,7 @@ def test_the_conditions_name_the_gpu_and_the_versions():
     """
     What is not there is left out, but for the GPU.
     """
-    gpu = {**MACHINE, "gpu": "NVIDIA A100", "cuda": "12.8", "bitsandbytes": None}
+    gpu = replace(MACHINE, gpu="NVIDIA A100", cuda="12.8", bitsandbytes=None)
 
     assert conditions(MACHINE).endswith("no GPU. Versions: torch 2, transformers 5, bitsandbytes 0.50.")
     assert conditions(gpu).endswith("NVIDIA A100, CUDA 12.8. Versions: torch 2, transformers 5.")

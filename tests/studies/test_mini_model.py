@@ -10,12 +10,24 @@ from edgeafri.build.events import Finished, Noted
 from edgeafri.documents.table import spread
 from edgeafri.errors import DataError, UsageError
 from edgeafri.studies import mini_model
-from edgeafri.studies.mini_model import JOINT, POST, STANDARD, Adapted, checked, mini_depth, plots, quality_table
-from edgeafri.studies.parts import Part
+from edgeafri.studies.mini_model import (
+    JOINT,
+    POST,
+    STANDARD,
+    Adapted,
+    EncoderDepth,
+    MiniModelGrid,
+    Vocabulary,
+    checked,
+    mini_depth,
+    plots,
+    quality_table,
+)
+from edgeafri.studies.parts import Part, PartSettings
 from edgeafri.studies.workbench import StudyRequest, read_grid
 from edgeafri.util.files import Digests
 
-FEW = Part("few-shot", Path("unseen"), {"k": 100}, ("bam",), (1, 3))
+FEW = Part("few-shot", Path("unseen"), PartSettings(k=100), ("bam",), (1, 3))
 
 
 def study_request(**changed) -> StudyRequest:
@@ -26,12 +38,12 @@ def study_request(**changed) -> StudyRequest:
 
 
 def adapted(method: str, epochs: int, flops: int, zero_shot: float) -> Adapted:
-    facts = {"flops": flops, "perplexity": 90.5, "vocabulary": 8000, "fertility": 1.4, "unknown": 0.001}
-    return Adapted("bam", method, epochs, facts, zero_shot, spread([40.0, 42.0]))
+    vocabulary = Vocabulary(8000, 1.4, 0.001)
+    return Adapted("bam", method, epochs, vocabulary, zero_shot, spread([40.0, 42.0]), flops, 90.5)
 
 
 FOUND = (
-    Adapted("bam", "not adapted", 0, {"vocabulary": 24002, "fertility": 2.7, "unknown": 0.16}, 30.0, spread([35.0])),
+    Adapted("bam", "not adapted", 0, Vocabulary(24002, 2.7, 0.16), 30.0, spread([35.0])),
     adapted(STANDARD, 2, 10 * 10**12, 40.0),
     adapted(STANDARD, 6, 30 * 10**12, 50.0),
     adapted(JOINT, 2, 4 * 10**12, 38.0),
@@ -44,7 +56,7 @@ def test_the_mini_models_have_the_papers_proportions(layers, second_head, new_la
     """
     4 of 12 layers, and 4 with 2 new ones.
     """
-    assert mini_depth({"num_hidden_layers": layers}) == {"second_head": second_head, "new_layers": new_layers}
+    assert mini_depth(EncoderDepth(num_hidden_layers=layers)) == {"second_head": second_head, "new_layers": new_layers}
 
 
 def test_a_row_is_compared_with_the_standard_of_its_budget():
@@ -113,16 +125,17 @@ def test_every_grid_is_complete(size):
     """
     Settings of all steps, several budgets but in smoke, and k.
     """
-    grid = read_grid("mini-model", size)
+    grid = read_grid(MiniModelGrid, "mini-model", size)
 
-    assert set(grid) == {"pretraining", "new layers", "learning", "adaptation", "few-shot"}
-    assert grid["adaptation"]["epochs"] == sorted(grid["adaptation"]["epochs"])
-    assert grid["few-shot"]["k"] > 0
+    assert all((grid.pretraining, grid.new_layers, grid.learning, grid.adaptation, grid.few_shot.learning))
+    assert grid.budgets
+    assert list(grid.budgets) == sorted(grid.budgets)
+    assert grid.few_shot.k > 0
 
 
 @pytest.fixture
 def asked(data, teacher_folder, tmp_path) -> StudyRequest:
-    """An order for one source and one target language of `data`."""
+    """A request for one source and one target language of `data`."""
     unseen, text = tmp_path / "unseen", tmp_path / "text"
     shutil.copytree(data / "hau", unseen / "hau")
     text.mkdir()
@@ -138,7 +151,7 @@ def test_languages_to_adapt_to_are_asked_for(asked):
     Without any there is nothing to do.
     """
     with pytest.raises(UsageError, match="study mini-model: no language to adapt to"):
-        checked(replace(asked, few_shot_data=None), read_grid("mini-model", "smoke"))
+        checked(replace(asked, few_shot_data=None), read_grid(MiniModelGrid, "mini-model", "smoke"))
 
 
 def test_a_target_is_no_source(asked):
@@ -146,7 +159,7 @@ def test_a_target_is_no_source(asked):
     The encoder would have read it.
     """
     with pytest.raises(UsageError, match="study mini-model: hau is a source and a target language"):
-        checked(replace(asked, languages=("swa", "hau")), read_grid("mini-model", "smoke"))
+        checked(replace(asked, languages=("swa", "hau")), read_grid(MiniModelGrid, "mini-model", "smoke"))
 
 
 def test_a_target_without_raw_text_is_told_before_any_work(asked):
@@ -156,15 +169,15 @@ def test_a_target_without_raw_text_is_told_before_any_work(asked):
     (asked.text / "hau.txt").unlink()
 
     with pytest.raises(DataError, match=r"text/hau\.txt: no such file"):
-        checked(asked, read_grid("mini-model", "smoke"))
+        checked(asked, read_grid(MiniModelGrid, "mini-model", "smoke"))
 
 
-def test_seeds_are_the_grids_or_the_orders(asked):
+def test_seeds_are_those_of_the_grid_or_of_the_request(asked):
     """
     Those of the few-shot learning, the one thing that is done again with another seed.
     """
-    grid = read_grid("mini-model", "smoke")
-    without = {**grid, "few-shot": {"k": 2}}
+    grid = read_grid(MiniModelGrid, "mini-model", "smoke")
+    without = replace(grid, few_shot=PartSettings(k=2))
 
     assert checked(asked, grid).seeds == (1,)
     assert checked(replace(asked, seeds=(3, 5)), without).seeds == (3, 5)

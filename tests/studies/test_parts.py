@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edgeafri.errors import DataError
-from edgeafri.studies.parts import NAMES, overview, plan
+from edgeafri.studies.parts import NAMES, CompressionGrid, PartSettings, overview, plan
 from edgeafri.studies.workbench import StudyRequest, read_grid
 
 
@@ -38,7 +38,7 @@ def test_a_part_that_cannot_be_run_says_why(part, changed, reason):
     """
     In the page, not by being absent from it.
     """
-    planned = plan(study_request(**changed), read_grid("compression", "lab"))
+    planned = plan(study_request(**changed), read_grid(CompressionGrid, "compression", "lab"))
     row = overview(planned, "lab", {}).rows[NAMES.index(part) + (part in ("few-shot", "zero-shot", "high-resource"))]
 
     assert planned[part].absent == reason
@@ -49,7 +49,7 @@ def test_a_part_that_the_grid_leaves_out_is_said():
     """
     Whoever reads the page knows that there is more to run.
     """
-    planned = plan(study_request(), {"after": {"sparsity": [0.5]}})
+    planned = plan(study_request(), CompressionGrid(masked_teacher={}, after=PartSettings(sparsity=(0.5,))))
 
     assert planned["after"].absent == ""
     assert planned["during"].absent == "the grid 'lab' leaves it out"
@@ -59,7 +59,8 @@ def test_a_part_has_languages_and_seeds_of_its_own():
     """
     Of those named in the grid the ones that were asked for; else all that were asked for.
     """
-    grid = {"after": {"sparsity": [0.5]}, "before": {"sparsity": [0.5], "languages": ["hau", "swa"], "seeds": [7]}}
+    own = PartSettings(sparsity=(0.5,), languages=("hau", "swa"), seeds=(7,))
+    grid = CompressionGrid(masked_teacher={}, after=PartSettings(sparsity=(0.5,)), before=own)
     planned = plan(study_request(), grid)
 
     assert (planned["after"].languages, planned["after"].seeds) == (("swa", "amh"), (1, 3))
@@ -68,9 +69,9 @@ def test_a_part_has_languages_and_seeds_of_its_own():
 
 def test_unseen_languages_are_those_of_their_own_data(data):
     """
-    Not of the order.
+    Not of the request.
     """
-    part = plan(study_request(few_shot_data=data), read_grid("compression", "smoke"))["few-shot"]
+    part = plan(study_request(few_shot_data=data), read_grid(CompressionGrid, "compression", "smoke"))["few-shot"]
 
     assert (part.languages, part.data, part.absent) == (("hau", "swa"), data, "")
 
@@ -80,14 +81,14 @@ def test_unseen_data_that_is_not_there_is_an_error(tmp_path):
     A misspelt path is not the same as none.
     """
     with pytest.raises(DataError, match="no such data folder"):
-        plan(study_request(ood_data=tmp_path / "none"), read_grid("compression", "smoke"))
+        plan(study_request(ood_data=tmp_path / "none"), read_grid(CompressionGrid, "compression", "smoke"))
 
 
 def test_the_overview_states_the_grid():
     """
     Levels, seeds and settings of what is run.
     """
-    table = overview(plan(study_request(), read_grid("compression", "lab")), "lab", {"epochs": 1})
+    table = overview(plan(study_request(), read_grid(CompressionGrid, "compression", "lab")), "lab", {"epochs": 1})
     rows = {row["part"]: row for row in table.rows}
 
     assert rows["pruning before fine-tuning (Table 8)"] == {
@@ -99,7 +100,10 @@ def test_the_overview_states_the_grid():
         "settings": "epochs 1, learning_rate 5e-4, batch 32, dropout 0.0, precision bfloat16",
     }
     assert table.notes == ("The encoder of before, during, zero-shot is trained on raw text first: epochs 1.",)
-    assert overview(plan(study_request(text=None), read_grid("compression", "lab")), "lab", {}).notes == ()
+    assert (
+        overview(plan(study_request(text=None), read_grid(CompressionGrid, "compression", "lab")), "lab", {}).notes
+        == ()
+    )
 
 
 @pytest.mark.parametrize(
@@ -111,6 +115,6 @@ def test_the_method_with_a_package_of_its_own_says_when_that_is_missing(version,
     It is run with the quantization where the package is there.
     """
     monkeypatch.setattr("edgeafri.studies.parts.version_of", lambda package: version)
-    table = overview(plan(study_request(), read_grid("compression", "lab")), "lab", {})
+    table = overview(plan(study_request(), read_grid(CompressionGrid, "compression", "lab")), "lab", {})
 
     assert {row["part"]: row["state"] for row in table.rows}["LLM.int8() (Tables 3 and 4)"] == state

@@ -2,6 +2,7 @@
 
 import pytest
 
+from edgeafri.documents.study import ModelTimes
 from edgeafri.studies.methods import METHODS, MethodResult
 from edgeafri.studies.quantization import cost_table, quality_table
 
@@ -9,9 +10,10 @@ WAYS = {method.name: method for method in METHODS}
 GPU = "NVIDIA A100"
 
 
-def times(p50: float, rss: float, where: str = "CPU", **more: float) -> dict:
-    return {32: {"p50_ms": p50 / 4, "cpu_ms": p50 / 4, "peak_rss_mb": rss, "where": where, **more}} | {
-        128: {"p50_ms": p50, "cpu_ms": p50 + 0.5, "peak_rss_mb": rss + 1, "where": where, **more}
+def times(p50: float, rss: float, where: str = "CPU", **more: float) -> dict[int, ModelTimes]:
+    return {
+        32: ModelTimes(p50_ms=p50 / 4, cpu_ms=p50 / 4, peak_rss_mb=rss, where=where, **more),
+        128: ModelTimes(p50_ms=p50, cpu_ms=p50 + 0.5, peak_rss_mb=rss + 1, where=where, **more),
     }
 
 

@@ -1,33 +1,68 @@
 """The workbench of studies: sizes read from a grid, parameters counted without torch, models made only once."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from edgeafri.artifact import Artifact, Manifest, adopt
 from edgeafri.errors import DataError, ModelError, StorageError, UsageError
 from edgeafri.menu import stage
 from edgeafri.runners.local import RUNTIME, TORCH
 from edgeafri.studies import distillation, workbench
-from edgeafri.studies.parts import NAMES
+from edgeafri.studies.comet import CometGrid
+from edgeafri.studies.distillation import DistillationGrid
+from edgeafri.studies.maft import MaftGrid
+from edgeafri.studies.mini_model import MiniModelGrid
+from edgeafri.studies.parts import NAMES, CompressionGrid, PartSettings
 from edgeafri.studies.workbench import FOLDER, StudyRequest, Workbench, parameters, read_grid, weights_mb
 
 STUDIES = ("comet", "compression", "distillation", "maft", "mini-model")
-# Entries of a grid that are no stage's settings, and which stage the others are for.
-_STAGES = {"masked teacher": "adapt-maft", "distill": "distill", "agnostic": "distill", "specific": "distill"}
+GRIDS = {
+    "comet": CometGrid,
+    "compression": CompressionGrid,
+    "distillation": DistillationGrid,
+    "maft": MaftGrid,
+    "mini-model": MiniModelGrid,
+}
+# Settings in a grid that are no fine-tuning's, and the stage that they are for.
+_STAGES = {
+    **dict.fromkeys(("masked_teacher", "pretraining", "new_layers"), "adapt-maft"),
+    **dict.fromkeys(("distill", "agnostic", "specific"), "distill"),
+    "encoder": "scratch",
+}
+_NO_STAGE = ("shapes", "seeds", "unseen", "beside", "vocabularies", "budgets")
+
+
+def sizes(study: str) -> dict[str, dict]:
+    """The grids of a study as they are written."""
+    return yaml.safe_load((FOLDER / f"{study}.yaml").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_grid_has_only_keys_that_are_read(study):
+    """
+    A misspelt key would be passed over without a word.
+    """
+    for name, written in sizes(study).items():
+        grid = read_grid(GRIDS[study], study, name)
+        assert set(written) <= {field.name for field in fields(grid)}
+        for key, part in written.items():
+            if isinstance(getattr(grid, key), PartSettings):
+                assert set(part) <= {field.name for field in fields(PartSettings)}, key
 
 
 @pytest.mark.parametrize("name", ["comet", "distillation"])
 @pytest.mark.parametrize("grid", ["smoke", "lab", "paper"])
 def test_every_grid_is_made_of_settings_that_exist(name, grid):
     """
-    A misspelt key would only be found hours into a study.
+    A misspelt setting would only be found hours into a study.
     """
     from edgeafri.settings import read
 
-    for entry, settings in read_grid(name, grid).items():
-        if entry != "shapes":
+    for entry, settings in sizes(name)[grid].items():
+        if entry not in _NO_STAGE:
             read(stage(_STAGES.get(entry, "finetune")).settings, settings, entry)
 
 
@@ -38,7 +73,7 @@ def test_every_step_of_the_maft_grid_exists(grid):
     """
     from edgeafri.settings import read
 
-    steps = read_grid("maft", grid)
+    steps = sizes("maft")[grid]
     stages = {"encoder": "scratch", "pretraining": "adapt-maft", "adaptation": "adapt-maft", "learning": "finetune"}
     for name, settings in steps.pop("vocabularies").items():
         read(stage("trim").settings, settings, name)
@@ -49,14 +84,29 @@ def test_every_step_of_the_maft_grid_exists(grid):
     assert not set(steps.get("unseen", ())) & set(steps.get("beside", ()))
 
 
+@pytest.mark.parametrize("grid", ["smoke", "lab", "paper"])
+def test_every_step_of_the_mini_model_grid_exists(grid):
+    """
+    Its steps are settings of stages.
+    """
+    from edgeafri.settings import read
+
+    steps = read_grid(MiniModelGrid, "mini-model", grid)
+    for name in ("pretraining", "new_layers", "learning"):
+        read(stage(_STAGES.get(name, "finetune")).settings, getattr(steps, name), name)
+    read(stage("adapt-mini").settings, steps.adaptation, "adaptation")
+    read(stage("finetune").settings, steps.few_shot.learning, "few_shot")
+
+
 def test_the_lab_grid_leaves_out_what_takes_longest():
     """
     The distillation grid alone: everything else is as in lab-all.
     """
-    lab, whole = (read_grid("compression", name) for name in ("lab", "lab-all"))
+    lab, whole = (read_grid(CompressionGrid, "compression", name) for name in ("lab", "lab-all"))
 
-    assert {name for name in whole if name not in lab} == {"distillation"}
-    assert {name: whole[name] for name in lab} == lab
+    assert lab.distillation is None
+    assert whole.distillation is not None
+    assert replace(whole, distillation=None) == lab
 
 
 @pytest.mark.parametrize("grid", ["smoke", "lab-all", "full"])
@@ -66,22 +116,21 @@ def test_every_part_of_the_compression_grid_exists(grid):
     """
     from edgeafri.settings import read
 
-    parts = read_grid("compression", grid)
-    read(stage("adapt-maft").settings, parts.pop("masked teacher"), "masked teacher")
-    known = {"sparsity", "learning", "languages", "seeds", "k", "grid"}
+    whole = read_grid(CompressionGrid, "compression", grid)
+    read(stage("adapt-maft").settings, whole.masked_teacher, "masked_teacher")
 
-    assert set(parts) == set(NAMES)
-    assert read_grid("distillation", parts["distillation"]["grid"])
-    for name, settings in parts.items():
-        assert set(settings) <= known, name
-        read(stage("finetune").settings, settings.get("learning", {}), name)
-        for level in settings.get("sparsity", ()):
+    assert tuple(whole.parts()) == NAMES
+    assert read_grid(DistillationGrid, "distillation", whole.distillation.grid)
+    for name, settings in whole.parts().items():
+        assert settings is not None, name
+        read(stage("finetune").settings, settings.learning, name)
+        for level in settings.sparsity:
             read(stage("prune").settings, {"sparsity": level}, name)
 
 
 def test_every_study_has_its_grids():
     """
-    One file a study.
+    One file for each study.
     """
     assert sorted(file.stem for file in FOLDER.glob("*.yaml")) == sorted(STUDIES)
 
@@ -91,7 +140,7 @@ def test_an_unknown_grid_is_named_with_those_there_are():
     The nearest one is suggested.
     """
     with pytest.raises(UsageError) as caught:
-        read_grid("comet", "smoky")
+        read_grid(CometGrid, "comet", "smoky")
     assert caught.value.message == "study comet: there is no grid 'smoky'"
     assert "Did you mean 'smoke'?" in caught.value.hint
 
@@ -109,7 +158,7 @@ def test_parameters_are_counted_from_the_file(teacher_folder, digests):
 
 @pytest.fixture
 def asked(teacher_folder, data, tmp_path):
-    """An order of a study on the small data."""
+    """A request for a study on the small data."""
     text = tmp_path / "raw"
     text.mkdir()
     (text / "swa.txt").write_text("Rais alizuru Mombasa.\n", "utf-8")
@@ -162,7 +211,7 @@ def test_a_code_that_is_no_language_is_told_before_any_work(asked, digests, tmp_
 
 def test_a_part_has_its_own_languages(asked, digests):
     """
-    On the same bench: the same work folder, other languages and seeds.
+    On the same workbench: the same work folder, other languages and seeds.
     """
     bench = Workbench(replace(asked, text=None), "ner", digests, lambda event: None).only(("hau",), (3,))
 
@@ -184,24 +233,18 @@ def test_models_are_timed_in_turns(asked, digests, monkeypatch):
 
     def call_worker(module, request):
         calls.append((module, request.get("bundle") or request.get("model")))
-        return {"p50_ms": float(next(times)), "cpu_ms": 1.0, "p95_ms": 9.0}
+        return {"p50_ms": float(next(times)), "cpu_ms": 1.0, "p95_ms": 9.0, "peak_rss_mb": 80.0}
 
     monkeypatch.setattr(workbench, "call_worker", call_worker)
     bench = Workbench(replace(asked, text=None), "ner", digests, lambda event: None)
     models = {"torch": model("torch"), "int8": model("torch-int8"), "ours": model("bundle")}
-    first, second = bench.speeds(models, 64), bench.speeds(models, 64)
+    first, second = bench.timed(models, 64), bench.timed(models, 64)
 
     assert [module for module, _ in calls[:3]] == [TORCH, TORCH, RUNTIME]
     assert len(calls) == 15
-    assert (
-        first
-        == second
-        == {
-            "torch": {"p50_ms": 6.0, "cpu_ms": 1.0},
-            "int8": {"p50_ms": 7.0, "cpu_ms": 1.0},
-            "ours": {"p50_ms": 8.0, "cpu_ms": 1.0},
-        }
-    )
+    assert first == second
+    assert {name: found.p50_ms for name, found in first.items()} == {"torch": 6.0, "int8": 7.0, "ours": 8.0}
+    assert {(found.cpu_ms, found.peak_rss_mb, found.where) for found in first.values()} == {(1.0, 80.0, "CPU")}
 
 
 def test_the_size_of_weights_leaves_the_rest_out():
