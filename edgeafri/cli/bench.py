@@ -18,13 +18,9 @@ from edgeafri.cli.options import bundle_argument, json_option, print_json, threa
 @json_option
 def bench_command(bundle: Path, threads: int | None, seq_len: int, runs: int, warmup: int, as_json: bool) -> None:
     """Time one sentence after another. Hashing is not in the load time; peak memory is that of a fresh process."""
-    from edgeafri.cli.console import asked
-    from edgeafri.documents.measurement import Measurement
-    from edgeafri.documents.runtime_requests import BenchRequest
-    from edgeafri.runners.local import RUNTIME
+    from edgeafri.api.bundles import load
 
-    request = BenchRequest(bundle=bundle, threads=threads, seq_len=seq_len, runs=runs, warmup=warmup)
-    answer = Measurement.from_json(asked("bench", RUNTIME, request))
+    answer = load(bundle, threads=threads).benchmark(seq_len=seq_len, runs=runs, warmup=warmup)
     if as_json:
         print_json(answer.to_json())
         return

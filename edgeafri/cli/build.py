@@ -70,7 +70,7 @@ def build_command(arguments: list[str], /, as_json: bool, dry_run: bool, **optio
     Exit code 5 says that a check failed: the bundle is kept, and the report says which.
     """
     from edgeafri.build import delivery
-    from edgeafri.cli.console import showing_events
+    from edgeafri.api.console import showing_events
     from edgeafri.util.files import Digests
 
     request = _request(options, arguments)

@@ -182,7 +182,7 @@ def _try_out(options: dict[str, Any], command: str) -> None:
 
 def _with_bar(source: Any, draws: Any) -> dict[str, Any]:
     from edgeafri.build.events import Progressed, Started
-    from edgeafri.cli.console import showing_events
+    from edgeafri.api.console import showing_events
     from edgeafri.latency.prediction import predict_rest
 
     with showing_events(lambda event: None) as on_event:

@@ -35,7 +35,7 @@ def compare_command(arguments: list[str], /, model: str, methods: str | None, as
     ort-fp32, ort-int8, ort-static, ort-int4: EdgeAfri's bundles, vocabulary untrimmed. What this machine cannot run
     stands in the tables with the reason. The compression study's figures (arXiv 2404.04759) stand beside ours.
     """
-    from edgeafri.cli.console import showing_events
+    from edgeafri.api.console import showing_events
     from edgeafri.cli.lines import event_line
     from edgeafri.documents.table import to_markdown
     from edgeafri.studies import comparison

@@ -17,7 +17,7 @@ def convert_command(checkpoint: Path, out: Path, as_json: bool) -> None:
 
     A pickle can run code when it is loaded. Here torch reads tensors and nothing else from it, in a process of its own.
     """
-    from edgeafri.cli.console import asked
+    from edgeafri.api.console import asked
     from edgeafri.documents.torch_requests import Conversion, ConvertRequest
     from edgeafri.runners.local import TORCH
 

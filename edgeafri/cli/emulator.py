@@ -21,7 +21,7 @@ def install_command(python: str | None, as_json: bool) -> None:
 
     About 100 MB come over the network and 250 MB stay. No root is needed; qemu-user and gcc must be there.
     """
-    from edgeafri.cli.console import stepping
+    from edgeafri.api.console import stepping
     from edgeafri.emulator.install import install, status
 
     with stepping() as step:

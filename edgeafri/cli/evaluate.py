@@ -1,12 +1,11 @@
 """`edgeafri eval`: quality of a bundle per language, through the runtime."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from edgeafri.cli.options import bundle_argument, codes, json_option, print_json, tell_sample, threads_option
+from edgeafri.cli.options import bundle_argument, json_option, print_json, tell_sample, threads_option
 
 if TYPE_CHECKING:
     from edgeafri.documents.quality import BundleEvaluation
@@ -30,14 +29,9 @@ _HEADERS = {"f1": "F1"}
 @json_option
 def eval_command(bundle: Path, data: Path, lang: str, split: str, threads: int | None, as_json: bool) -> None:
     """Quality of a bundle per language, on the bundle itself: entity F1, or macro F1 and accuracy of whole texts."""
-    from edgeafri.cli.console import asked
-    from edgeafri.documents.quality import BundleEvaluation
-    from edgeafri.documents.runtime_requests import EvaluateRequest
-    from edgeafri.runners.local import RUNTIME
+    from edgeafri.api.bundles import load
 
-    languages = _languages(bundle, data, lang)
-    request = EvaluateRequest(bundle=bundle, data=data, split=split, threads=threads, languages=languages)
-    answer = _averaged(BundleEvaluation.from_json(asked("evaluate", RUNTIME, request)))
+    answer = load(bundle, threads=threads).evaluate(data, languages=lang or None, split=split)
     if as_json:
         print_json(answer.to_json())
         return
@@ -46,22 +40,6 @@ def eval_command(bundle: Path, data: Path, lang: str, split: str, threads: int |
         click.echo(f"note: {code} {split}: {count} {what.replace('_', ' ')}")
     if answer.sample:
         tell_sample()
-
-
-def _languages(bundle: Path, data: Path, lang: str) -> tuple[str, ...]:
-    from edgeafri.bundle import read_config
-    from edgeafri.data.dataset import languages_in
-    from edgeafri.tasks import unit_of
-
-    if lang == "all":
-        return languages_in(data, unit_of(read_config(bundle).task))
-    return codes(lang) or read_config(bundle).languages
-
-
-def _averaged(answer: "BundleEvaluation") -> "BundleEvaluation":
-    """The answer as it is printed: with the mean over languages, without the counts of every sentence."""
-    quality = {code: replace(entry, counts=None) for code, entry in answer.quality.items()}
-    return replace(answer, quality=quality, average_f1=sum(entry.f1 for entry in quality.values()) / len(quality))
 
 
 def _print(answer: "BundleEvaluation", split: str) -> None:

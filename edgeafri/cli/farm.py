@@ -53,7 +53,7 @@ def farm_command(
     A device that fails does not stop the others. The exit code is 4 when a device failed, and 5 when a check of a
     bundle failed.
     """
-    from edgeafri.cli.console import side_by_side
+    from edgeafri.api.console import side_by_side
     from edgeafri.profiling import farm
     from edgeafri.runners.board import DeviceRequest
     from edgeafri.util.files import json_text, make_room, write_whole

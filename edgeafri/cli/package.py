@@ -36,7 +36,7 @@ def package_command(bundle: Path, format: str, out: Path, as_json: bool) -> None
     server can serve the folder; opened from disk, browsers do not run it: `edgeafri serve BUNDLE` is for that.
     """
     from edgeafri.apps.web import make_page, write_page, write_zip
-    from edgeafri.cli.console import stepping
+    from edgeafri.api.console import stepping
 
     if format == "android":
         from edgeafri.apps.apk import build_apk

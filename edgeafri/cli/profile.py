@@ -88,7 +88,7 @@ def profile_command(
 
     The exit code is 5 when a check failed.
     """
-    from edgeafri.cli.console import stepping
+    from edgeafri.api.console import stepping
     from edgeafri.documents.profile import Profiles
     from edgeafri.profiling.tiers import checked, profile
     from edgeafri.util.files import json_text, make_room, write_whole

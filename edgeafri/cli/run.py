@@ -30,16 +30,12 @@ def run_command(bundle: Path, text: str, threads: int | None, as_json: bool) -> 
     Entities are printed with offsets in code points of your own text, start included and end excluded. The label of a
     whole text is printed with its probability.
     """
-    from edgeafri.cli.console import asked
-    from edgeafri.documents.answers import RunAnswer
-    from edgeafri.documents.runtime_requests import RunRequest
-    from edgeafri.runners.local import RUNTIME
+    from edgeafri.api.bundles import load
 
     texts = _read_lines() if text == "-" else [_typed(text)]
     if not any(line.strip() for line in texts):
         raise UsageError("there is no text to label", 'Example: edgeafri run BUNDLE "Rais alizuru Mombasa."')
-    request = RunRequest(bundle=bundle, texts=tuple(texts), threads=threads)
-    answer = RunAnswer.from_json(asked("label", RUNTIME, request))
+    answer = load(bundle, threads=threads).run(texts)
     if as_json:
         print_json(answer.to_json())
         return

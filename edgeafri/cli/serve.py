@@ -18,7 +18,7 @@ def serve_command(bundle: Path, port: int, host: str) -> None:
     """Serve the page that labels text with BUNDLE, until Ctrl-C. The text stays in the browser where it is typed."""
     from edgeafri.apps.server import LOOPBACK, open_server
     from edgeafri.apps.web import make_page
-    from edgeafri.cli.console import stepping
+    from edgeafri.api.console import stepping
 
     with stepping() as step:
         page = make_page(bundle, step)

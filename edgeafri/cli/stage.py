@@ -79,7 +79,7 @@ def _callback(line: Stage) -> Any:
         from edgeafri.build.jobs import plan_jobs
         from edgeafri.build.pipeline import make_artifact, open_source
         from edgeafri.build.recipe import Step
-        from edgeafri.cli.console import showing_events
+        from edgeafri.api.console import showing_events
         from edgeafri.cli.lines import event_line
         from edgeafri.documents.table import text_table
         from edgeafri.menu import facts_of

@@ -68,7 +68,7 @@ def study_command(arguments: list[str], /, name: str, as_json: bool, **options: 
 
     What is finished is kept in --work: an interrupted study goes on where it stopped.
     """
-    from edgeafri.cli.console import showing_events
+    from edgeafri.api.console import showing_events
     from edgeafri.cli.lines import event_line
     from edgeafri.studies import comet, compression, distillation, maft, mini_model
     from edgeafri.studies.page import write

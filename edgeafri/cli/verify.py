@@ -18,13 +18,9 @@ if TYPE_CHECKING:
 @json_option
 def verify_command(bundle: Path, threads: int | None, as_json: bool) -> int:
     """Hash every file of a bundle, then replay its golden sentences: ids and labels must be equal."""
-    from edgeafri.cli.console import asked
-    from edgeafri.documents.answers import VerifyAnswer
-    from edgeafri.documents.runtime_requests import VerifyRequest
-    from edgeafri.runners.local import RUNTIME
+    from edgeafri.api.bundles import load
 
-    request = VerifyRequest(bundle=bundle, threads=threads)
-    answer = VerifyAnswer.from_json(asked("verify", RUNTIME, request))
+    answer = load(bundle, threads=threads).verify()
     if as_json:
         print_json(answer.to_json())
     else:

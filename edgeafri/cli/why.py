@@ -33,7 +33,7 @@ def why_command(
     each of its layers is put alone into the graph before it.
     """
     from edgeafri.build.diagnosis import Case, explain
-    from edgeafri.cli.console import showing_events
+    from edgeafri.api.console import showing_events
     from edgeafri.util.files import Digests
 
     case = Case(bundle, work or bundle.absolute().parent, data, text, codes(lang))

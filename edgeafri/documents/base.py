@@ -33,6 +33,12 @@ class Document:
             found |= value.to_json() if _has(field, "inlined") else {field.name: plain(value)}
         return found
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from edgeafri.documents.html import document_html
+
+        return document_html(self)
+
     @classmethod
     def from_json(cls, value: object, where: str = "") -> Self:
         """Read what to_json() wrote. DataError names the place, below `where`, of what does not fit."""

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from edgeafri.bundle import BundleConfig, Frame, write_config
-from edgeafri.cli import console, execute
+from edgeafri.api import console
+from edgeafri.cli import execute
 
 NAMED = {"bundle_id": "b", "sample": False, "int8_arithmetic": "exact"}
 

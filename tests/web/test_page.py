@@ -31,7 +31,7 @@ def visit(node, chromium: str, serving, libraries: None):
 def test_a_person_meets_calm_words_and_leaves_nothing_behind(visit, kind: str, request, shots):
     """
     Every screen in five languages, in the dark and in large letters: no request leaves the page, nothing is wrong on
-    the console, nothing is wider than the phone, no text is run as HTML, nothing is kept without a progress.
+    the console, nothing is wider than the phone, no text is run as HTML, nothing is kept without a tick.
     """
     folder = shots / kind
     report = visit(request.getfixturevalue(kind), folder)

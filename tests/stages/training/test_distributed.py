@@ -155,7 +155,7 @@ def test_who_is_done_may_leave_as_it_likes(work):
 @pytest.mark.slow
 def test_an_interrupted_team_ends(work):
     """
-    What a progress raises, such as a kill, reaches the caller.
+    What the progress callback raises, such as a kill, reaches the caller.
     """
 
     def interrupt(done, total):

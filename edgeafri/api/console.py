@@ -1,4 +1,4 @@
-"""The only place with rich: a progress bar on stderr while something runs, on a terminal and nowhere else."""
+"""Progress bars while something runs, on a terminal and in a notebook and nowhere else. The only place with rich."""
 
 import os
 import sys
@@ -10,20 +10,22 @@ from edgeafri.build.events import Event, Finished, Noted, OnEvent, Progressed, S
 from edgeafri.documents.base import Document
 from edgeafri.util.progress import Progress, StartProgress, silent
 
+_IN_NOTEBOOK = "ipykernel"
+
 
 @contextmanager
-def showing_events(say: Callable[[Finished | Noted], None]) -> Iterator[OnEvent]:
-    """An `on_event` that draws bars for what runs and hands what ended to `say`."""
-    bars = _Bars() if sys.stderr.isatty() else None
+def events_shown(on_event: OnEvent | None = None) -> Iterator[OnEvent]:
+    """An `on_event` that draws bars for what runs, and passes every event on to the one given."""
+    bars = _Bars() if _is_watched() else None
 
-    def on_event(event: Event) -> None:
+    def shown(event: Event) -> None:
         if bars is not None:
             bars.on_event(event)
-        if isinstance(event, (Finished, Noted)):
-            say(event)
+        if on_event is not None:
+            on_event(event)
 
     try:
-        yield on_event
+        yield shown
     finally:
         if bars is not None:
             bars.close()
@@ -32,7 +34,7 @@ def showing_events(say: Callable[[Finished | Noted], None]) -> Iterator[OnEvent]
 @contextmanager
 def stepping() -> Iterator[StartProgress]:
     """A step that draws a bar for what it is told begins, until the next one."""
-    with showing_events(lambda event: None) as on_event:
+    with events_shown() as on_event:
 
         def start(what: str) -> Progress:
             on_event(Started(what))
@@ -44,7 +46,7 @@ def stepping() -> Iterator[StartProgress]:
 @contextmanager
 def side_by_side(names: Sequence[str]) -> Iterator[Callable[[str], StartProgress]]:
     """A step for each of what goes on at the same time: a bar each on a terminal, elsewhere a line for what begins."""
-    if not sys.stderr.isatty():
+    if not _is_watched():
         yield lambda name: lambda what: _said(f"{name}: {what}")
         return
     with os.fdopen(os.dup(2), "w", encoding="utf-8") as file, _bars(file) as bars:
@@ -55,6 +57,11 @@ def side_by_side(names: Sequence[str]) -> Iterator[Callable[[str], StartProgress
             return lambda done, total: bars.update(tasks[name], completed=done, total=total)
 
         yield lambda name: lambda what: begun(name, what)
+
+
+def _is_watched() -> bool:
+    """Whether somebody sees a bar move: not where stderr is a file or a pipe."""
+    return _IN_NOTEBOOK in sys.modules or (sys.stderr is not None and sys.stderr.isatty())
 
 
 def _said(line: str) -> Progress:
@@ -108,4 +115,6 @@ def _bars(file: TextIO) -> Any:
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    return rich.progress.Progress(*columns, console=Console(file=file, force_terminal=True), transient=True)
+    # rich finds a notebook by itself; everywhere else a bar is drawn on the copy of stderr.
+    console = None if _IN_NOTEBOOK in sys.modules else Console(file=file, force_terminal=True)
+    return rich.progress.Progress(*columns, console=console, transient=True)
