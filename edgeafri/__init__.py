@@ -16,8 +16,9 @@ Make one:
     >>> result.quality["swa"].drop, result.bundle
     >>> result.report.show()
 
-Or take single steps, each a function with the settings of its command: `trim`, `distill`, `shrink`, `prune`, `quantize`
-and the others that `edgeafri stages` lists. Every error is an `edgeafri.errors.EdgeAfriError` that says what to do next.
+Or take single steps, each a function with the settings of its command: `trim`, `distill`, `shrink`, `prune`,
+`quantize` and the others that `edgeafri stages` lists. Every error is an `edgeafri.errors.EdgeAfriError` that says what
+to do next.
 """
 
 import os
@@ -29,19 +30,17 @@ __version__ = "0.1.0"
 # be said before that. What runs offline for people's own text reports to nobody.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-# The public names and the modules of edgeafri.api that hold them. A module is imported when one of its names is used, so
-# that `import edgeafri` stays light. Type checkers and editors read __init__.pyi.
+# The public names and the modules of edgeafri.api that hold them. A module is imported when one of its names is used,
+# so that `import edgeafri` stays light. Type checkers and editors read __init__.pyi.
 _HOLDERS = {
-    "builds": ("Build", "build", "plan_build"),
     "bundles": ("Bundle", "load"),
-    "reports": ("Report", "make_report"),
     "steps": (
         *("StepResult", "adapt_maft", "adapt_mini", "distill", "export_onnx", "export_torchscript", "finetune"),
         *("make_bundle", "optimize", "prune", "quantize", "quantize_torch", "scratch", "shrink", "trim"),
     ),
 }
 _MODULE_OF = {name: module for module, names in _HOLDERS.items() for name in names}
-__all__ = sorted(_MODULE_OF)  # noqa: PLE0605  # made from the one list of names
+__all__ = sorted(_MODULE_OF)  # made from the one list of names
 
 
 def __getattr__(name: str) -> object:

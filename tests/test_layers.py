@@ -70,16 +70,21 @@ LAYERS = (
     ("apps", "artifact benchmark bundle data errors root tasks util"),
     ("studies", "artifact benchmark build bundle data errors inference menu report runners settings tasks util"),
     (
+        "api",
+        "artifact build bundle data documents errors inference menu profiling report runners runtime settings studies "
+        "tasks util",
+    ),
+    (
         "cli",
-        "apps benchmark build bundle data device emulator errors inference latency menu profiling report root runners "
-        "settings studies tasks util",
+        "api apps benchmark build bundle data device emulator errors inference latency menu profiling report root "
+        "runners settings studies tasks util",
     ),
 )
 MAY_IMPORT = {layer: set(below.split()) for layer, below in LAYERS}
 for _, _below in list(MAY_IMPORT.items())[[layer for layer, _ in LAYERS].index("documents") + 1 :]:
     _below.add("documents")
-# Modules that are named by a string, not imported: the menu's methods and the command line's commands.
-LATE = {"menu", "cli"}
+# Modules that import by a string: the menu its methods, the command line its commands, the package its public names.
+LATE = {"menu", "cli", ""}
 HEAVY = "torch transformers optimum accelerate onnx sentencepiece safetensors jinja2 huggingface_hub"
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from edgeafri.api.arguments import ALL, StrPath, codes_of, path_of, texts_of, whole_number
-from edgeafri.documents.html import table_html
 from edgeafri.api.console import asked
 from edgeafri.artifact import load_bundle
 from edgeafri.bundle import read_config
 from edgeafri.documents.answers import RunAnswer, TextEntities, TextLabel, VerifyAnswer
+from edgeafri.documents.html import table_html
 from edgeafri.documents.measurement import Measurement
 from edgeafri.documents.quality import BundleEvaluation
 from edgeafri.documents.runtime_requests import BenchRequest, EvaluateRequest, RunRequest, VerifyRequest
@@ -51,7 +51,12 @@ class Bundle:
             artifact = load_bundle(path, digests)
         config = read_config(path)
         self.path, self.threads, self.id, self.bytes = path, threads, artifact.id, artifact.bytes
-        self.task, self.labels, self.languages, self.sample = config.task, config.labels, config.languages, config.sample
+        self.task, self.labels, self.languages, self.sample = (
+            config.task,
+            config.labels,
+            config.languages,
+            config.sample,
+        )
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -65,7 +70,7 @@ class Bundle:
         return table_html([("bundle", ""), *rows])
 
     @overload
-    def predict(self, texts: str) -> TextEntities | TextLabel: ...
+    def predict(self, texts: str) -> TextEntities | TextLabel: ...  # type: ignore[overload-overlap]  # one text is one
 
     @overload
     def predict(self, texts: Iterable[str]) -> list[TextEntities] | list[TextLabel]: ...

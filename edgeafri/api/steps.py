@@ -81,7 +81,11 @@ def _signature(entry: Stage) -> inspect.Signature:
 
 def _help(entry: Stage) -> str:
     settings = [f"    {field.name}: {field.metadata['about']}" for field in fields(entry.settings)]
-    lines = [entry.about, "", f"`source` is a folder that holds {entry.takes}; the new folder `out` gets {entry.gives}."]
+    lines = [
+        entry.about,
+        "",
+        f"`source` is a folder that holds {entry.takes}; the new folder `out` gets {entry.gives}.",
+    ]
     return "\n".join([*lines, "", *settings])
 
 

@@ -69,12 +69,13 @@ def build_command(arguments: list[str], /, as_json: bool, dry_run: bool, **optio
 
     Exit code 5 says that a check failed: the bundle is kept, and the report says which.
     """
+    from edgeafri.api.console import events_shown
     from edgeafri.build import delivery
-    from edgeafri.api.console import showing_events
+    from edgeafri.cli.lines import echo_ended
     from edgeafri.util.files import Digests
 
     request = _request(options, arguments)
-    with Digests() as digests, showing_events(lambda event: _say(event, as_json)) as on_event:
+    with Digests() as digests, events_shown(None if as_json else echo_ended) as on_event:
         plan = delivery.plan_build(request, digests, on_event)
         if dry_run:
             _print_plan(delivery.dry_run(plan, digests), plan.notes, as_json)
@@ -93,13 +94,6 @@ def _request(options: dict[str, Any], arguments: list[str]) -> Any:
     data = options.pop("data") or ("sample" if options["teacher"] == "sample" else None)
     command = shlex.join(["edgeafri", *arguments])
     return BuildRequest(**options, data=data, languages=languages, command=command)
-
-
-def _say(event: Any, as_json: bool) -> None:
-    from edgeafri.cli.lines import event_line
-
-    if not as_json:
-        click.echo(event_line(event))
 
 
 def _print_plan(plan: list[dict[str, Any]], notes: Sequence[str], as_json: bool) -> None:

@@ -181,10 +181,10 @@ def _try_out(options: dict[str, Any], command: str) -> None:
 
 
 def _with_bar(source: Any, draws: Any) -> dict[str, Any]:
+    from edgeafri.api.console import events_shown
     from edgeafri.build.events import Progressed, Started
-    from edgeafri.api.console import showing_events
     from edgeafri.latency.prediction import predict_rest
 
-    with showing_events(lambda event: None) as on_event:
+    with events_shown() as on_event:
         on_event(Started("calibrate"))
         return predict_rest(source, draws, lambda done, total: on_event(Progressed("calibrate", done, total)))

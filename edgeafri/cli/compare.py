@@ -1,6 +1,7 @@
 """`edgeafri compare`: ways to keep a model's weights, side by side: size, quality per language, time and memory."""
 
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,8 @@ def compare_command(arguments: list[str], /, model: str, methods: str | None, as
     ort-fp32, ort-int8, ort-static, ort-int4: EdgeAfri's bundles, vocabulary untrimmed. What this machine cannot run
     stands in the tables with the reason. The compression study's figures (arXiv 2404.04759) stand beside ours.
     """
-    from edgeafri.api.console import showing_events
-    from edgeafri.cli.lines import event_line
+    from edgeafri.api.console import events_shown
+    from edgeafri.cli.lines import echo_ended
     from edgeafri.documents.table import to_markdown
     from edgeafri.studies import comparison
     from edgeafri.studies.methods import NAMES
@@ -46,7 +47,7 @@ def compare_command(arguments: list[str], /, model: str, methods: str | None, as
     out = options["out"]
     request = _order(model, shlex.join(["edgeafri", *arguments]), options)
     names = NAMES if methods is None else _listed("--methods", methods, "fp32,llm-int8,ort-int8")
-    with Digests() as digests, showing_events(lambda event: click.echo(event_line(event), err=as_json)) as on_event:
+    with Digests() as digests, events_shown(partial(echo_ended, err=as_json)) as on_event:
         page = comparison.run(request, names, digests, on_event)
     if out is not None:
         write(page, out, f"Weights in fewer bits: {model}", [request.command])

@@ -3,13 +3,21 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from edgeafri.build.events import Finished, Noted
+import click
+
+from edgeafri.build.events import Event, Finished, Noted
 from edgeafri.documents.table import text_table
 from edgeafri.menu import facts_of
 from edgeafri.report import gap_cells, parity_rows, parity_words
 
 _MARK = {True: "ok", False: "OVER", None: "?"}
 Facts = Mapping[str, Any]
+
+
+def echo_ended(event: Event, err: bool = False) -> None:
+    """Print a line for what ended; on stderr where stdout is for JSON."""
+    if isinstance(event, (Finished, Noted)):
+        click.echo(event_line(event), err=err)
 
 
 def event_line(event: Finished | Noted) -> str:

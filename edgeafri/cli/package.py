@@ -35,8 +35,8 @@ def package_command(bundle: Path, format: str, out: Path, as_json: bool) -> None
     Its libraries come from npm once, checked by their hash, and are kept; later packages need no network. Any web
     server can serve the folder; opened from disk, browsers do not run it: `edgeafri serve BUNDLE` is for that.
     """
-    from edgeafri.apps.web import make_page, write_page, write_zip
     from edgeafri.api.console import stepping
+    from edgeafri.apps.web import make_page, write_page, write_zip
 
     if format == "android":
         from edgeafri.apps.apk import build_apk

@@ -16,9 +16,9 @@ from edgeafri.cli.options import bundle_argument
 @click.option("--host", default="127.0.0.1", show_default=True, help="Whom to listen to; 0.0.0.0 is everyone around.")
 def serve_command(bundle: Path, port: int, host: str) -> None:
     """Serve the page that labels text with BUNDLE, until Ctrl-C. The text stays in the browser where it is typed."""
+    from edgeafri.api.console import stepping
     from edgeafri.apps.server import LOOPBACK, open_server
     from edgeafri.apps.web import make_page
-    from edgeafri.api.console import stepping
 
     with stepping() as step:
         page = make_page(bundle, step)

@@ -76,11 +76,11 @@ def _value(value: Any) -> Any:
 
 def _callback(line: Stage) -> Any:
     def run(source: Path, out: Path, as_json: bool, **options: Any) -> None:
+        from edgeafri.api.console import events_shown
         from edgeafri.build.jobs import plan_jobs
         from edgeafri.build.pipeline import make_artifact, open_source
         from edgeafri.build.recipe import Step
-        from edgeafri.api.console import showing_events
-        from edgeafri.cli.lines import event_line
+        from edgeafri.cli.lines import echo_ended
         from edgeafri.documents.table import text_table
         from edgeafri.menu import facts_of
         from edgeafri.util.files import Digests
@@ -88,7 +88,7 @@ def _callback(line: Stage) -> Any:
         given = {name: _value(value) for name, value in options.items() if value not in (None, ())}
         with (
             Digests() as digests,
-            showing_events(lambda event: None if as_json else click.echo(event_line(event))) as on_event,
+            events_shown(None if as_json else echo_ended) as on_event,
         ):
             (job,) = plan_jobs([Step(line.name, given)], line.takes, {})
             finished = make_artifact(job, open_source(source, line, digests), out, digests, on_event)

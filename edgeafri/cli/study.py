@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,8 @@ def study_command(arguments: list[str], /, name: str, as_json: bool, **options: 
 
     What is finished is kept in --work: an interrupted study goes on where it stopped.
     """
-    from edgeafri.api.console import showing_events
-    from edgeafri.cli.lines import event_line
+    from edgeafri.api.console import events_shown
+    from edgeafri.cli.lines import echo_ended
     from edgeafri.studies import comet, compression, distillation, maft, mini_model
     from edgeafri.studies.page import write
     from edgeafri.util.files import Digests
@@ -78,7 +79,7 @@ def study_command(arguments: list[str], /, name: str, as_json: bool, **options: 
     study = {**studies, "mini-model": mini_model}[name]
     _check(name, options)
     request = _order(options, arguments, study)
-    with Digests() as digests, showing_events(lambda event: click.echo(event_line(event), err=as_json)) as on_event:
+    with Digests() as digests, events_shown(partial(echo_ended, err=as_json)) as on_event:
         page = study.run(request, digests, on_event)
     file = write(page, request.out, f"Study: {name}", [request.command])
     if as_json:

@@ -32,12 +32,12 @@ def why_command(
     The steps are found in the build's work folder. Of the quantizing and optimizing steps the costliest is taken apart:
     each of its layers is put alone into the graph before it.
     """
+    from edgeafri.api.console import events_shown
     from edgeafri.build.diagnosis import Case, explain
-    from edgeafri.api.console import showing_events
     from edgeafri.util.files import Digests
 
     case = Case(bundle, work or bundle.absolute().parent, data, text, codes(lang))
-    with Digests() as digests, showing_events(lambda event: None) as on_event:
+    with Digests() as digests, events_shown() as on_event:
         document = explain(case, digests, on_event)
     print_json(document) if as_json else _print(document)
 

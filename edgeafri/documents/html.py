@@ -3,17 +3,13 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from edgeafri.documents.base import Document
 
 _LONGEST = 60  # rows of a table; the JSON has them all
 _PLAIN = (bool, int, float, str)
 
 
-def document_html(document: "Document") -> str:
-    """A table of the plain values of a document, then a table of each part that has several values."""
+def document_html(document: object) -> str:
+    """A table of the plain values of a dataclass, then a table of each part that has several values."""
     plain, parts = [], []
     for name, value in _named(document):
         if value is None or isinstance(value, _PLAIN):
@@ -49,8 +45,8 @@ def _rows(name: str, value: object) -> list[Sequence[object]]:
     return [header, *body]
 
 
-def _named(document: "Document") -> list[tuple[str, object]]:
-    fields = dataclasses.fields(document)  # type: ignore[arg-type]  # every document is a dataclass
+def _named(document: object) -> list[tuple[str, object]]:
+    fields = dataclasses.fields(document)  # type: ignore[arg-type]  # it is a dataclass
     return [(field.name, getattr(document, field.name)) for field in fields]
 
 

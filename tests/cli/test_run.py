@@ -6,20 +6,21 @@ from typing import Any
 
 import pytest
 
-from edgeafri.bundle import BundleConfig, Frame, write_config
-from edgeafri.api import console
+from edgeafri.api import bundles
 from edgeafri.cli import execute
 
 NAMED = {"bundle_id": "b", "sample": False, "int8_arithmetic": "exact"}
 
 
 @pytest.fixture
-def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
-    """A function: what the runtime answers and a command line to the lines that are printed."""
+def printed(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., list[str]]:
+    """A function: what the runtime answers and a command line, with B for a bundle, to the lines that are printed."""
 
     def lines(answer: dict[str, Any], *arguments: str) -> list[str]:
-        monkeypatch.setattr(console, "asked", lambda *_: {**NAMED, **answer})
-        assert execute(list(arguments)) == 0
+        monkeypatch.setattr(bundles, "asked", lambda *_: {**NAMED, **answer})
+        assert execute([str(bundle) if word == "B" else word for word in arguments]) == 0
         return capsys.readouterr().out.splitlines()
 
     return lines
@@ -79,16 +80,14 @@ def test_quality_of_texts_has_accuracy_beside_macro_f1(printed: Callable[..., li
 
 
 def test_all_languages_are_those_of_the_tasks_own_layout(
-    printed: Callable[..., list[str]], texts: Path, tmp_path: Path
+    printed: Callable[..., list[str]], texts: Path, text_bundle: Path
 ):
     """
     A bundle for whole texts looks for .tsv files.
     """
-    config = BundleConfig(1, "topic", ("a", "b"), ("swa",), 64, Frame(0, 2, 1), 1, "NFC", False, "1.14")
-    write_config(config, tmp_path)
     answer = {"metric": "macro F1", "quality": {"swa": entry(accuracy=70.0, loss=0.5, sentences=4)}, "notes": {}}
 
-    assert printed(answer, "eval", str(tmp_path), "--data", str(texts), "--lang", "all")
+    assert printed(answer, "eval", str(text_bundle), "--data", str(texts), "--lang", "all")
 
 
 def test_the_help_of_build_lists_tasks_and_layouts(capsys: pytest.CaptureFixture[str]):
