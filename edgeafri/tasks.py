@@ -21,6 +21,11 @@ class Task:
     unit: Literal["word", "text", "token"]
     metric: str
 
+    @property
+    def for_device(self) -> bool:
+        """Whether a bundle can be made for it; what is left is a step of training on raw text."""
+        return self.unit != "token"
+
 
 TASKS = (
     Task(

@@ -6,7 +6,7 @@ of the libraries.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -29,10 +29,18 @@ def step_folders(jobs: Sequence[Job], source: Artifact, digests: Digests) -> tup
     key, names = source.id, []
     for job in jobs:
         settings = {**identity(job.settings, digests.of), **_devices(job.settings)}
-        parts = [key, job.stage.name, settings, _code(job.stage.name, digests), versions()]
+        parts = [key, job.stage.name, settings, stage_code(job.stage.name, digests), versions()]
         key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
         names.append(f"{job.stage.name}-{key[:12]}")
     return tuple(names)
+
+
+def stage_code(stage: str, digests: Digests) -> str:
+    """What the stage's module runs, by content, and what writes its facts.
+
+    The menu only declares: the values of settings stand in the key, and facts are named where the module makes them.
+    """
+    return code_digest(digests, menu.module_of(stage), base.__name__, without=(menu.__name__,))
 
 
 def versions() -> dict[str, str]:
@@ -46,10 +54,7 @@ def _devices(settings: StageSettings) -> dict[str, Any]:
     return {f"profile {name}": asdict(read_profile(name)) for name in settings.devices}
 
 
-def _code(stage: str, digests: Digests) -> list[str]:
-    """What the stage's module runs, by content, and what writes its facts.
-
-    The menu only declares: the values of settings stand in the key, and facts are named where the module makes them.
-    """
-    files = with_data(files_of(menu.module_of(stage), base.__name__, without=(menu.__name__,)))
-    return [digests.of(file) for file in files]
+def code_digest(digests: Digests, *modules: str, without: Collection[str] = ()) -> str:
+    """One hash over the files of these modules and of all that they import from this project, data files included."""
+    files = with_data(files_of(*modules, without=without))
+    return hashlib.sha256(" ".join(digests.of(file) for file in files).encode()).hexdigest()

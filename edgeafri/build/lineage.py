@@ -1,13 +1,14 @@
 """lineage: the artifacts that a bundle was made from, found again by the ids in their manifests."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from edgeafri.artifact import MANIFEST, Artifact, adopt, is_artifact, load, load_bundle
-from edgeafri.errors import ArtifactError, EdgeAfriError
+from edgeafri.documents.base import Document
+from edgeafri.documents.build import BuildStep, TeacherSource
+from edgeafri.errors import ArtifactError, DataError, EdgeAfriError
 from edgeafri.menu import find
 from edgeafri.util.files import Digests
 
@@ -18,6 +19,16 @@ class Lineage:
 
     chain: tuple[Artifact, ...]
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Record(Document):
+    """What is read of the report of a build, whichever version wrote it."""
+
+    task: str = ""
+    teacher: TeacherSource | None = None
+    steps: tuple[BuildStep, ...] = ()
+    commands: tuple[str, ...] = ()
 
 
 def lineage(bundle: Path, work: Path, digests: Digests) -> Lineage:
@@ -34,7 +45,7 @@ def lineage(bundle: Path, work: Path, digests: Digests) -> Lineage:
     if parent is None:
         return Lineage(tuple(chain), ())
     _check_removed(chain[0], work, report)
-    teacher = _teacher(parent, chain[0], report, digests)
+    teacher = _teacher(parent, report, digests)
     if teacher is not None:
         return Lineage((teacher, *chain), ())
     note = f"what {chain[0].manifest.stage} was made from is not in {work}: the comparison begins there"
@@ -68,38 +79,38 @@ def _id(folder: Path) -> str:
         return ""
 
 
-def _report(work: Path, bundle_id: str) -> Mapping[str, Any]:
-    """The report of the build that made a bundle; empty where there is none."""
+def _report(work: Path, bundle_id: str) -> _Record | None:
+    """The report of the build that made a bundle; None where there is none that can be read."""
     for file in sorted(work.glob(f"reports/*-{bundle_id}/report.json")):
         try:
-            return dict(json.loads(file.read_text("utf-8")))
-        except (OSError, ValueError):
+            return _Record.from_json(json.loads(file.read_text("utf-8")), str(file))
+        except (OSError, ValueError, DataError):
             continue
-    return {}
+    return None
 
 
-def _check_removed(first: Artifact, work: Path, report: Mapping[str, Any]) -> None:
+def _check_removed(first: Artifact, work: Path, report: _Record | None) -> None:
     """ArtifactError when a step of the build stood before `first`: only a teacher may stand elsewhere."""
     parent, stage = first.manifest.parent, first.manifest.stage
-    known = {step["id"]: step["stage"] for step in report.get("steps", ())}
+    known = {step.id: step.stage for step in report.steps} if report else {}
     entry = find(stage)
     takes = entry.takes if entry else "torch"
     if parent in known or takes != "torch":
         name = known.get(str(parent), f"the {takes} artifact")
         message = f"{work}: {name} ({parent}), which {stage} was made from, is not there any more"
-        again = next(iter(report.get("commands", ())), "edgeafri build")
+        again = report.commands[0] if report and report.commands else "edgeafri build"
         raise ArtifactError(message, f"Build again, only what is missing is made: {again}")
 
 
-def _teacher(parent: str, first: Artifact, report: Mapping[str, Any], digests: Digests) -> Artifact | None:
+def _teacher(parent: str, report: _Record | None, digests: Digests) -> Artifact | None:
     """The model that the report says the build began with, if it is still the one."""
-    folder = Path(str((report.get("teacher") or {}).get("folder", "")))
-    if not report.get("teacher") or not folder.is_dir():
+    if report is None or report.teacher is None or not Path(report.teacher.folder).is_dir():
         return None
+    folder = Path(report.teacher.folder)
     if is_artifact(folder) and _id(folder) == parent:
         return load(folder, digests)
     try:
-        found = adopt(folder, "torch", report["task"], report["teacher"]["languages"], digests)
+        found = adopt(folder, "torch", report.task, report.teacher.languages, digests)
     except EdgeAfriError:
         return None
     return found if found.id == parent else None

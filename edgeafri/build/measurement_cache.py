@@ -1,174 +1,210 @@
-"""measurement_cache: what was measured of which artifact, on which data, on which machine; kept and reused."""
+"""measurement_cache: what was measured of which artifact, on which data, on which machine; kept and reused.
+
+A measurement's key covers the artifact, the request, the files that are read, the machine, the versions of the
+libraries, and the code that computes it: all that the module which computes it imports.
+"""
 
 import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeVar
 
 from edgeafri.artifact import Artifact
 from edgeafri.benchmark.machine import machine_id
-from edgeafri.build.cache_key import versions
+from edgeafri.build.cache_key import code_digest, versions
 from edgeafri.build.events import Noted, OnEvent, Progressed, Started
+from edgeafri.documents.base import Document, Json
 from edgeafri.documents.data_issues import DataIssues
+from edgeafri.documents.parity import LayerCost, LayerCosts, Parity
 from edgeafri.documents.quality import ModelEvaluation, Quality, QualityComparison
+from edgeafri.errors import DataError
 from edgeafri.menu import facts_of
 from edgeafri.runners.local import RUNTIME, TORCH, call_worker
-from edgeafri.tasks import unit_of
-from edgeafri.util import import_closure as closure
 from edgeafri.util.files import Digests, json_text, write_whole
 from edgeafri.util.progress import Progress
 
+if TYPE_CHECKING:  # data is read where it is needed, so that a typo is told before anything is loaded
+    from edgeafri.data.dataset import Dataset
+
 SPLIT = "test"
-SPLITS = ("train", "dev", SPLIT)
-COMPARED, BISECTED = 64, 32  # sentences a language on which artifacts, and then single layers, are compared
-# What computes a measurement: a worker process, or this module.
-_COMPUTING = (f"{RUNTIME}.__main__", f"{TORCH}.__main__", __name__)
-_READING = "edgeafri.data.dataset"
-_PATHS = ("data", "text", "model", "bundle", "folders", "before", "after")  # they count by what they hold
+COMPARED, BISECTED = 64, 32  # sentences per language on which artifacts, and then single layers, are compared
+Request = Mapping[str, Json]
+D = TypeVar("D", bound=Document)
+# What reads the labelled data, and what compares two qualities: both run in this process.
+_DATASET, _COMPARISON = "edgeafri.data.dataset", "edgeafri.inference.comparison"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is to be measured of an artifact. `title` is shown while it runs, its first word names the file.
+
+    `modules` are the full names of the modules that compute the answer: their code, and all that it imports, is part of
+    the key. Where a worker answers, its module is the first. `request` holds what the answer depends on beside
+    the artifact, and `files` what is read, which counts by content. `paths` go to the worker and not into the key:
+    where a model or a folder lies changes no answer.
+    """
+
+    title: str
+    artifact: Artifact
+    modules: tuple[str, ...]
+    request: Request
+    files: tuple[Path, ...] = ()
+    paths: Request = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """The sentences on which models are compared: dev of the labelled data, else raw text, one file per language."""
+
+    languages: tuple[str, ...]
+    dataset: "Dataset | None"
+    text: Path | None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What is read. DataError for a language without its file."""
+        from edgeafri.data.dataset import text_files
+
+        if self.dataset is not None:
+            return tuple(self.dataset.files("dev"))
+        return tuple(text_files(self.text, self.languages).values()) if self.text is not None else ()
+
+    @property
+    def path(self) -> Request:
+        """Where a worker finds them; labelled data goes first, as it says what is right too."""
+        return {"text": str(self.text)} if self.dataset is None else {"data": str(self.dataset.root)}
 
 
 class MeasurementCache:
-    """Measurements below `work`, each made once for its artifact, data, code and machine; `fresh` makes them again."""
+    """Measurements below `work`, each made once for its question; with `fresh` they are made again."""
 
     def __init__(self, work: Path, digests: Digests, on_event: OnEvent, fresh: bool) -> None:
         self._folder, self._digests, self._on_event, self._fresh = work / "measurements", digests, on_event, fresh
         self.log = work / "build.log"
 
-    def measure(
-        self, what: str, artifact: Artifact, request: Mapping[str, Any], measure: Callable[[Progress], Any]
-    ) -> Any:
-        """The result of `measure`, or what is on file for the same artifact and request."""
-        file = self._folder / f"{what.split()[0]}-{self._key(artifact, request)}.json"
-        known = None if self._fresh else _on_file(file)
+    def measure(self, question: Question, kind: type[D], compute: Callable[[Progress], D]) -> D:
+        """The result of `compute`, or what is on file for the same question."""
+        title = question.title
+        file = self._folder / f"{title.split()[0]}-{self._key(question)}.json"
+        known = None if self._fresh else _on_file(file, kind)
         if known is not None:
-            self._on_event(Noted(what, "", reused=True))
+            self._on_event(Noted(title, "", reused=True))
             return known
-        self._on_event(Started(what))
+        self._on_event(Started(title))
         began = time.monotonic()
-        result = measure(lambda done, total: self._on_event(Progressed(what, done, total)))
-        self._folder.mkdir(parents=True, exist_ok=True)
-        write_whole(file, json_text(result))
-        self._on_event(Noted(what, "", seconds=time.monotonic() - began))
+        result = compute(lambda done, total: self._on_event(Progressed(title, done, total)))
+        self._keep(file, result)
+        self._on_event(Noted(title, "", seconds=time.monotonic() - began))
         return result
 
+    def ask(self, question: Question, kind: type[D]) -> D:
+        """The answer of a worker process, or what is on file for the same question."""
+        asked, worker = {**question.request, **question.paths}, question.modules[0].removesuffix(".__main__")
+
+        def compute(progress: Progress) -> D:
+            return kind.from_json(call_worker(worker, asked, progress, self.log), f"the answer of {worker}")
+
+        return self.measure(question, kind, compute)
+
     def quality(
-        self, reference: Artifact, bundle: Artifact, data: Path | None, languages: Sequence[str], task: str
+        self, reference: Artifact, bundle: Artifact, dataset: "Dataset | None", task: str
     ) -> QualityComparison | None:
-        """The task's metric per language of teacher and bundle on the test split, and the drop with its interval."""
-        from edgeafri.inference.comparison import compare
-
-        if data is None:
+        """The task's metric per language of both on the test split, and the drop with its interval."""
+        if dataset is None:
             return None
-        before = self.evaluate(reference, data, languages, task)
-        after = self.evaluate(bundle, data, languages, task)
-        pair = {**_evaluation(data, languages, task), "reference": reference.id}
-        found = self.measure("compare", bundle, pair, lambda _: compare(before, after, task, SPLIT).to_json())
-        return QualityComparison.from_json(found)
+        before, after = self.evaluate(reference, dataset, task), self.evaluate(bundle, dataset, task)
+        request = {"do": "compare", "task": task, "languages": list(dataset.languages), "reference": reference.id}
+        question = Question("compare", bundle, (_COMPARISON,), request, tuple(dataset.files(SPLIT)))
 
-    def evaluate(self, model: Artifact, data: Path, languages: Sequence[str], task: str, **more: Any) -> Quality:
+        def compute(progress: Progress) -> QualityComparison:
+            from edgeafri.inference.comparison import compare
+
+            return compare(before, after, task, SPLIT)
+
+        return self.measure(question, QualityComparison, compute)
+
+    def evaluate(self, model: Artifact, dataset: "Dataset", task: str, form: Request = MappingProxyType({})) -> Quality:
         """Quality per language on the test split: of a bundle through the runtime, of a torch model through torch.
 
-        `more` goes into the request: the form that the worker makes of a torch model, and what that hangs on.
+        `form` goes into the request: the form that the worker gives a torch model, and what that depends on.
         """
-        request = {**_evaluation(data, languages, task), **more}
+        request = {"do": "evaluate", "task": task, "languages": list(dataset.languages), "split": SPLIT, **form}
         if model.kind == "bundle":
-            return self._evaluated("evaluate bundle", model, RUNTIME, {**request, "bundle": str(model.path)})
-        what = f"evaluate {more.get('form') or 'teacher'}" if model.kind == "torch" else f"evaluate {model.kind}"
-        return self._evaluated(what, model, TORCH, {**request, "model": str(model.path)})
+            title, worker, name = "evaluate bundle", RUNTIME, "bundle"
+        else:
+            title, worker, name = f"evaluate {_kind_of(model, form)}", TORCH, "model"
+        paths = {"data": str(dataset.root), name: str(model.path)}
+        question = Question(title, model, (f"{worker}.__main__",), request, tuple(dataset.files(SPLIT)), paths)
+        return self.ask(question, ModelEvaluation).quality
 
-    def parity(
-        self, chain: Sequence[Artifact], task: str, languages: Sequence[str], data: Path | None, text: Path | None
-    ) -> dict[str, Any] | None:
-        """How far every artifact of a chain is from the one before it and from the first, on the same sentences.
-
-        They are dev of the labelled data, else raw text; None where there is neither.
-        """
-        if data is None and text is None:
+    def parity(self, chain: Sequence[Artifact], task: str, sentences: Sentences) -> Parity | None:
+        """How far every artifact of a chain is from the one before it and from the first, on the same sentences."""
+        if not sentences.files:
             return None
-        request = {**_questions("parity", task, languages, data, text), "sentences": COMPARED}
-        request |= {"folders": [str(item.path) for item in chain], "steps": [_step_of(item) for item in chain]}
-        return dict(
-            self.measure("parity", chain[-1], request, lambda progress: call_worker(TORCH, request, progress, self.log))
-        )
+        request = {**_comparing("parity", task, sentences, COMPARED), "steps": [_step_of(item) for item in chain]}
+        paths = {**sentences.path, "folders": [str(item.path) for item in chain]}
+        question = Question("parity", chain[-1], (f"{TORCH}.__main__",), request, sentences.files, paths)
+        return self.ask(question, Parity)
 
-    def layers(
-        self, before: Artifact, after: Artifact, languages: Sequence[str], data: Path | None, text: Path | None
-    ) -> list[dict[str, Any]]:
-        """What every layer costs by itself that the graph `after` computes otherwise than `before`, worst first."""
-        request = {**_questions("layers", after.manifest.task, languages, data, text), "sentences": BISECTED}
-        request |= {"before": str(before.path), "after": str(after.path), "source": before.id}
-        answer = self.measure(
-            "layers", after, request, lambda progress: call_worker(TORCH, request, progress, self.log)
-        )
-        return list(answer["layers"])
+    def layers(self, before: Artifact, after: Artifact, sentences: Sentences) -> tuple[LayerCost, ...]:
+        """What every layer costs by itself that the graph `after` computes differently from `before`, worst first."""
+        request = {**_comparing("layers", after.manifest.task, sentences, BISECTED), "source": before.id}
+        paths = {**sentences.path, "before": str(before.path), "after": str(after.path)}
+        question = Question("layers", after, (f"{TORCH}.__main__",), request, sentences.files, paths)
+        return self.ask(question, LayerCosts).layers
 
-    def data_issues(self, data: Path, languages: Sequence[str], task: str, labels: Sequence[str] | None) -> DataIssues:
+    def data_issues(self, dataset: "Dataset", labels: Sequence[str] | None) -> DataIssues:
         """Read all splits once and say what is odd. The answer is kept for the same files and labels.
 
-        DataError, before any work, when test has labels that the model will not know: it knows `labels`, or where it
-        is still to be trained, those of train and dev.
+        DataError, before any work, as Dataset.issues raises it for `labels`.
         """
-        from edgeafri.data.dataset import Dataset
+        from edgeafri.data.dataset import SPLITS
 
-        unit = unit_of(task)
-        dataset = Dataset(data, tuple(languages), unit)
-        files = dataset.files(*SPLITS)
-        parts = [list(languages), unit, list(labels or ())]
-        digests = [self._digests.of(file) for file in (*files, *closure.files_of(_READING))]
-        key = hashlib.sha256(json.dumps([*digests, *parts]).encode()).hexdigest()[:16]
-        file = self._folder / f"data-{key}.json"
-        known = _on_file(file)
-        if known is None:
-            known = dataset.issues(labels).to_json()
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(file, json_text(known))
-        return DataIssues.from_json(known, str(file))
+        parts: list[Json] = [list(dataset.languages), dataset.unit, labels and list(labels)]
+        file = self._folder / f"data-{self._hash(parts, dataset.files(*SPLITS), (_DATASET,))}.json"
+        found = _on_file(file, DataIssues)
+        if found is None:
+            found = dataset.issues(labels)
+            self._keep(file, found)
+        return found
 
-    def _evaluated(self, what: str, artifact: Artifact, module: str, request: Mapping[str, Any]) -> Quality:
-        answer = self.measure(
-            what, artifact, request, lambda progress: call_worker(module, request, progress, self.log)
-        )
-        return ModelEvaluation.from_json(answer).quality
+    def _keep(self, file: Path, result: Document) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        write_whole(file, json_text(result.to_json()))
 
-    def _key(self, artifact: Artifact, request: Mapping[str, Any]) -> str:
-        plain = {name: value for name, value in request.items() if name not in _PATHS}
-        code = [self._digests.of(file) for file in closure.files_of(*_COMPUTING)]
-        parts = [artifact.id, plain, self._data(request), code, machine_id(), versions()]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    def _key(self, question: Question) -> str:
+        parts: list[Json] = [question.artifact.id, question.request, machine_id(), versions()]
+        return self._hash(parts, question.files, question.modules)
 
-    def _data(self, request: Mapping[str, Any]) -> list[str]:
-        from edgeafri.data.dataset import Dataset, text_files
-
-        if "text" in request:
-            return [self._digests.of(file) for file in text_files(Path(request["text"]), request["languages"]).values()]
-        if "data" not in request:
-            return []
-        dataset = Dataset(Path(request["data"]), tuple(request["languages"]), unit_of(request["task"]))
-        return [self._digests.of(file) for file in dataset.files(request["split"])]
+    def _hash(self, parts: Sequence[Json], files: Sequence[Path], modules: tuple[str, ...]) -> str:
+        """One short hash over plain values, the content of files, and the code of modules."""
+        content = [self._digests.of(file) for file in files]
+        whole = json.dumps([*parts, content, code_digest(self._digests, *modules)], sort_keys=True)
+        return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 
-def _evaluation(data: Path, languages: Sequence[str], task: str) -> dict[str, Any]:
-    return {"do": "evaluate", "task": task, "data": str(data), "languages": list(languages), "split": SPLIT}
+def _comparing(what: str, task: str, sentences: Sentences, count: int) -> dict[str, Json]:
+    return {"do": what, "task": task, "languages": list(sentences.languages), "split": "dev", "sentences": count}
 
 
-def _questions(what: str, task: str, languages: Sequence[str], data: Path | None, text: Path | None) -> dict[str, Any]:
-    """Labelled data goes first, as it says what is right too."""
-    asked = {"do": what, "task": task, "languages": list(languages), "split": "dev"}
-    return {**asked, "text": str(text)} if data is None else {**asked, "data": str(data)}
+def _kind_of(model: Artifact, form: Request) -> str:
+    return str(form.get("form") or "teacher") if model.kind == "torch" else model.kind
 
 
-def _step_of(artifact: Artifact) -> dict[str, Any]:
+def _step_of(artifact: Artifact) -> dict[str, Json]:
     """An artifact as a row of the table; `another_model` when the step was not meant to leave the answers alone."""
     manifest = artifact.manifest
     name, other = "teacher" if manifest.stage == "adopt" else manifest.stage, facts_of(manifest).another_model
     return {"stage": name, "id": artifact.id, "kind": artifact.kind, "another_model": other}
 
 
-def _on_file(file: Path) -> Any:
+def _on_file(file: Path, kind: type[D]) -> D | None:
     """What was written there; None where nothing readable is, so that it is made again."""
     try:
-        return json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
+        return kind.from_json(json.loads(file.read_text("utf-8")), str(file))
+    except (OSError, ValueError, DataError):
         return None

@@ -4,7 +4,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from edgeafri.build import pipeline
 from edgeafri.build.events import Noted, OnEvent, Started
 from edgeafri.build.jobs import plan_jobs
 from edgeafri.build.recipe import Step
+from edgeafri.documents.base import Document
 from edgeafri.documents.torch_requests import Conversion, ConvertRequest, Download, DownloadRequest
 from edgeafri.errors import ModelError, UsageError
 from edgeafri.runners.local import TORCH, call_worker
@@ -25,6 +27,14 @@ _SAMPLE_STEPS = (
     Step("scratch", {"vocabulary": 600, "layers": 2, "hidden": 96, "ffn": 192}),
     Step("finetune", {"epochs": 16, "learning_rate": 1.5e-3, "batch": 8, "max_length": 128, "dropout": 0.1}),
 )
+
+
+@dataclass(frozen=True)
+class _Config(Document):
+    """What a build reads of a model's config.json."""
+
+    architectures: tuple[str, ...] = ()
+    id2label: Mapping[str, str] = field(default_factory=dict)
 
 
 def find_teacher(
@@ -84,11 +94,11 @@ def head_of(teacher: Artifact, task: str) -> bool:
 
 def labels_of(teacher: Artifact) -> tuple[str, ...]:
     """The labels that a teacher's head knows, in order."""
-    labels = {int(index): str(label) for index, label in config_of(teacher).get("id2label", {}).items()}
+    labels = {int(index): label for index, label in _Config.from_json(config_of(teacher)).id2label.items()}
     return tuple(labels[index] for index in sorted(labels))
 
 
-def config_of(teacher: Artifact) -> dict[str, Any]:
+def config_of(teacher: Artifact) -> dict[str, Any]:  # Any: what a configuration holds depends on the model's class
     """config.json of a torch folder. ModelError when it is not readable."""
     return _config_in(teacher.path)
 
@@ -98,8 +108,8 @@ def _local(name: str) -> Path:
 
 
 def _has_head(folder: Path, task: str) -> bool:
-    architecture = str((_config_in(folder).get("architectures") or [""])[0])
-    found = [row.name for row in tasks_of(architecture) if row.unit != "token"]
+    named = _Config.from_json(_config_in(folder), f"{folder}/config.json").architectures
+    found = [row.name for row in tasks_of(named[0] if named else "") if row.for_device]
     if found and task not in found:
         hint = f"Use {' or '.join(f'--task {name}' for name in found)}."
         raise UsageError(f"{folder}: its head is for {' or '.join(found)}, not for {task}", hint)
@@ -119,16 +129,18 @@ def _downloaded(name: str, work: Path, offline: bool, on_event: OnEvent) -> Path
         work.mkdir(parents=True, exist_ok=True)
     on_event(Started(f"download {name}"))
     offline = offline or os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0")
-    request = DownloadRequest(name=name, offline=offline)
-    environment = {"HF_HUB_OFFLINE": "1" if offline else "0"}
+    request, environment = DownloadRequest(name=name, offline=offline), {"HF_HUB_OFFLINE": "1" if offline else "0"}
     found = Download.from_json(call_worker(TORCH, request, log=work / "build.log", environment=environment))
     on_event(Noted(f"download {name}", f"revision {found.revision}"))
-    if not found.pickled:
-        return found.folder
+    return _converted(name, found, work, on_event) if found.pickled else found.folder
+
+
+def _converted(name: str, found: Download, work: Path, on_event: OnEvent) -> Path:
+    """The pickled weights of a download as safetensors, converted once."""
     converted = work / f"converted-{name.replace('/', '--')}-{found.revision[:12]}"
     if not converted.is_dir():
         on_event(Started("convert"))
-        pickle = ConvertRequest(source=found.folder, out=converted)
-        answer = Conversion.from_json(call_worker(TORCH, pickle, log=work / "build.log"))
-        on_event(Noted("convert", f"pickled weights to safetensors, {answer.parameters:,} parameters"))
+        request = ConvertRequest(source=found.folder, out=converted)
+        made = Conversion.from_json(call_worker(TORCH, request, log=work / "build.log"))
+        on_event(Noted("convert", f"pickled weights to safetensors, {made.parameters:,} parameters"))
     return converted

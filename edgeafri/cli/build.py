@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,7 +11,11 @@ from edgeafri.cli.options import codes, json_option, print_json
 from edgeafri.errors import GATE_FAILED, OK, UsageError
 from edgeafri.tasks import TASKS
 
-_TASKS = ", ".join(row.name for row in TASKS if row.unit != "token")
+if TYPE_CHECKING:  # `--help` loads nothing of this
+    from edgeafri.build.plan import BuildRequest
+    from edgeafri.documents.build import BuildResult, PlannedStep
+
+_TASKS = ", ".join(row.name for row in TASKS if row.for_device)
 _EPILOG = """\b
 Examples:
   edgeafri build --target rpi4
@@ -70,23 +74,25 @@ def build_command(arguments: list[str], /, as_json: bool, dry_run: bool, **optio
     Exit code 5 says that a check failed: the bundle is kept, and the report says which.
     """
     from edgeafri.api.console import events_shown
-    from edgeafri.build import delivery
+    from edgeafri.build.delivery import deliver
+    from edgeafri.build.plan import dry_run as planned_steps
+    from edgeafri.build.plan import plan_build
     from edgeafri.cli.lines import echo_ended
     from edgeafri.util.files import Digests
 
     request = _request(options, arguments)
     with Digests() as digests, events_shown(None if as_json else echo_ended) as on_event:
-        plan = delivery.plan_build(request, digests, on_event)
+        plan = plan_build(request, digests, on_event)
         if dry_run:
-            _print_plan(delivery.dry_run(plan, digests), plan.notes, as_json)
+            _print_plan(planned_steps(plan, digests), plan.notes, as_json)
             return OK
-        document = delivery.deliver(plan, digests, on_event)
-    print_json(document) if as_json else _print_verdict(document)
-    return OK if document["passed"] else GATE_FAILED
+        result = deliver(plan, digests, on_event)
+    print_json(result.to_json()) if as_json else _print_result(result)
+    return OK if result.passed else GATE_FAILED
 
 
-def _request(options: dict[str, Any], arguments: list[str]) -> Any:
-    from edgeafri.build.delivery import BuildRequest
+def _request(options: dict[str, Any], arguments: list[str]) -> "BuildRequest":
+    from edgeafri.build.plan import BuildRequest
 
     languages = codes(options.pop("lang"))
     if not languages:
@@ -96,30 +102,31 @@ def _request(options: dict[str, Any], arguments: list[str]) -> Any:
     return BuildRequest(**options, data=data, languages=languages, command=command)
 
 
-def _print_plan(plan: list[dict[str, Any]], notes: Sequence[str], as_json: bool) -> None:
+def _print_plan(steps: "Sequence[PlannedStep]", notes: Sequence[str], as_json: bool) -> None:
     if as_json:
-        print_json(plan)
+        print_json([step.to_json() for step in steps])
         return
     for note in notes:
         click.echo(f"note: {note}")
-    for step in plan:
-        click.echo(f"{step['stage']:<14} {'reused' if step['reused'] else 'to do':<8} {step['folder']}")
-        for name, value in step["settings"].items():
-            click.echo(f"    {name}: {value}")
+    for step in steps:
+        click.echo(f"{step.stage:<14} {'reused' if step.reused else 'to do':<8} {step.folder}")
+        for name, value in step.settings.items():
+            click.echo(f"    {name}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
 
 
-def _print_verdict(document: dict[str, Any]) -> None:
+def _print_result(result: "BuildResult") -> None:
     from edgeafri.cli.lines import checks_table, parity_table, quality_table
 
-    if document["sample"]:
+    if result.sample:
         click.echo(
-            "\nThis is the embedded sample: a tiny model on generated sentences. Its numbers say nothing of yours."
+            "\nThis is the embedded sample: a tiny model on generated sentences. Its numbers say nothing about yours."
         )
-    if document["quality"]:
-        click.echo("\n" + quality_table(document["quality"]))
-    if document["parity"]:
-        click.echo("\n" + parity_table(document["parity"]))
-    click.echo(f"\nChecks against the budget of {document['target']}\n" + checks_table(document["checks"]))
-    for note in document["notes"]:
+    if result.quality:
+        click.echo("\n" + quality_table(result.quality))
+    if result.parity:
+        click.echo("\n" + parity_table(result.parity))
+    click.echo(f"\nChecks against the budget of {result.target}\n" + checks_table(result.checks))
+    for note in result.notes:
         click.echo(f"note: {note}")
-    click.echo(f"\nreport  {document['report']['html']}\nbundle  {document['bundle']}")
+    page = f"report  {result.report.html}\n" if result.report else ""
+    click.echo(f"\n{page}bundle  {result.bundle}")

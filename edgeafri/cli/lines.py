@@ -1,17 +1,18 @@
-"""What a build says in plain lines: one a stage, then the tables. Numbers carry their units."""
+"""What a build says in plain lines: one per stage, then the tables. Numbers carry their units."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 import click
 
 from edgeafri.build.events import Event, Finished, Noted
+from edgeafri.documents.checks import Check
+from edgeafri.documents.parity import LayerCost, Parity
+from edgeafri.documents.quality import QualityComparison
 from edgeafri.documents.table import text_table
 from edgeafri.menu import facts_of
 from edgeafri.report import gap_cells, parity_rows, parity_words
 
-_MARK = {True: "ok", False: "OVER", None: "?"}
-Facts = Mapping[str, Any]
+_VERDICT = {True: "ok", False: "OVER", None: "?"}
 
 
 def echo_ended(event: Event, err: bool = False) -> None:
@@ -27,46 +28,43 @@ def event_line(event: Finished | Noted) -> str:
     return f"{event.stage:<18} {text:<66} {took:>8}".rstrip()
 
 
-def quality_table(quality: Facts) -> str:
-    """A row a language: teacher, bundle, and the points lost with their 95 % interval."""
+def quality_table(quality: QualityComparison) -> str:
+    """One row per language: teacher, bundle, and the points lost with their 95 % interval."""
     rows = [("language", "teacher", "bundle", "lost", "95 % interval")]
-    for code, lost in quality["drop"].items():
-        before, after = quality["teacher"][code], quality["bundle"][code]
-        worst = "  worst" if code == quality["worst"]["lang"] and len(quality["drop"]) > 2 else ""
-        span = f"{lost['low']:+.2f} to {lost['high']:+.2f}{worst}"
-        rows.append((code, f"{before:.2f}", f"{after:.2f}", f"{lost['value']:+.2f}", span))
-    return f"{quality['metric']} on {quality['split']}, in points\n" + text_table(rows)
+    worst = quality.worst.lang if quality.worst and len(quality.drop) > 2 else None
+    for code, lost in quality.drop.items():
+        before, after = quality.teacher[code], quality.bundle[code]
+        interval = f"{lost.low:+.2f} to {lost.high:+.2f}" + ("  worst" if code == worst else "")
+        rows.append((code, f"{before:.2f}", f"{after:.2f}", f"{lost.value:+.2f}", interval))
+    return f"{quality.metric} on {quality.split}, in points\n" + text_table(rows)
 
 
-def parity_table(parity: Facts) -> str:
-    """A row a step: how far its answers are from those of the step before it, and its F1 where that is known."""
+def parity_table(parity: Parity) -> str:
+    """One row per step: how far its answers are from those of the step before it, and its F1 where that is known."""
     return f"{parity_words(parity)}\n{text_table(parity_rows(parity))}"
 
 
-def layers_table(layers: Iterable[Facts]) -> str:
-    """A row a layer: its own error, and what that does to the answers; the F1 lost is that of the worst language."""
+def layers_table(layers: Iterable[LayerCost]) -> str:
+    """One row per layer: its own error, and what that does to the answers; F1 lost is that of the worst language."""
     rows = [("layer", "own error", "max diff", "mean diff", "labels changed", "F1 lost")]
     for item in layers:
-        lost = f"{item['lost'][item['worst']]:+.2f} {item['worst']}" if item["worst"] else ""
-        own = "no number" if item["local_error"] is None else f"{100 * item['local_error']:.2g} %"
-        rows.append((item["layer"], own, *gap_cells(item), lost))
+        lost = f"{item.lost[item.worst]:+.2f} {item.worst}" if item.worst else ""
+        own = "NaN" if item.local_error is None else f"{100 * item.local_error:.2g} %"
+        rows.append((item.layer, own, *gap_cells(item), lost))
     return text_table(rows)
 
 
-def checks_table(checks: Iterable[Facts]) -> str:
-    """A row a check: what was measured, the limit, and the verdict in a word."""
-    head = ("check", "measured", "limit", "unit", "")
-    return text_table([head, *(_check_row(item) for item in checks)])
+def checks_table(checks: Iterable[Check]) -> str:
+    """One row per check: what was measured, the limit, and the verdict in a word."""
+    header = ("check", "measured", "limit", "unit", "")
+    rows = [(item.name, _known(item), f"{item.limit:g}", item.unit, _VERDICT[item.passed]) for item in checks]
+    return text_table([header, *rows])
 
 
-def measured(item: Facts) -> str:
+def _known(item: Check) -> str:
     """A number, the interval it lies in, or that it is not known."""
-    if item["measured"] is not None:
-        return f"{item['measured']:.2f}"
-    if item["low"] is None and item["high"] is None:
-        return "not known"
-    return f"{item['low'] or 0:.0f} to {item['high']:.0f}" if item["high"] is not None else f"from {item['low']:.0f}"
-
-
-def _check_row(item: Facts) -> tuple[str, ...]:
-    return item["name"], measured(item), f"{item['limit']:g}", item["unit"], _MARK[item["passed"]]
+    if item.measured is not None:
+        return f"{item.measured:.2f}"
+    if item.high is not None:
+        return f"{item.low or 0:.0f} to {item.high:.0f}"
+    return "not known" if item.low is None else f"from {item.low:.0f}"

@@ -151,6 +151,6 @@ def _print(found: "Sequence[Profile]") -> None:
     click.echo(f"{first.target}: {first.title}; {first.seq_len} subwords, {threads}")
     click.echo(tiers_table(found))
     for item in found:
-        click.echo(f"\n{item.bundle}\n{checks_table([check.to_json() for check in item.checks])}")
+        click.echo(f"\n{item.bundle}\n{checks_table(item.checks)}")
     for note in dict.fromkeys(note for item in found for note in item.notes):
         click.echo(f"note: {note}")

@@ -1,11 +1,14 @@
 """`edgeafri why`: which step of a build cost what, and which layer of the step that cost most."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from edgeafri.cli.options import bundle_argument, codes, json_option, print_json
+
+if TYPE_CHECKING:  # `--help` loads nothing of this
+    from edgeafri.documents.build import Diagnosis
 
 _EPILOG = """\b
 Examples:
@@ -33,24 +36,25 @@ def why_command(
     each of its layers is put alone into the graph before it.
     """
     from edgeafri.api.console import events_shown
-    from edgeafri.build.diagnosis import Case, explain
+    from edgeafri.build.diagnosis import Case, diagnose
     from edgeafri.util.files import Digests
 
     case = Case(bundle, work or bundle.absolute().parent, data, text, codes(lang))
     with Digests() as digests, events_shown() as on_event:
-        document = explain(case, digests, on_event)
-    print_json(document) if as_json else _print(document)
+        found = diagnose(case, digests, on_event)
+    print_json(found.to_json()) if as_json else _print(found)
 
 
-def _print(document: dict[str, Any]) -> None:
+def _print(found: "Diagnosis") -> None:
     from edgeafri.cli.lines import layers_table, parity_table
 
-    click.echo(parity_table(document["parity"]))
-    click.echo(f"\nmost was changed by: {document['costliest'] or 'no step'}")
-    if document["layers"]:
-        layers = document["layers"]
-        more = f", the {_SHOWN} of {len(layers)} that cost most" if len(layers) > _SHOWN else ""
-        click.echo(f"\nLayers of {document['bisected']}, each alone in the graph before it{more}")
-        click.echo(layers_table(layers[:_SHOWN]))
-    for note in document["notes"]:
+    if found.parity:
+        click.echo(parity_table(found.parity))
+    click.echo(f"\nmost was changed by: {found.costliest or 'no step'}")
+    if found.layers:
+        count = len(found.layers)
+        more = f", the {_SHOWN} of {count} that cost most" if count > _SHOWN else ""
+        click.echo(f"\nLayers of {found.bisected}, each alone in the graph before it{more}")
+        click.echo(layers_table(found.layers[:_SHOWN]))
+    for note in found.notes:
         click.echo(f"note: {note}")

@@ -1,16 +1,15 @@
 """checks: a number against its limit, every check of a build, and the verdict."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from edgeafri.device.profile import Budget
+from edgeafri.documents.build import BuildResult
 from edgeafri.documents.checks import Check
+from edgeafri.documents.quality import AVERAGE, Drop, QualityComparison
 from edgeafri.report.words import number, points, span
 
-Document = Mapping[str, Any]
 FITS, OVER, UNKNOWN, UNJUDGED = "Fits", "Does not fit", "Nothing over its limit", "Not judged"
 WORDS = {True: "passed", False: "over", None: "not known"}
-_PARTS = ("quality", "size", "host", "device")
 
 
 def check(
@@ -34,25 +33,41 @@ def check(
     return Check(name, measured, limit, unit, passed, low, high)
 
 
-def judge(budget: Budget, document: Document, max_drop: float, max_worst_drop: float) -> tuple[Check, ...]:
-    """Every check of a build: its size, host, device and quality, as in its document, against the budget and the gate.
+def judge(budget: Budget, result: BuildResult, max_drop: float, max_worst_drop: float) -> tuple[Check, ...]:
+    """Every check of a build: its size, memory, latency and load time, and the points of F1 that it lost.
 
     A part that is None was not measured; its checks are not known. Peak memory on the device is that of the host: the
     same wheels under emulation took 115 MB for 114 in int8 and 133 for 141 in float32 (lab-ner).
     """
-    quality, size, host, device = (document.get(part) or {} for part in _PARTS)
-    drops, worst = quality.get("drop") or {}, quality.get("worst") or {}
-    average, lowest = drops.get("avg") or {}, drops.get(worst.get("lang")) or {}
-    bundle_bytes = size.get("bundle_bytes")
-    name = f"worst drop, {worst['lang']}" if worst else "worst drop"
+    return (*_budget_checks(budget, result), *_quality_checks(result.quality, max_drop, max_worst_drop))
+
+
+def _budget_checks(budget: Budget, result: BuildResult) -> tuple[Check, ...]:
+    size = result.size.bundle_bytes if result.size else None
+    peak_mb = result.host.peak_rss_mb if result.host else None
+    low_ms, high_ms = (result.device.low_ms, result.device.high_ms) if result.device else (None, None)
     return (
-        check("bundle size", budget.bundle_mb.value, "MB", None if bundle_bytes is None else bundle_bytes / 1e6),
-        check("peak memory", budget.peak_rss_mb.value, "MB", host.get("peak_rss_mb")),
-        check("latency", budget.p95_ms.value, "ms", device.get("p95_ms"), device.get("low_ms"), device.get("high_ms")),
-        check("load time", budget.load_ms.value, "ms", device.get("load_ms")),
-        check("average drop", max_drop, "points", average.get("value"), average.get("low"), average.get("high")),
-        check(name, max_worst_drop, "points", worst.get("drop"), lowest.get("low"), lowest.get("high")),
+        check("bundle size", budget.bundle_mb.value, "MB", None if size is None else size / 1e6),
+        check("peak memory", budget.peak_rss_mb.value, "MB", peak_mb),
+        check("latency", budget.p95_ms.value, "ms", None, low_ms, high_ms),
+        check("load time", budget.load_ms.value, "ms"),  # only the device itself can say
     )
+
+
+def _quality_checks(quality: QualityComparison | None, max_drop: float, max_worst_drop: float) -> tuple[Check, Check]:
+    known = quality or QualityComparison()
+    worst, average = known.worst, known.drop.get(AVERAGE)
+    lowest = known.drop.get(worst.lang) if worst else None
+    name = f"worst drop, {worst.lang}" if worst else "worst drop"
+    return (
+        _drop_check("average drop", max_drop, average.value if average else None, average),
+        _drop_check(name, max_worst_drop, worst.drop if worst else None, lowest),
+    )
+
+
+def _drop_check(name: str, limit: float, points_lost: float | None, drop: Drop | None) -> Check:
+    low, high = (drop.low, drop.high) if drop else (None, None)
+    return check(name, limit, "points", points_lost, low, high)
 
 
 def failed(checks: Iterable[Check]) -> bool:
@@ -60,10 +75,10 @@ def failed(checks: Iterable[Check]) -> bool:
     return any(item.passed is False for item in checks)
 
 
-def verdict(checks: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """The verdict in words and its reason, from the checks of a document."""
-    over = [item["name"] for item in checks if item.get("passed") is False]
-    unknown = [item["name"] for item in checks if item.get("passed") is None]
+def verdict(checks: Sequence[Check]) -> tuple[str, str]:
+    """The verdict in words, and its reason."""
+    over = [item.name for item in checks if item.passed is False]
+    unknown = [item.name for item in checks if item.passed is None]
     if over:
         return OVER, f"Over the limit: {'; '.join(over)}."
     if not checks:
@@ -73,20 +88,20 @@ def verdict(checks: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     return FITS, f"All {len(checks)} checks passed."
 
 
-def measured(item: Mapping[str, Any]) -> str:
+def measured(item: Check) -> str:
     """What is known of a checked number: the value, its interval, or both."""
-    low, high, unit = item.get("low"), item.get("high"), item["unit"]
-    known = low is not None or high is not None
-    if item.get("measured") is None:
-        return f"{span(low, high, unit)} {unit}" if known else "–"
-    value = f"{_digits(item['measured'], unit)} {unit}".strip()
-    return f"{value} ({span(low, high, unit)})" if known else value
+    known = item.low is not None or item.high is not None
+    interval = span(item.low, item.high, item.unit)
+    if item.measured is None:
+        return f"{interval} {item.unit}" if known else "–"
+    value = f"{_digits(item.measured, item.unit)} {item.unit}".strip()
+    return f"{value} ({interval})" if known else value
 
 
-def limit(item: Mapping[str, Any]) -> str:
+def limit(item: Check) -> str:
     """A check's limit with its unit."""
-    return f"{_digits(item['limit'], item['unit'])} {item['unit']}".strip()
+    return f"{_digits(item.limit, item.unit)} {item.unit}".strip()
 
 
-def _digits(value: float | None, unit: str) -> str:
+def _digits(value: float, unit: str) -> str:
     return points(value) if unit == "points" else number(value)

@@ -1,16 +1,24 @@
 """entry: all that is known of one bundle on one device, in one form, whichever documents it comes from."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
-Document = Mapping[str, Any]
+from edgeafri.documents.base import Document
+from edgeafri.documents.build import BuildStep, Sizes
+from edgeafri.documents.checks import Check
+from edgeafri.documents.emulated_run import Instructions, MachineParity
+from edgeafri.documents.measurement import MemorySamples
+from edgeafri.documents.parity import Parity
+from edgeafri.documents.quality import QualityComparison
+
 ESTIMATE, HOST, DEVICE, MEASURED = "estimate", "host", "device", "measured"
 TIERS = (ESTIMATE, HOST, MEASURED, DEVICE)  # the further, the closer to the device
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Timing:
+class Timing(Document):
     """Milliseconds for one sentence as one tier has them. `of` says what `low` to `high` is.
 
     `middle` is p50 of what was measured, and what is expected by an estimate that can say so.
@@ -29,26 +37,26 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Curve:
-    """Memory of a process over time: samples of [seconds, MB] by phase, and the limit in MB where there is one."""
+class MemoryCurve(Document):
+    """Memory of a process over time: samples of (seconds, MB) by phase, and the limit in MB where there is one."""
 
     where: str
-    phases: Mapping[str, Sequence[Sequence[float]]]
+    phases: MemorySamples
     limit: float | None
 
 
 @dataclass(frozen=True)
-class Counts:
-    """What one inference executes on an emulated processor: instructions by class. Never a time."""
+class InstructionCounts(Document):
+    """What one inference executes on an emulated processor. Never a time."""
 
     cpu: str
-    instructions: Mapping[str, float]
+    instructions: Instructions
     peak_rss_mb: float | None
-    parity: Mapping[str, Any]
+    parity: MachineParity | None
 
 
 @dataclass(frozen=True)
-class Machine:
+class Machine(Document):
     """What was measured on one machine, as names and values for people."""
 
     where: str
@@ -56,8 +64,11 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One bundle for one target. Parts that nobody measured are empty or None."""
+class Entry(Document):
+    """One bundle for one target. Parts that nobody measured are empty or None.
+
+    `groups` are bytes of the bundle by what they belong to; `teacher` is the id of the model that the build began with.
+    """
 
     id: str
     bundle: str = ""
@@ -68,22 +79,22 @@ class Entry:
     on_device: bool = False
     recipe: str = ""
     teacher: str = ""
-    checks: tuple[Mapping[str, Any], ...] = ()
-    quality: Mapping[str, Any] | None = None
-    parity: Mapping[str, Any] | None = None
-    size: Mapping[str, Any] | None = None
+    checks: tuple[Check, ...] = ()
+    quality: QualityComparison | None = None
+    parity: Parity | None = None
+    size: Sizes | None = None
     groups: Mapping[str, int] | None = None
     timings: tuple[Timing, ...] = ()
-    counts: tuple[Counts, ...] = ()
-    curves: tuple[Curve, ...] = ()
+    counts: tuple[InstructionCounts, ...] = ()
+    curves: tuple[MemoryCurve, ...] = ()
     machines: tuple[Machine, ...] = ()
-    steps: tuple[Mapping[str, Any], ...] = ()
+    steps: tuple[BuildStep, ...] = ()
     commands: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 def merged(entries: Iterable[Entry]) -> tuple[Entry, ...]:
-    """One entry a bundle, in the order of their first: what several documents say of one stands together."""
+    """One entry per bundle, in the order of their first: what several documents say of one stands together."""
     found: dict[str, Entry] = {}
     for entry in entries:
         found[entry.id] = _joined(found[entry.id], entry) if entry.id in found else entry
@@ -92,38 +103,55 @@ def merged(entries: Iterable[Entry]) -> tuple[Entry, ...]:
 
 def _joined(first: Entry, second: Entry) -> Entry:
     """Lists one after the other without repeats, and of all else what is known."""
-    joined: dict[str, Any] = {name: _without_repeats(getattr(first, name), getattr(second, name)) for name in _LISTS}
-    joined |= {name: getattr(first, name) or getattr(second, name) for name in _ALONE}
-    joined["timings"] = tuple(sorted(joined["timings"], key=lambda timing: TIERS.index(timing.tier)))
-    joined["size"] = {**(second.size or {}), **(first.size or {})} or None
-    joined["machines"] = _machines_of(first.machines, second.machines)
-    return replace(first, checks=_checks_of(first, second), **joined)
+    timings = _without_repeats(first.timings, second.timings)
+    return Entry(
+        id=first.id,
+        bundle=first.bundle or second.bundle,
+        target=first.target or second.target,
+        task=first.task or second.task,
+        languages=first.languages or second.languages,
+        sample=first.sample or second.sample,
+        on_device=first.on_device or second.on_device,
+        recipe=first.recipe or second.recipe,
+        teacher=first.teacher or second.teacher,
+        checks=_checks_of(first, second),
+        quality=first.quality or second.quality,
+        parity=first.parity or second.parity,
+        size=_sizes_of(first.size, second.size),
+        groups=first.groups or second.groups,
+        timings=tuple(sorted(timings, key=lambda timing: TIERS.index(timing.tier))),
+        counts=_without_repeats(first.counts, second.counts),
+        curves=_without_repeats(first.curves, second.curves),
+        machines=_machines_of(first.machines, second.machines),
+        steps=first.steps or second.steps,
+        commands=_without_repeats(first.commands, second.commands),
+        notes=_without_repeats(first.notes, second.notes),
+    )
 
 
-_LISTS = ("timings", "counts", "curves", "commands", "notes")
-_ALONE = (
-    *("bundle", "target", "task", "languages", "sample", "on_device", "recipe", "teacher"),
-    *("quality", "parity", "groups", "steps"),
-)
-
-
-def _checks_of(first: Entry, second: Entry) -> tuple[Mapping[str, Any], ...]:
+def _checks_of(first: Entry, second: Entry) -> tuple[Check, ...]:
     """Of a check made twice: that of a real device, of two devices the worse, else the later."""
-    checks = {item["name"]: item for item in first.checks}
+    checks = {item.name: item for item in first.checks}
     for item in second.checks:
-        known = checks.get(item["name"])
+        known = checks.get(item.name)
         if known is None or not first.on_device or (second.on_device and _badness(item) > _badness(known)):
-            checks[item["name"]] = item
+            checks[item.name] = item
     return tuple(checks.values())
 
 
-def _badness(item: Mapping[str, Any]) -> tuple[int, float]:
-    passed = item.get("passed")
-    known = item.get("measured")
-    return (0 if passed else 1 if passed is None else 2), 0.0 if known is None else known
+def _badness(item: Check) -> tuple[int, float]:
+    return {True: 0, None: 1, False: 2}[item.passed], item.measured or 0.0
 
 
-def _without_repeats(first: tuple[Any, ...], second: tuple[Any, ...]) -> tuple[Any, ...]:
+def _sizes_of(first: Sizes | None, second: Sizes | None) -> Sizes | None:
+    """What the first does not know, from the second."""
+    if first is None or second is None:
+        return first or second
+    unknown = [field.name for field in fields(Sizes) if getattr(first, field.name) is None]
+    return replace(first, **{name: getattr(second, name) for name in unknown})
+
+
+def _without_repeats(first: tuple[T, ...], second: tuple[T, ...]) -> tuple[T, ...]:
     return (*first, *(item for item in second if item not in first))
 
 

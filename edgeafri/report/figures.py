@@ -3,16 +3,44 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, zip_longest
-from typing import Any
 
+from edgeafri.documents.checks import Check
+from edgeafri.documents.quality import AVERAGE
 from edgeafri.report.axes import PlotArea, Scale, Tick
 from edgeafri.report.checks import limit, measured
-from edgeafri.report.entry import TIERS, Curve, Entry, Timing
-from edgeafri.report.tables import bundle_bytes, group_rows, timing_row, title_of
+from edgeafri.report.entry import TIERS, Entry, MemoryCurve, Timing
+from edgeafri.report.tables import Cells, LanguageRow, bundle_bytes, group_rows, timing_row, title_of
 from edgeafri.report.words import number
 
 FRAME = PlotArea(320, 200)
 _IN_SIGHT = 3  # times the longest bar
+
+
+@dataclass(frozen=True)
+class CheckBar:
+    """A check as a bar: what is written beside it, and in per cent of its width the value, the interval and the limit.
+
+    `mark` is the limit's place, `zero` that of 0.
+    """
+
+    check: Check
+    shown: str
+    most: str
+    value: float | None
+    interval: tuple[float, float] | None
+    zero: float
+    mark: float
+
+
+@dataclass(frozen=True)
+class TimingBar:
+    """A tier's time as a bar, in per cent of its width; `row` has the same in words, `mark` is the limit's place."""
+
+    timing: Timing
+    row: Cells
+    interval: tuple[float, float] | None
+    value: float | None
+    mark: float | None
 
 
 @dataclass(frozen=True)
@@ -40,7 +68,7 @@ class MemoryFigure:
 
 
 @dataclass(frozen=True)
-class Mark:
+class ParetoPoint:
     """One bundle in a Pareto plot: its number, and its place by worst and by average loss."""
 
     number: int
@@ -59,30 +87,29 @@ class ParetoFigure:
 
     title: str
     x_name: str
-    marks: tuple[Mark, ...]
+    marks: tuple[ParetoPoint, ...]
     front: str
     x: tuple[Tick, ...]
     y: tuple[Tick, ...]
 
 
-def bar(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Where a check's value, its interval and its limit stand on a bar, in per cent of its width."""
-    known = [item[key] for key in ("measured", "low", "high") if item.get(key) is not None]
-    place = placed([*known, item["limit"], 0.0])
-    ends = [item["low"] if item.get("low") is not None else 0.0, item["high"]] if item.get("high") is not None else None
-    return {
-        **item,
-        "shown": measured(item),
-        "most": limit(item),
-        "value": None if item.get("measured") is None else place(item["measured"]),
-        "interval": [place(end) for end in ends] if ends else None,
-        "zero": place(0.0),
-        "mark": place(item["limit"]),
-    }
+def check_bar(item: Check) -> CheckBar:
+    """Where a check's value, its interval and its limit stand."""
+    known = [value for value in (item.measured, item.low, item.high) if value is not None]
+    place = placed([*known, item.limit, 0.0])
+    return CheckBar(
+        check=item,
+        shown=measured(item),
+        most=limit(item),
+        value=None if item.measured is None else place(item.measured),
+        interval=None if item.high is None else (place(item.low or 0.0), place(item.high)),
+        zero=place(0.0),
+        mark=place(item.limit),
+    )
 
 
-def timing_bars(timings: Sequence[Timing], most: float | None) -> list[dict[str, Any]]:
-    """The tiers on one scale from zero: interval, p50, and the limit, in per cent of the width.
+def timing_bars(timings: Sequence[Timing], most: float | None) -> list[TimingBar]:
+    """The tiers on one scale from zero, with the limit `most` in ms.
 
     A limit that is far off would make all bars points: it is left out.
     """
@@ -90,13 +117,13 @@ def timing_bars(timings: Sequence[Timing], most: float | None) -> list[dict[str,
     in_sight = most if most is not None and most <= _IN_SIGHT * max(ends, default=0.0) else None
     place = placed([*ends, in_sight or 0.0, 0.0])
     return [
-        {
-            "timing": timing,
-            "row": timing_row(timing),
-            "interval": None if timing.low is None or timing.high is None else [place(timing.low), place(timing.high)],
-            "value": None if timing.middle is None else place(timing.middle),
-            "mark": None if in_sight is None else place(in_sight),
-        }
+        TimingBar(
+            timing=timing,
+            row=timing_row(timing),
+            interval=None if timing.low is None or timing.high is None else (place(timing.low), place(timing.high)),
+            value=None if timing.middle is None else place(timing.middle),
+            mark=None if in_sight is None else place(in_sight),
+        )
         for timing in timings
     ]
 
@@ -110,9 +137,9 @@ def segments(groups: Mapping[str, int]) -> list[Segment]:
     return found
 
 
-def scale(rows: Sequence[Mapping[str, Any]]) -> Scale:
+def scale(rows: Sequence[LanguageRow]) -> Scale:
     """Where a drop stands on the plot of all languages, in per cent of its width."""
-    return placed([row[key] for row in rows for key in ("drop", "low", "high") if row[key] is not None] + [0.0])
+    return placed([value for row in rows for value in (row.drop, row.low, row.high) if value is not None] + [0.0])
 
 
 def placed(values: Sequence[float]) -> Scale:
@@ -122,7 +149,7 @@ def placed(values: Sequence[float]) -> Scale:
     return lambda value: round((value - low) / span * 100, 2)
 
 
-def memory_figure(curve: Curve) -> MemoryFigure:
+def memory_figure(curve: MemoryCurve) -> MemoryFigure:
     """Memory over time from zero, with the limit in sight."""
     samples = [(float(pair[0]), float(pair[1])) for phase in curve.phases.values() for pair in phase]
     last, peak = max(second for second, _ in samples), max(held for _, held in samples)
@@ -159,22 +186,30 @@ def _pareto(title: str, x_name: str, entries: Sequence[Entry], costs: Sequence[f
     return ParetoFigure(title, x_name, marks, _stairs([mark for mark in marks if mark.best]), x_ticks, y_ticks)
 
 
-def _mark(place: int, entry: Entry, cost: float | None) -> Mark | None:
+def _mark(place: int, entry: Entry, cost: float | None) -> ParetoPoint | None:
     """A bundle by its own numbers, not yet places; None where its cost or its loss is not known."""
-    quality = entry.quality or {}
-    drops, worst = quality.get("drop") or {}, quality.get("worst") or {}
-    if cost is None or worst.get("drop") is None:
+    quality = entry.quality
+    if cost is None or quality is None or quality.worst is None:
         return None
-    interval, average = drops.get(worst.get("lang")) or {}, (drops.get("avg") or {}).get("value")
-    return Mark(place, title_of(entry), cost, worst["drop"], interval.get("low"), interval.get("high"), average, False)
+    worst, average = quality.drop.get(quality.worst.lang), quality.drop.get(AVERAGE)
+    return ParetoPoint(
+        number=place,
+        title=title_of(entry),
+        x=cost,
+        worst=quality.worst.drop,
+        low=worst.low if worst else None,
+        high=worst.high if worst else None,
+        average=average.value if average else None,
+        best=False,
+    )
 
 
-def _drawn(mark: Mark, x: Scale, y: Scale, best: bool) -> Mark:
+def _drawn(mark: ParetoPoint, x: Scale, y: Scale, best: bool) -> ParetoPoint:
     low, high, average = (None if value is None else y(value) for value in (mark.low, mark.high, mark.average))
     return replace(mark, x=x(mark.x), worst=y(mark.worst), low=low, high=high, average=average, best=best)
 
 
-def _stairs(marks: Sequence[Mark]) -> str:
+def _stairs(marks: Sequence[ParetoPoint]) -> str:
     """The points of a polyline that goes right to each next mark and then down to it."""
     ordered = sorted(marks, key=lambda mark: mark.x)
     corners = [f"{mark.x},{mark.worst}" for mark in ordered]

@@ -1,113 +1,86 @@
 """machines: what was measured where, as names and values for people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
-from edgeafri.report.entry import Document, Machine
-from edgeafri.report.words import number, span, text_of
-
-_NUMBERS = (
-    ("p50_ms", "p50", "ms"),
-    ("p95_ms", "p95", "ms"),
-    ("mean_ms", "mean", "ms"),
-    ("cpu_ms", "CPU time", "ms"),
-    ("tokenize_ms", "tokenizer", "ms"),
-    ("decode_ms", "labels from logits", "ms"),
-    ("load_ms", "load", "ms"),
-    ("peak_rss_mb", "peak memory", "MB"),
-    ("threads", "threads", ""),
-    ("seq_len", "length", "sub-words"),
-    ("runs", "runs", ""),
-)
+from edgeafri.documents.base import plain
+from edgeafri.documents.device_run import DeviceRun
+from edgeafri.documents.emulated_run import EmulatedRun
+from edgeafri.documents.host_run import COMPARED, HostRun, MemoryLimitRun
+from edgeafri.documents.measurement import Measurement
+from edgeafri.report.entry import Machine
+from edgeafri.report.words import known_of, number, span, text_of
 
 
-def machine_of(measured: Document, name: str, more: Sequence[tuple[str, str]] = ()) -> tuple[Machine, ...]:
-    """A measurement's numbers and conditions, and `more`; nothing where there is no measurement."""
-    if not measured:
-        return ()
-    facts = [
-        (label, f"{number(measured[key])} {unit}".strip())
-        for key, label, unit in _NUMBERS
-        if measured.get(key) is not None
-    ]
-    for key, label in (("runtime", "runtime"), ("conditions", "conditions"), ("after", "after the runs")):
-        if known := _known(measured.get(key)):
+def machine_of(measured: Measurement, name: str, more: Sequence[tuple[str, str]] = ()) -> Machine:
+    """A measurement's numbers and conditions, and `more`. A machine without a name of its own is called `name`."""
+    numbers = (
+        ("p50", measured.p50_ms, "ms"),
+        ("p95", measured.p95_ms, "ms"),
+        ("mean", measured.mean_ms, "ms"),
+        ("CPU time", measured.cpu_ms, "ms"),
+        ("tokenizer", measured.tokenize_ms, "ms"),
+        ("labels from logits", measured.decode_ms, "ms"),
+        ("load", measured.load_ms, "ms"),
+        ("peak memory", measured.peak_rss_mb, "MB"),
+        ("threads", measured.threads, ""),
+        ("length", measured.seq_len, "subwords"),
+        ("runs", measured.runs, ""),
+    )
+    facts = [(label, f"{number(value)} {unit}".strip()) for label, value, unit in numbers if value is not None]
+    facts.append(("runtime", measured.runtime))
+    for label, state in (("conditions", measured.conditions), ("after the runs", measured.after)):
+        if state is not None and (known := known_of(state)):
             facts.append((label, text_of(known)))
-    return (Machine(measured.get("device") or name, (*facts, *more)),)
+    return Machine(measured.device or name, (*facts, *more))
 
 
-def _known(value: Any) -> Any:
-    """A value without what a machine did not say."""
-    return {key: own for key, own in value.items() if own is not None} if isinstance(value, Mapping) else value
-
-
-def host_ceiling(host: Document) -> list[tuple[str, str]]:
+def host_facts(host: HostRun) -> list[tuple[str, str]]:
     """What became of a run under the device's free memory, and which processor it was limited to."""
-    ceiling, isa = host.get("ceiling") or {}, host.get("isa") or {}
-    facts = [("memory ceiling", _fate(ceiling))] if ceiling else []
-    if isa:
-        facts.append(("instructions", text_of(_known(isa))))
-    return facts
+    limited = [("memory limit", _outcome(host.ceiling))] if host.ceiling else []
+    return [*limited, ("instructions", text_of(known_of(host.isa)))]
 
 
-def _fate(ceiling: Document) -> str:
-    limit, how, survived = f"{number(ceiling.get('limit_mb'))} MB", ceiling.get("how"), ceiling.get("survived")
-    if survived is None:
-        return f"not known at {limit}"
-    if how == "compared":
-        return f"the peak is {'below' if survived else 'above'} {limit}; no limit was set"
-    return f"{'survived' if survived else 'killed'} at {limit} ({how or 'how is not named'})"
+def _outcome(limited: MemoryLimitRun) -> str:
+    limit = f"{number(limited.limit_mb)} MB"
+    if limited.how == COMPARED:
+        return f"the peak is {'below' if limited.survived else 'above'} {limit}; no limit was set"
+    return f"{'survived' if limited.survived else 'killed'} at {limit} ({limited.how})"
 
 
-def emulated_machine(emulated: Document) -> tuple[Machine, ...]:
+def emulated_machine(emulated: EmulatedRun) -> Machine:
     """What the emulated processor was compared by."""
-    if not emulated:
-        return ()
-    facts = [(name, str(emulated[name])) for name in ("note", "qemu", "onnxruntime") if emulated.get(name)]
-    facts += [(label, text_of(_known(emulated[key]))) for key, label in _EMULATED.items() if emulated.get(key)]
-    return (Machine(f"{emulated.get('cpu') or 'a processor not named'}, emulated", tuple(facts)),)
+    facts = (
+        *(("note", note) for note in emulated.notes),
+        ("qemu", emulated.qemu),
+        ("onnxruntime", emulated.onnxruntime),
+        ("compared with this machine", text_of(known_of(emulated.parity))),
+        ("golden sentences", text_of(known_of(emulated.golden))),
+    )
+    return Machine(f"{emulated.cpu}, emulated", facts)
 
 
-_EMULATED = {"parity": "compared with this machine", "golden": "golden sentences"}
-
-
-def real_device(device: Document, name: str) -> tuple[Machine, ...]:
+def real_device(device: DeviceRun, name: str) -> Machine:
     """The device itself: its measurement, and its state before and after."""
-    if not device:
-        return ()
-    facts = [("reached through", str(device["on"]))] if device.get("on") else []
-    if device.get("p50_interval_ms"):
-        facts.append(("p50, 95 % interval", f"{span(*device['p50_interval_ms'])} ms"))
-    facts += [(label, text_of(_known(device[key]))) for key, label in _THERE.items() if device.get(key) is not None]
-    facts += [(f"quality there, {code}", text_of(own)) for code, own in _scores(device.get("quality")).items()]
-    (found,) = machine_of(device.get("measurement") or {"device": ""}, "the device", facts)
-    return (replace(found, where=device_named(device, name) or found.where),)
+    facts = [("reached through", device.on)]
+    if device.p50_interval_ms:
+        facts.append(("p50, 95 % interval", f"{span(*device.p50_interval_ms)} ms"))
+    facts += [
+        ("system", text_of(known_of(device.system))),
+        ("repeats", number(device.repeats)),
+        ("settled", text_of(device.settled)),
+        ("throttled", text_of(device.throttled)),
+        ("before", text_of(known_of(device.before))),
+        ("after", text_of(known_of(device.after))),
+        ("verify", text_of(plain(device.verify))),
+    ]
+    scored = device.quality.quality if device.quality else {}
+    facts += [(f"quality there, {code}", f"F1 {number(own.f1)}") for code, own in scored.items()]
+    found = machine_of(device.measurement, "the device", facts)
+    return replace(found, where=device_named(device, name) or found.where)
 
 
-_THERE = {
-    "system": "system",
-    "repeats": "repeats",
-    "settled": "settled",
-    "throttled": "throttled",
-    "before": "before",
-    "after": "after",
-    "verify": "verify",
-}
-
-
-def device_named(device: Document, name: str) -> str:
+def device_named(device: DeviceRun, name: str) -> str:
     """A device by the name that its farm gives it, and by its own."""
-    own = device.get("device") or device.get("on") or ""
+    own = device.device or device.on
     return f"{name}, {own}" if name and own else name or own
-
-
-def _scores(quality: Any) -> dict[str, Any]:
-    """F1 by language of what an evaluation answers."""
-    found = quality.get("quality") if isinstance(quality, Mapping) else None
-    scored = found.items() if isinstance(found, Mapping) else ()
-    return {code: f"F1 {number(own['f1'])}" for code, own in scored if isinstance(own, Mapping) and _is_score(own)}
-
-
-def _is_score(own: Mapping[str, Any]) -> bool:
-    return isinstance(own.get("f1"), (int, float))

@@ -1,11 +1,14 @@
 """markdown: the report in plain text."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
+from edgeafri.documents.build import BuildStep
+from edgeafri.documents.checks import Check
+from edgeafri.documents.parity import Parity
+from edgeafri.documents.quality import QualityComparison
 from edgeafri.documents.table import escaped, markdown_table, one_line
 from edgeafri.report.checks import WORDS, limit, measured, verdict
-from edgeafri.report.entry import Counts, Curve, Entry, Machine
+from edgeafri.report.entry import Entry, InstructionCounts, Machine, MemoryCurve
 from edgeafri.report.tables import (
     TIMING_HEAD,
     count_rows,
@@ -57,7 +60,7 @@ def sections(entry: Entry, level: str) -> list[str]:
     return [f"{level}{title}\n\n{text}" for title, text in parts if text]
 
 
-def counted_in_all(entries: Sequence[Entry]) -> list[tuple[str, Counts]]:
+def counted_in_all(entries: Sequence[Entry]) -> list[tuple[str, InstructionCounts]]:
     """The counts of all bundles, each named by its bundle's number and the processor."""
     return [(f"{place}: {item.cpu}", item) for place, entry in enumerate(entries, 1) for item in entry.counts]
 
@@ -83,38 +86,37 @@ def _heading(entry: Entry, mark: str) -> str:
     return "\n\n".join(lines)
 
 
-def _checks(checks: Sequence[Mapping[str, Any]]) -> str:
-    rows = [[item["name"], measured(item), limit(item), WORDS[item.get("passed")]] for item in checks]
+def _checks(checks: Sequence[Check]) -> str:
+    rows = [[item.name, measured(item), limit(item), WORDS[item.passed]] for item in checks]
     return markdown_table([["check", "measured", "at most", ""], *rows]) if rows else ""
 
 
-def _quality_title(quality: Mapping[str, Any] | None) -> str:
-    known = quality or {}
-    return f"Quality: {escaped(known.get('metric') or '')} on {escaped(known.get('split') or '')}"
+def _quality_title(quality: QualityComparison | None) -> str:
+    return f"Quality: {escaped(quality.metric)} on {escaped(quality.split)}" if quality else "Quality"
 
 
-def _quality(quality: Mapping[str, Any] | None) -> str:
+def _quality(quality: QualityComparison | None) -> str:
     rows, leaks = [], ""
     for row in language_rows(quality):
-        interval = UNKNOWN if row["low"] is None else f"{points(row['low'])} to {points(row['high'])}"
-        name = f"{row['lang']} (worst)" if row["worst"] else row["lang"]
-        rows.append([name, *(points(row[key]) for key in ("teacher", "bundle", "drop")), interval])
-        if row["leaked"]:
-            leaks += f"\n\n{escaped(row['lang'])}: {row['leaked']} test {counted_in(quality)} also stand in train."
+        interval = UNKNOWN if row.low is None else f"{points(row.low)} to {points(row.high)}"
+        name = f"{row.name} (worst)" if row.worst else row.name
+        rows.append([name, points(row.teacher), points(row.bundle), points(row.drop), interval])
+        if row.leaked:
+            leaks += f"\n\n{escaped(row.name)}: {row.leaked} test {counted_in(quality)} also stand in train."
     return markdown_table([["language", "teacher", "bundle", "drop", "95 %"], *rows]) + leaks if rows else ""
 
 
-def _parity(parity: Mapping[str, Any] | None) -> str:
+def _parity(parity: Parity | None) -> str:
     return f"{escaped(parity_words(parity))}.\n\n" + markdown_table(parity_rows(parity)) if parity else ""
 
 
 def _sizes(entry: Entry) -> str:
     parts = []
     if entry.size:
-        names = (key for key, value in entry.size.items() if value is not None)
-        parts.append(
-            markdown_table([["", ""], *([key.removesuffix("_bytes"), megabytes(entry.size[key])] for key in names)])
-        )
+        size = entry.size
+        named = (("teacher", size.teacher_bytes), ("model", size.model_bytes), ("bundle", size.bundle_bytes))
+        rows = [[name, megabytes(found)] for name, found in named if found is not None]
+        parts.append(markdown_table([["", ""], *rows]))
     if entry.groups:
         rows = [[name, megabytes(size), f"{share:.1f} %"] for name, size, share in group_rows(entry.groups)]
         parts.append(markdown_table([["in the bundle", "size", "share"], *rows]))
@@ -129,11 +131,11 @@ def _timings(entry: Entry) -> str:
     return "\n\n".join([table, "\n".join(warnings)]) if warnings else table
 
 
-def _counts(counted: Sequence[tuple[str, Counts]]) -> str:
+def _counts(counted: Sequence[tuple[str, InstructionCounts]]) -> str:
     return markdown_table(count_rows(counted)) if counted else ""
 
 
-def _memory(curves: Sequence[Curve]) -> str:
+def _memory(curves: Sequence[MemoryCurve]) -> str:
     rows = []
     for curve in curves:
         peaks = {phase: max(held for _, held in samples) for phase, samples in curve.phases.items()}
@@ -146,10 +148,9 @@ def _machines(machines: Sequence[Machine]) -> str:
     return "\n\n".join(markdown_table([[machine.where, ""], *machine.facts]) for machine in machines)
 
 
-def _steps(steps: Sequence[Mapping[str, Any]]) -> str:
+def _steps(steps: Sequence[BuildStep]) -> str:
     return markdown_table([["stage", "id", "s", "facts"], *map(_step_row, steps)]) if steps else ""
 
 
-def _step_row(step: Mapping[str, Any]) -> list[str]:
-    seconds = "reused" if step.get("reused") else number(step.get("seconds"))
-    return [str(step["stage"]), str(step.get("id", "")), seconds, text_of(step.get("facts") or {})]
+def _step_row(step: BuildStep) -> list[str]:
+    return [step.stage, step.id, "reused" if step.reused else number(step.seconds), text_of(step.facts or {})]

@@ -5,15 +5,16 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from edgeafri.documents.base import Json, read_as
+from edgeafri.documents.build import BuildResult
+from edgeafri.documents.measurement import Measurement
+from edgeafri.documents.profile import SCHEMA, DeviceFailure, Profile
 from edgeafri.errors import DataError, UsageError
-from edgeafri.report import shapes
-from edgeafri.report.documents import of_build, of_measurement, of_profile
 from edgeafri.report.entry import Entry, merged
+from edgeafri.report.from_documents import of_build, of_measurement, of_profile
 from edgeafri.settings import did_you_mean
 
-SCHEMA = 1  # of profile and farm documents
 _WHAT = "Give the work folder of a build, or JSON of edgeafri build, profile, farm or bench."
 
 
@@ -52,10 +53,10 @@ def _files(path: Path) -> list[Path]:
     return found
 
 
-def _json(file: Path) -> Any:
+def _json(file: Path) -> Json:
     try:
         text = file.read_text("utf-8")
-        value = json.loads(text, parse_float=_finite, parse_int=_finite, parse_constant=_finite)
+        value: Json = json.loads(text, parse_float=_finite, parse_int=_finite, parse_constant=_finite)
         json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a letter, as "\\ud800", cannot be written again
     except (ValueError, RecursionError) as error:
         hint = "It may be cut off: make it again, for example with edgeafri ... --json > FILE."
@@ -67,48 +68,43 @@ def _finite(text: str) -> int | float:
     """A number as JSON means it: Python's reader would take NaN and what is larger than any number."""
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text[:20]} is no number")
+        raise ValueError(f"{text[:20]} is not a number")
     return int(text) if text.lstrip("-").isdigit() else number
 
 
-def _entries(value: Any, where: str) -> Iterator[Entry]:
+def _entries(value: Json, where: str) -> Iterator[Entry]:
     if isinstance(value, list):
         for place, item in enumerate(value):
             yield from _entries(item, f"{where}[{place}]")
     elif not isinstance(value, Mapping):
         raise _foreign(where)
-    elif value.get("kind") in ("profiles", "farm") and isinstance(value.get("results"), list):
-        yield from _entries(value["results"], f"{where}.results")
-        yield from _failed(value, where)
+    elif value.get("kind") in ("profiles", "farm") and isinstance(results := value.get("results"), list):
+        yield from _entries(results, f"{where}.results")
+        ids = {str(item.get("bundle")): str(item.get("bundle_id")) for item in results if isinstance(item, Mapping)}
+        yield from _failed(value, ids, where)
     else:
         yield _entry(value, where)
 
 
-def _failed(value: Mapping[str, Any], where: str) -> Iterator[Entry]:
-    """What a farm could not do, as a note on the bundle that its device did not measure."""
-    failed = value.get("failed") or []
-    shapes.check_shape(failed, shapes.FAILED, f"{where}.failed")
-    ids = {item.get("bundle"): item.get("bundle_id") for item in value["results"] if isinstance(item, Mapping)}
-    for item in failed:
-        said = f"{item['device']} failed: {item['error']}. {item.get('hint') or ''}".strip()
-        yield Entry(ids.get(item["bundle"]) or item["bundle"], bundle=item["bundle"], notes=(said,))
+def _failed(value: Mapping[str, Json], ids: Mapping[str, str], where: str) -> Iterator[Entry]:
+    """What a farm could not do, as a note on the bundle that its device did not measure; `ids` are by bundle."""
+    for item in read_as(tuple[DeviceFailure, ...], value.get("failed") or [], f"{where}.failed"):
+        note = f"{item.device} failed: {item.error}. {item.hint}".strip()
+        yield Entry(ids.get(item.bundle, item.bundle), bundle=item.bundle, notes=(note,))
 
 
-def _entry(value: Mapping[str, Any], where: str) -> Entry:
+def _entry(value: Mapping[str, Json], where: str) -> Entry:
     if value.get("kind") == "profile":
         _check_schema(value, where)
-        shapes.check_shape(value, shapes.PROFILE, where)
-        return of_profile(value)
+        return of_profile(Profile.from_json(value, where))
     if "artifact_id" in value and "steps" in value:
-        shapes.check_shape(value, shapes.BUILD, where)
-        return of_build(value)
+        return of_build(BuildResult.from_json(value, where), where)
     if "bundle_id" in value and "p50_ms" in value:
-        shapes.check_shape(value, shapes.MEASUREMENT, where)
-        return of_measurement(value)
+        return of_measurement(Measurement.from_json(value, where))
     raise _foreign(where)
 
 
-def _check_schema(value: Mapping[str, Any], where: str) -> None:
+def _check_schema(value: Mapping[str, Json], where: str) -> None:
     schema = value.get("schema")
     if isinstance(schema, int) and schema > SCHEMA:
         raise DataError(f"{where}: schema {schema}, this version reads {SCHEMA}", "Update edgeafri.")

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+
+from edgeafri.documents.base import Document, Json
 
 UNKNOWN = "–"
 _MOST = 24  # values of one fact that are shown: as many as there are languages
@@ -37,8 +38,8 @@ def megabytes(size: float | None) -> str:
     return UNKNOWN if size is None else f"{number(size / 1e6)} MB"
 
 
-def text_of(value: Any) -> str:
-    """Any part of a document in one line; a long part of it, such as a figure a matrix, by its length alone."""
+def text_of(value: Json) -> str:
+    """Any part of a document in one line; a long part of it, such as one number per matrix, by its length alone."""
     if isinstance(value, (Mapping, list, tuple)) and not value:
         return "none"
     if isinstance(value, Mapping):
@@ -50,18 +51,24 @@ def text_of(value: Any) -> str:
     return number(value) if isinstance(value, (int, float)) else str(value)
 
 
-def fact_lines(facts: Mapping[str, Any]) -> list[str]:
-    """A step's facts in one line, and a line more for every language where there are facts of each."""
-    deep = {name: value for name, value in facts.items() if _of_each(value)}
+def fact_lines(facts: Mapping[str, Json]) -> list[str]:
+    """A step's facts in one line, and one more line for every language where there are facts per language."""
+    deep = {name: value for name, value in facts.items() if isinstance(value, Mapping) and _of_each(value)}
     plain = {name: value for name, value in facts.items() if name not in deep}
     each = [f"{code}: {text_of(own)}" for value in deep.values() for code, own in value.items()]
     return [text_of(plain), *each]
 
 
-def _of_each(value: Any) -> bool:
-    return isinstance(value, Mapping) and bool(value) and all(isinstance(own, Mapping) for own in value.values())
+def known_of(document: Document) -> dict[str, Json]:
+    """A document without what was not said."""
+    return {name: value for name, value in document.to_json().items() if value is not None}
 
 
-def _short(value: Any) -> str:
-    long = isinstance(value, Mapping) and len(value) > _MOST
-    return f"({len(value)} values, in the JSON)" if long else text_of(value)
+def _of_each(value: Mapping[str, Json]) -> bool:
+    return bool(value) and all(isinstance(own, Mapping) for own in value.values())
+
+
+def _short(value: Json) -> str:
+    if isinstance(value, Mapping) and len(value) > _MOST:
+        return f"({len(value)} values, in the JSON)"
+    return text_of(value)

@@ -5,14 +5,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 from typing import TypeVar
 
 from edgeafri.artifact import Artifact
 from edgeafri.build import pipeline
 from edgeafri.build.events import Noted, OnEvent
 from edgeafri.build.jobs import plan_jobs
-from edgeafri.build.measurement_cache import MeasurementCache
+from edgeafri.build.measurement_cache import MeasurementCache, Question
 from edgeafri.build.recipe import Step
 from edgeafri.build.teacher import config_of, find_teacher, head_of
 from edgeafri.bundle import read_config
@@ -25,12 +24,12 @@ from edgeafri.documents.torch_requests import DescribeModelRequest, ModelDescrip
 from edgeafri.errors import ModelError, UsageError
 from edgeafri.runners.local import RUNTIME, TORCH, call_worker
 from edgeafri.settings import did_you_mean
+from edgeafri.studies import turns
 from edgeafri.tasks import unit_of
 from edgeafri.util.files import Digests, storage
-from edgeafri.util.progress import Progress
 
 FOLDER = Path(__file__).parent / "grids"
-_ROUNDS, _RUNS = 5, 20  # models are timed in turns: so many fresh processes each, so many sentences in each
+_RUNS = 20  # sentences that each process times
 _WEIGHTS = (".safetensors", ".pt", ".onnx", ".data")  # the last beside an .onnx
 Settings = Mapping[str, object]
 """Settings of a stage."""
@@ -101,7 +100,7 @@ class Workbench:
 
         `labels` are those of the fine-tuned teacher; None when the labels are learnt from the data.
         """
-        self._cache.data_issues(self.request.data, self.request.languages, self.task, labels)
+        self._cache.data_issues(self._dataset(self.request.data, self.request.languages), labels)
 
     def make(self, stage: str, source: Artifact, settings: Settings, **more: object) -> Artifact:
         """What a stage makes of a source. Languages, task, data and text are the request's where none are given."""
@@ -126,7 +125,8 @@ class Workbench:
 
         `form` is what a torch model is brought into; None leaves it as it is.
         """
-        return self._cache.evaluate(model, data or self.request.data, languages, self.task, **form_in_request(form))
+        dataset = self._dataset(data or self.request.data, languages)
+        return self._cache.evaluate(model, dataset, self.task, form_in_request(form))
 
     def timed(
         self, models: Mapping[str, Artifact], seq_len: int, forms: Mapping[str, ModelForm] | None = None
@@ -138,17 +138,16 @@ class Workbench:
         request: dict[str, Json] = {"do": "bench", "seq_len": seq_len, "threads": 1, "runs": _RUNS, "warmup": 3}
         requests = {name: {**request, **form_in_request((forms or {}).get(name))} for name in models}
 
-        def measure(progress: Progress) -> dict[str, dict[str, Json]]:
-            rounds = []
-            for done in range(_ROUNDS):
-                rounds.append({name: _timed(model, requests[name]) for name, model in models.items()})
-                progress(done + 1, _ROUNDS)
-            return {name: _medians([found[name] for found in rounds]).to_json() for name in models}
+        each: dict[str, Json] = {name: [model.id, requests[name]] for name, model in models.items()}
+        modules = (f"{RUNTIME}.__main__", f"{TORCH}.__main__", turns.__name__)
+        question = Question("bench in turns", list(models.values())[-1], modules, {**request, "models": each})
+        found = self._cache.measure(
+            question, turns.TimesInTurns, lambda progress: turns.time_in_turns(models, requests, progress)
+        )
+        return found.models
 
-        together = {**request, "models": {name: [model.id, requests[name]] for name, model in models.items()}}
-        last = list(models.values())[-1]
-        found = self._cache.measure("bench in turns", last, together, measure)
-        return {name: ModelTimes.from_json(times) for name, times in found.items()}
+    def _dataset(self, root: Path, languages: Sequence[str]) -> Dataset:
+        return Dataset(root, tuple(languages), unit_of(self.task))
 
     def machine(self, model: Artifact) -> ModelDescription:
         """The longest input of a torch model, and what of this machine shapes how torch computes it."""
@@ -215,27 +214,3 @@ def read_grid(kind: type[G], study: str, name: str) -> G:
 def in_words(settings: Settings) -> str:
     """Settings in one line, for a table."""
     return ", ".join(f"{name} {value}" for name, value in settings.items())
-
-
-def _medians(found: Sequence[ModelTimes]) -> ModelTimes:
-    """The medians of what several processes measured of one model."""
-    return ModelTimes(
-        where=found[0].where,
-        p50_ms=median(item.p50_ms for item in found),
-        cpu_ms=median(item.cpu_ms for item in found),
-        peak_rss_mb=median(item.peak_rss_mb for item in found),
-        peak_gpu_mb=_median_known([item.peak_gpu_mb for item in found]),
-        weight_bytes=_median_known([item.weight_bytes for item in found]),
-    )
-
-
-def _median_known(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return median(known) if known else None
-
-
-def _timed(model: Artifact, request: Mapping[str, Json]) -> ModelTimes:
-    """One fresh process's measurement."""
-    if model.kind == "bundle":
-        return ModelTimes.from_json(call_worker(RUNTIME, {**request, "bundle": str(model.path)}))
-    return ModelTimes.from_json(call_worker(TORCH, {**request, "model": str(model.path), "id": model.id}))

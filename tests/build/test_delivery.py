@@ -15,11 +15,15 @@ from typing import Any
 import psutil
 import pytest
 
+from edgeafri import menu
 from edgeafri.artifact import adopt
-from edgeafri.build import delivery
-from edgeafri.build.delivery import BuildPlan, BuildRequest
+from edgeafri.build import delivery, plan
+from edgeafri.build.jobs import Job
+from edgeafri.build.plan import BuildPlan, BuildRequest
+from edgeafri.build.recipe import Recipe
 from edgeafri.cli import execute
 from edgeafri.device.profile import read_profile
+from edgeafri.menu.settings import StageSettings
 from edgeafri.runners.local import TORCH, call_worker
 
 SLEEPER = """
@@ -34,6 +38,7 @@ def sleep(request, progress):
 serve("the sleeper", {"sleep": sleep})
 """
 ASKER = """
+from edgeafri.menu.settings import StageSettings
 from edgeafri.runners.local import call_worker
 call_worker("sleeper", {"do": "sleep"})
 """
@@ -171,9 +176,9 @@ def test_the_embedded_sample_is_not_trained_on():
     profile = read_profile("rpi4", ())
     own = BuildRequest("rpi4", teacher="mine", data="mine")
 
-    assert delivery._own_recipe(BuildRequest("rpi4"), profile) == "faithful"
-    assert delivery._own_recipe(own, profile) == "balanced"
-    assert delivery._own_recipe(own, replace(profile, recipe_with_data=None)) == "faithful"
+    assert plan._own_recipe(BuildRequest("rpi4"), profile) == "faithful"
+    assert plan._own_recipe(own, profile) == "balanced"
+    assert plan._own_recipe(own, replace(profile, recipe_with_data=None)) == "faithful"
 
 
 @pytest.mark.slow
@@ -213,9 +218,11 @@ def test_what_was_made_smaller_is_compared_with_what_was_not(
     Fine-tuning after it makes up for a loss, and must not hide it; a teacher without a head has none to compare.
     """
     teacher = adopt(teacher_folder if headed else encoder_folder, "torch", "ner", ("swa",), digests)
-    checked = BuildPlan(BuildRequest("rpi4"), read_profile("rpi4", ()), None, (), data, ("swa",), teacher, (), ())
+    request, recipe = BuildRequest("rpi4"), Recipe("own", "", ())
+    jobs = tuple(Job(menu.stage(name), StageSettings()) for name in stages.split())
+    planned = BuildPlan(request, read_profile("rpi4", ()), recipe, None, ("swa",), teacher, jobs)
 
-    assert delivery._reference_step(checked, stages.split()) == step
+    assert delivery._reference_step(planned) == step
 
 
 def test_a_recipe_that_fine_tunes_does_it_once(planned, tmp_path: Path):

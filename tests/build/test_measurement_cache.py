@@ -1,7 +1,9 @@
 """The cache of measurements: each is made once for its artifact, data, code and machine, and again when asked."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -9,7 +11,9 @@ import pytest
 from edgeafri.artifact import Artifact, Kind, Manifest
 from edgeafri.build import measurement_cache
 from edgeafri.build.events import Event, Noted, Progressed, Started
-from edgeafri.build.measurement_cache import MeasurementCache
+from edgeafri.build.measurement_cache import MeasurementCache, Question, Request, Sentences
+from edgeafri.data.dataset import Dataset
+from edgeafri.documents.base import Document
 from edgeafri.documents.quality import Worst
 from edgeafri.errors import DataError
 from edgeafri.menu.facts import Facts, Figures
@@ -17,8 +21,17 @@ from edgeafri.menu.facts.conversion import Factorised, TrimFacts
 from edgeafri.menu.facts.training import DistillFacts, Validation
 from edgeafri.runners.local import RUNTIME, TORCH
 from edgeafri.util.files import Digests
+from edgeafri.util.progress import Progress
 
 BENCH = {"do": "bench", "threads": 2}
+WORKER = ("edgeafri.runtime.__main__",)
+
+
+@dataclass(frozen=True)
+class Made(Document):
+    """What the tests measure: how often it was measured."""
+
+    made: int
 
 
 class Counter:
@@ -27,10 +40,10 @@ class Counter:
     def __init__(self) -> None:
         self.made = 0
 
-    def __call__(self, progress: Any) -> dict[str, int]:
+    def __call__(self, progress: Progress) -> Made:
         self.made += 1
         progress(1, 2)
-        return {"made": self.made}
+        return Made(self.made)
 
 
 @pytest.fixture
@@ -61,14 +74,25 @@ def opened(
     return MeasurementCache(tmp_path / "work", digests, ([] if events is None else events).append, fresh)
 
 
+def asking(
+    name: str = "one", request: Request = BENCH, files: tuple[Path, ...] = (), paths: Request = MappingProxyType({})
+) -> Question:
+    return Question("bench bundle", artifact(name), WORKER, request, files, paths)
+
+
+def words(root: Path) -> Dataset:
+    """The labelled words of one language below a folder."""
+    return Dataset(root, ("swa",))
+
+
 def test_a_measurement_is_made_once(tmp_path: Path, digests: Digests):
     """
     A second build reads it from its file and says so; the first tells start, progress and end.
     """
     count, events = Counter(), []
-    results = [opened(tmp_path, digests, events).measure("bench bundle", artifact(), BENCH, count) for _ in range(2)]
+    results = [opened(tmp_path, digests, events).measure(asking(), Made, count) for _ in range(2)]
 
-    assert results == [{"made": 1}, {"made": 1}]
+    assert results == [Made(1), Made(1)]
     assert events[:2] == [Started("bench bundle"), Progressed("bench bundle", 1, 2)]
     assert [(event.stage, event.reused) for event in events[2:] if isinstance(event, Noted)] == [
         ("bench bundle", False),
@@ -82,8 +106,7 @@ def test_fresh_measures_again_and_keeps_the_new_result(tmp_path: Path, digests: 
     """
     count = Counter()
     made = [
-        opened(tmp_path, digests, fresh=fresh).measure("bench", artifact(), BENCH, count)["made"]
-        for fresh in (False, True, False)
+        opened(tmp_path, digests, fresh=fresh).measure(asking(), Made, count).made for fresh in (False, True, False)
     ]
 
     assert made == [1, 2, 2]
@@ -96,15 +119,29 @@ def test_a_measurement_belongs_to_its_artifact_request_machine_and_code(
     Another model, other threads, another machine or other code measuring: each measures again.
     """
     count, book = Counter(), opened(tmp_path, digests)
-    book.measure("bench", artifact(), BENCH, count)
-    book.measure("bench", artifact("two"), BENCH, count)
-    book.measure("bench", artifact(), {**BENCH, "threads": 4}, count)
+    book.measure(asking(), Made, count)
+    book.measure(asking("two"), Made, count)
+    book.measure(asking(request={**BENCH, "threads": 4}), Made, count)
     monkeypatch.setattr(measurement_cache, "machine_id", lambda: "another machine")
-    book.measure("bench", artifact(), BENCH, count)
-    monkeypatch.setattr(measurement_cache, "_COMPUTING", ("edgeafri.data.text",))
-    book.measure("bench", artifact(), BENCH, count)
+    book.measure(asking(), Made, count)
+    monkeypatch.setattr(measurement_cache, "code_digest", lambda digests, *modules: "other code")
+    book.measure(asking(), Made, count)
 
     assert count.made == 5
+
+
+def test_a_measurement_on_file_that_does_not_fit_is_made_again(tmp_path: Path, digests: Digests):
+    """
+    A file that was cut off, or changed by hand, is no result.
+    """
+    count, book = Counter(), opened(tmp_path, digests)
+    book.measure(asking(), Made, count)
+    (file,) = (tmp_path / "work" / "measurements").iterdir()
+    for text in ("{", "[]", '{"made": "often"}'):
+        file.write_text(text, "utf-8")
+        book.measure(asking(), Made, count)
+
+    assert count.made == 4
 
 
 def test_where_model_and_data_lie_does_not_matter(tmp_path: Path, digests: Digests, corpus: Path):
@@ -112,27 +149,29 @@ def test_where_model_and_data_lie_does_not_matter(tmp_path: Path, digests: Diges
     Paths are not part of the key: a moved folder holds what it held.
     """
     count, book = Counter(), opened(tmp_path, digests)
-    request = {"do": "evaluate", "task": "ner", "languages": ["swa"], "split": "test"}
-    book.measure("evaluate", artifact(), {**request, "data": str(corpus), "bundle": "/a"}, count)
+    files = tuple(words(corpus).files("test"))
+    book.measure(asking(files=files, paths={"data": str(corpus), "bundle": "/a"}), Made, count)
     moved = corpus.rename(tmp_path / "moved")
-    book.measure("evaluate", artifact(), {**request, "data": str(moved), "bundle": "/b"}, count)
+    files = tuple(words(moved).files("test"))
+    book.measure(asking(files=files, paths={"data": str(moved), "bundle": "/b"}), Made, count)
 
     assert count.made == 1
 
 
 @pytest.mark.parametrize(("split", "made"), [("test", 2), ("train", 1)])
-def test_data_counts_by_the_content_of_the_split(split: str, made: int, tmp_path: Path, digests: Digests, corpus: Path):
+def test_data_counts_by_the_content_of_the_split(
+    split: str, made: int, tmp_path: Path, digests: Digests, corpus: Path, monkeypatch: pytest.MonkeyPatch
+):
     """
     A corrected test sentence is evaluated again; a corrected training sentence changes no result on test.
     """
-    count, book = Counter(), opened(tmp_path, digests)
-    request = {"do": "evaluate", "task": "ner", "languages": ["swa"], "split": "test", "data": str(corpus)}
-    book.measure("evaluate", artifact(), request, count)
+    requests = asked(monkeypatch)
+    opened(tmp_path, digests).evaluate(artifact(), words(corpus), "ner")
     with (corpus / "swa" / f"{split}.txt").open("a", encoding="utf-8") as file:
         file.write("\nMombasa B-LOC\n")
-    book.measure("evaluate", artifact(), request, count)
+    opened(tmp_path, digests).evaluate(artifact(), words(corpus), "ner")
 
-    assert count.made == made
+    assert len(requests) == made
 
 
 def test_a_measurement_that_fails_is_not_kept(tmp_path: Path, digests: Digests):
@@ -140,13 +179,13 @@ def test_a_measurement_that_fails_is_not_kept(tmp_path: Path, digests: Digests):
     What broke off is measured again by the next build.
     """
 
-    def fail(progress: Any) -> None:
+    def fail(progress: Progress) -> Made:
         raise DataError("no", "no")
 
     with pytest.raises(DataError):
-        opened(tmp_path, digests).measure("bench", artifact(), BENCH, fail)
+        opened(tmp_path, digests).measure(asking(), Made, fail)
 
-    assert opened(tmp_path, digests).measure("bench", artifact(), BENCH, Counter()) == {"made": 1}
+    assert opened(tmp_path, digests).measure(asking(), Made, Counter()) == Made(1)
 
 
 def test_quality_compares_teacher_and_bundle_language_by_language(
@@ -167,7 +206,9 @@ def test_quality_compares_teacher_and_bundle_language_by_language(
     (corpus / "swa").mkdir()
     (corpus / "swa" / "test.txt").write_bytes((corpus / "hau" / "test.txt").read_bytes())
     monkeypatch.setattr(measurement_cache, "call_worker", call_worker)
-    found = opened(tmp_path, digests).quality(artifact("teacher", "torch"), artifact(), corpus, ("swa", "hau"), "ner")
+    found = opened(tmp_path, digests).quality(
+        artifact("teacher", "torch"), artifact(), Dataset(corpus, ("swa", "hau")), "ner"
+    )
 
     assert found is not None
     assert (found.metric, found.split) == ("entity F1", "test")
@@ -192,7 +233,7 @@ def test_a_model_is_asked_where_it_runs(kind, asked, said, tmp_path, digests, co
     """
     modules, events = [], []
     monkeypatch.setattr(measurement_cache, "call_worker", lambda module, *_: modules.append(module) or {"quality": {}})
-    opened(tmp_path, digests, events).evaluate(artifact(kind=kind), corpus, ("swa",), "ner")
+    opened(tmp_path, digests, events).evaluate(artifact(kind=kind), words(corpus), "ner")
 
     assert modules == [asked]
     assert events[-1].stage == said
@@ -202,7 +243,7 @@ def test_without_data_there_is_no_quality(tmp_path: Path, digests: Digests):
     """
     Nothing is guessed.
     """
-    assert opened(tmp_path, digests).quality(artifact("teacher"), artifact(), None, ("swa",), "ner") is None
+    assert opened(tmp_path, digests).quality(artifact("teacher"), artifact(), None, "ner") is None
 
 
 def test_what_is_odd_about_the_data_is_counted(tmp_path: Path, digests: Digests, corpus: Path):
@@ -211,16 +252,16 @@ def test_what_is_odd_about_the_data_is_counted(tmp_path: Path, digests: Digests,
     """
     labels = ("O", "B-PER", "I-PER", "B-LOC")
     book = opened(tmp_path, digests)
-    found = book.data_issues(corpus, ("swa",), "ner", labels)
+    found = book.data_issues(words(corpus), labels)
     (kept,) = (tmp_path / "work" / "measurements").iterdir()
 
     assert found.notes == ("swa dev: 1 repaired tags", "swa: 1 test sentences also stand in train")
     assert found.leaked == {"swa": 1}
-    assert book.data_issues(corpus, ("swa",), "ner", labels) == found
+    assert book.data_issues(words(corpus), labels) == found
     kept.write_text('{"notes": ["from the file"], "leaked": {}}', "utf-8")
-    assert book.data_issues(corpus, ("swa",), "ner", labels).notes == ("from the file",)
+    assert book.data_issues(words(corpus), labels).notes == ("from the file",)
     kept.write_text("{", "utf-8")
-    assert book.data_issues(corpus, ("swa",), "ner", labels) == found
+    assert book.data_issues(words(corpus), labels) == found
 
 
 def test_a_test_split_with_a_tag_that_training_never_saw_is_an_error_before_any_work(
@@ -233,7 +274,7 @@ def test_a_test_split_with_a_tag_that_training_never_saw_is_an_error_before_any_
     file.write_text(file.read_text("utf-8") + "\nKitu B-FOO\n", "utf-8")
 
     with pytest.raises(DataError, match="B-FOO"):
-        opened(tmp_path, digests).data_issues(corpus, ("swa",), "ner", None)
+        opened(tmp_path, digests).data_issues(words(corpus), None)
 
 
 def test_texts_that_contradict_train_are_counted(tmp_path: Path, digests: Digests):
@@ -245,7 +286,7 @@ def test_texts_that_contradict_train_are_counted(tmp_path: Path, digests: Digest
     for split, label in {"train": "positive", "dev": "positive", "test": "negative"}.items():
         (folder / f"{split}.tsv").write_text(f"tweet\tlabel\nUmwanya mwiza !\t{label}\n", "utf-8")
     labels = ("negative", "positive")
-    found = opened(tmp_path, digests).data_issues(folder.parent, ("kin",), "sentiment", labels)
+    found = opened(tmp_path, digests).data_issues(Dataset(folder.parent, ("kin",), "text"), labels)
 
     assert found.notes == (
         "kin: 1 test texts also stand in train",
@@ -258,9 +299,13 @@ def test_labels_that_the_teacher_lacks_are_an_error_before_any_work(tmp_path: Pa
     A teacher without LOC would be scored as if it had missed every place. Nothing is kept of the failed look.
     """
     with pytest.raises(DataError, match="the model does not know the tag B-LOC"):
-        opened(tmp_path, digests).data_issues(corpus, ("swa",), "ner", ("O", "B-PER", "I-PER"))
+        opened(tmp_path, digests).data_issues(words(corpus), ("O", "B-PER", "I-PER"))
 
     assert not (tmp_path / "work").exists()
+
+
+LAYER = {"layer": "a", "tensor": "b", "local_error": 0.1, "largest": 0.1, "mean": 0.1, "flips": 0, "flips_percent": 0.0}
+LAYER |= {"lost": {}, "worst": None}
 
 
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, Any]]:
@@ -269,7 +314,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, Any]]:
 
     def answer(module: str, request: Mapping[str, Any], *_: Any) -> dict[str, Any]:
         requests.append({"module": module, **request})
-        return {"layers": [{"made": len(requests)}]}
+        layers = {**LAYER, "words": len(requests)}
+        return {"layers": [layers], "on": "dev", "sentences": {}, "rows": [], "int8_arithmetic": "exact", "quality": {}}
 
     monkeypatch.setattr(measurement_cache, "call_worker", answer)
     return requests
@@ -304,7 +350,7 @@ def test_a_chain_is_compared_once_on_labelled_data_before_raw_text(
     small = made(trimmed(Factorised(rank=64, squares_kept=0.9)), "trim")
     chain = [made(Figures({}), "adopt"), made(taught(), "distill"), small, made(trimmed(None), "trim")]
     for _ in range(2):
-        opened(tmp_path, digests).parity(chain, "ner", ("swa",), corpus, tmp_path)
+        opened(tmp_path, digests).parity(chain, "ner", Sentences(("swa",), words(corpus), tmp_path))
     (request,) = requests
 
     assert (request["do"], request["data"], request["split"]) == ("parity", str(corpus), "dev")
@@ -327,10 +373,10 @@ def test_a_chain_is_compared_again_when_its_raw_text_has_changed(
     texts.mkdir()
     for line in ("Rais", "Rais", "Juma"):
         (texts / "swa.txt").write_text(line, "utf-8")
-        opened(tmp_path, digests).parity([artifact()], "ner", ("swa",), None, texts)
+        opened(tmp_path, digests).parity([artifact()], "ner", Sentences(("swa",), None, texts))
 
     assert [request["text"] for request in requests] == [str(texts)] * 2
-    assert opened(tmp_path, digests).parity([artifact()], "ner", ("swa",), None, None) is None
+    assert opened(tmp_path, digests).parity([artifact()], "ner", Sentences(("swa",), None, None)) is None
 
 
 def test_layers_are_measured_once_for_both_graphs(
@@ -340,9 +386,9 @@ def test_layers_are_measured_once_for_both_graphs(
     Another graph before it is another measurement.
     """
     requests = asked(monkeypatch)
-    after = artifact("after", "onnx")
+    after, sentences = artifact("after", "onnx"), Sentences(("swa",), words(corpus), None)
     for name in ("one", "one", "two"):
-        found = opened(tmp_path, digests).layers(artifact(name, "onnx"), after, ("swa",), corpus, None)
+        found = opened(tmp_path, digests).layers(artifact(name, "onnx"), after, sentences)
 
     assert [request["before"] for request in requests] == ["/nowhere/one", "/nowhere/two"]
-    assert found == [{"made": 2}]
+    assert [item.words for item in found] == [2]

@@ -9,10 +9,27 @@ import pytest
 from edgeafri.cli import execute
 from edgeafri.errors import BAD_INPUT, OK, USAGE
 
+MEASUREMENT = {
+    "schema": 3,
+    "runtime": "onnxruntime 1.31.1",
+    "threads": 1,
+    "seq_len": 128,
+    "runs": 30,
+    "warmup": 5,
+    "load_ms": 40.0,
+    "mean_ms": 62.0,
+    "cpu_ms": 60.0,
+    "tokens_per_s": 2000.0,
+    "peak_rss_mb": 90.0,
+    "conditions": {},
+}
+PROFILE = {"schema": 1, "kind": "profile", "task": "ner", "bundle_id": "3f2a", "bundle_bytes": 9, "tiers": {}}
+PROFILE |= {"seq_len": 128, "threads": 1}
+
 
 def measured(folder: Path, **more: Any) -> Path:
     """A folder with one measurement; its numbers are invented."""
-    values = {"bundle_id": "3f2a91c0", "device": "a board", "p50_ms": 61.2, "p95_ms": 66.9, "seq_len": 128, **more}
+    values = {**MEASUREMENT, "bundle_id": "3f2a91c0", "device": "a board", "p50_ms": 61.2, "p95_ms": 66.9, **more}
     folder.mkdir(exist_ok=True)
     (folder / "bench.json").write_text(json.dumps(values), "utf-8")
     return folder
@@ -36,7 +53,7 @@ def test_without_a_file_the_markdown_is_printed(tmp_path: Path, capsys: pytest.C
     The command alone shows what there is.
     """
     assert execute(["report", str(measured(tmp_path / "results"))]) == OK
-    assert "| measured | a board, 128 sub-words | 61.2 | 66.9 |" in capsys.readouterr().out
+    assert "| measured | a board, 128 subwords, 1 threads | 61.2 | 66.9 |" in capsys.readouterr().out
 
 
 def test_json_is_one_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -57,9 +74,8 @@ def test_one_of_several_devices_is_chosen(tmp_path: Path, capsys: pytest.Capture
     """
     Mixed targets are refused, and the next step works.
     """
-    profile: dict[str, Any] = {"schema": 1, "kind": "profile", "task": "ner", "bundle_id": "3f2a", "tiers": {}}
     file = tmp_path / "farm.json"
-    results = [{**profile, "target": target} for target in ("rpi4", "rpi5")]
+    results = [{**PROFILE, "target": target} for target in ("rpi4", "rpi5")]
     file.write_text(json.dumps({"schema": 1, "kind": "farm", "results": results, "failed": []}), "utf-8")
 
     assert execute(["report", str(file)]) == USAGE
@@ -74,7 +90,7 @@ def test_one_of_several_devices_is_chosen(tmp_path: Path, capsys: pytest.Capture
         (None, USAGE, "no file or folder"),
         ("{", BAD_INPUT, "not readable as JSON"),
         ("{}", BAD_INPUT, "not a report of a build"),
-        ('{"bundle_id": 3, "p50_ms": 1}', BAD_INPUT, "bundle_id: 3 is not text"),
+        (json.dumps({**MEASUREMENT, "bundle_id": 3, "p50_ms": 1}), BAD_INPUT, "bundle_id: 3 is not text"),
     ],
 )
 def test_bad_input_is_told_with_a_next_step(

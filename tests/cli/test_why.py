@@ -14,6 +14,7 @@ from edgeafri.build.jobs import plan_jobs
 from edgeafri.build.recipe import Step
 from edgeafri.cli import execute
 from edgeafri.cli.lines import layers_table, parity_table
+from edgeafri.documents.parity import LayerCost, Parity
 from edgeafri.util.files import Digests
 
 STEPS = (Step("trim"), Step("export-onnx"), Step("optimize"), Step("quantize"))
@@ -85,7 +86,7 @@ def test_the_same_in_words_and_from_raw_text(work: Path, tmp_path: Path, capfd: 
 
     assert first == second
     assert first[0] == 0
-    assert "9 lines of text a language" in first[1]
+    assert "9 lines of text per language" in first[1]
     assert "most was changed by: quantize" in first[1]
     assert first[1].split("F1 lost\n")[1].lstrip().startswith("layer 1 output")
     assert sorted((work / "measurements").iterdir()) == kept
@@ -170,15 +171,15 @@ def test_the_table_of_steps_is_one_line_a_step():
     tuned = {**start, "stage": "finetune", "another_model": True, "step": gap(3.0, 20), "reference": gap(3.0, 20)}
     small = {**start, "stage": "quantize", "f1": {"swa": 79.5}, "step": gap(None, 1), "reference": gap(2.5, 21)}
     parity = {"on": "dev", "sentences": {"swa": 64}, "int8_arithmetic": "exact", "rows": [start, distill, tuned, small]}
-    lines = parity_table(parity).splitlines()
+    lines = parity_table(Parity.from_json(parity)).splitlines()
 
-    assert lines[0] == "Each step beside the one before it, on 64 dev sentences a language; int8: exact"
+    assert lines[0] == "Each step compared with the one before it, on 64 dev sentences per language; int8: exact"
     assert lines[1].split() == ["step", "max", "diff", "mean", "diff", "labels", "changed", "F1", "swa"]
     assert lines[2].split() == ["teacher", "80.00"]
     assert lines[3].endswith("nothing to compare: no head yet, or other labels")
     assert lines[4].split()[:6] == ["finetune", "3", "3", "20", "(10.00", "%)"]
     assert lines[4].endswith("another model: not meant to be equal")
-    assert lines[5].split() == ["quantize", "no", "number", "no", "number", "1", "(0.50", "%)", "79.50"]
+    assert lines[5].split() == ["quantize", "NaN", "NaN", "1", "(0.50", "%)", "79.50"]
     assert lines[6].split() == ["all", "steps", "2.5", "2.5", "21", "(10.50", "%)"]
 
 
@@ -186,9 +187,16 @@ def test_the_table_of_layers_has_the_worst_language():
     """
     Without labels there is no F1 to lose.
     """
-    known = {"layer": "layer 1 output", "local_error": 0.0123, **gap(0.5, 4), "lost": {"swa": 1.5}, "worst": "swa"}
-    other = {"layer": "classifier", "local_error": None, **gap(0.1, 0), "lost": {}, "worst": None}
-    lines = layers_table([known, other]).splitlines()
+    known = {
+        "layer": "layer 1 output",
+        "tensor": "a",
+        "local_error": 0.0123,
+        **gap(0.5, 4),
+        "lost": {"swa": 1.5},
+        "worst": "swa",
+    }
+    other = {"layer": "classifier", "tensor": "b", "local_error": None, **gap(0.1, 0), "lost": {}, "worst": None}
+    lines = layers_table(map(LayerCost.from_json, (known, other))).splitlines()
 
     assert lines[1].split() == ["layer", "1", "output", "1.2", "%", "0.5", "0.5", "4", "(2.00", "%)", "+1.50", "swa"]
-    assert lines[2].split() == ["classifier", "no", "number", "0.1", "0.1", "0", "(0.00", "%)"]
+    assert lines[2].split() == ["classifier", "NaN", "0.1", "0.1", "0", "(0.00", "%)"]

@@ -2,12 +2,12 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 import pytest
 
 from edgeafri.device.profile import read_profile
+from edgeafri.documents.build import BuildResult
 from edgeafri.report import judge
 
 Document = dict[str, Any]
@@ -57,21 +57,12 @@ def document() -> Document:
         },
         "size": {"teacher_bytes": 503_000_000, "model_bytes": 84_000_000, "bundle_bytes": 86_300_000},
         "host": {
-            "p50_ms": 61.2,
-            "p95_ms": 66.9,
-            "mean_ms": 62.0,
-            "cpu_ms": 118.4,
-            "load_ms": 212.0,
-            "peak_rss_mb": 221.4,
-            "threads": 2,
-            "seq_len": 128,
-            "runs": 50,
-            "conditions": {"machine": "x86_64", "cores": 2, "vnni": True, "load": 0.4},
+            **{name: value for name, value in MEASUREMENT.items() if name != "memory"},
+            "device": "",
+            "conditions": {"machine": "x86_64", "cores": 2, "load_average_1min": 0.4, "spinning": False},
         },
         "device": {
-            "low_ms": 271.7,
-            "high_ms": 1363.7,
-            "basis": "uncalibrated",
+            **ESTIMATE,
             "notes": ["The speed of int8 on cortex-a72 is not known; its high end is that of fp32."],
         },
         "commands": ["edgeafri build --target rpi4 --teacher models/ner --data data/ner --lang amh,hau,swa,yor"],
@@ -93,24 +84,25 @@ def profile() -> Document:
     """
     What `edgeafri profile` prints with all four tiers, for the bundle of `document`.
     """
-    there = {**MEASUREMENT, "device": "Raspberry Pi 4 Model B Rev 1.4", "p50_ms": 640.0, "p95_ms": 700.0, "threads": 4}
-    device = {
-        "on": "ssh:pi@board",
-        "device": "Raspberry Pi 4 Model B Rev 1.4",
-        "measurement": there,
-        "p50_interval_ms": [600.0, 680.0],
-        "p50_half_width_percent": 6.25,
-        "settled": False,
-        "repeats": 9,
-        "before": {"temperature_c": 48.2, "clock_mhz": 1800, "governor": "ondemand", "throttled": None},
-        "after": {"temperature_c": 81.5, "clock_mhz": 1500, "governor": "ondemand", "throttled": ["throttled"]},
-        "throttled": True,
-        "verify": {"passed": True},
-        "quality": None,
-        "notes": ["the runs are from two days"],
+    instructions = {
+        "seq_len": 128,
+        "threads": 1,
+        "total": 812_000_000,
+        "fmla": 61_000_000,
+        "smull_smlal": 203_000_000,
+        "sdot": 0,
+        "loads": 190_000_000,
     }
-    instructions = {"seq_len": 128, "total": 812e6, "fmla": 61e6, "smull_smlal": 203e6, "sdot": 0, "loads": 190e6}
-    parity = {"on": 24, "largest_logit_difference": 0.031, "flips": 1, "words": 1310, "f1": None, "passed": True}
+    emulated = {
+        "cpu": "cortex-a72",
+        "qemu": "7.2.22",
+        "onnxruntime": "1.31.1",
+        "threads": 1,
+        "peak_rss_mb": 219.0,
+        "instructions": instructions,
+        "parity": dict(MACHINE_PARITY),
+        "golden": {"sentences": 12, "differences": []},
+    }
     return {
         "schema": 1,
         "kind": "profile",
@@ -127,14 +119,14 @@ def profile() -> Document:
         "groups": dict(GROUPS),
         "bundle_bytes": 86_300_000,
         "tiers": {
-            "estimate": {"low_ms": 271.7, "high_ms": 1363.7, "basis": "uncalibrated", "notes": []},
+            "estimate": dict(ESTIMATE),
             "host": {
                 "measurement": copy.deepcopy(MEASUREMENT),
                 "ceiling": {"limit_mb": 400.0, "how": "cgroup v2", "survived": True, "peak_rss_mb": 221.4},
-                "isa": {"asked": None, "arithmetic": "u8 x s8 with VNNI, exact", "note": None},
+                "isa": {"asked": None, "arithmetic": "u8 x s8 with VNNI, exact", "note": "not the device"},
             },
-            "emulated": {"cpu": "cortex-a72", "peak_rss_mb": 219.0, "instructions": instructions, "parity": parity},
-            "device": device,
+            "emulated": emulated,
+            "device": copy.deepcopy(DEVICE),
         },
         "checks": [{"name": "latency", "measured": 700.0, "limit": 1000.0, "unit": "ms", "passed": True}],
         "notes": [],
@@ -161,8 +153,9 @@ def several(document: Document) -> list[Document]:
 
 def judged(document: Document) -> Document:
     """A document with the checks that its own numbers make against the Raspberry Pi 4's budget."""
-    checks = judge(read_profile("rpi4").budget, document, max_drop=1.0, max_worst_drop=2.0)
-    return {**document, "checks": [asdict(item) for item in checks]}
+    budget, result = read_profile("rpi4").budget, BuildResult.from_json(document)
+    checks = judge(budget, result, max_drop=1.0, max_worst_drop=2.0)
+    return {**document, "checks": [item.to_json() for item in checks]}
 
 
 GROUPS = {
@@ -194,4 +187,63 @@ MEASUREMENT = {
     "work": {"weight_bits": 8},
     "conditions": {"machine": "x86_64", "cores": 2, "temperature_c": None},
     "after": {"clock_mhz": 2400},
+}
+ESTIMATE = {
+    "low_ms": 271.7,
+    "high_ms": 1363.7,
+    "basis": "uncalibrated",
+    "notes": [],
+    "expected_ms": None,
+    "level": None,
+    "macs": 5_000_000_000,
+    "bytes_moved": 90_000_000,
+    "weight_bytes": 42_000_000,
+    "weight_bytes_per_token": 330_000.0,
+    "activation_bytes": 9_000_000,
+}
+MACHINE_PARITY = {
+    "on": 24,
+    "of": "golden",
+    "words": 1310,
+    "largest_logit_difference": 0.031,
+    "flips": 1,
+    "noise_largest": 0.04,
+    "noise_flips": 2,
+    "largest_allowed": None,
+    "allowed_flips": 3.0,
+    "int8_arithmetic_here": "u8 x s8 with VNNI, exact",
+    "f1": None,
+    "passed": True,
+}
+DEVICE = {
+    "on": "ssh:pi@board",
+    "device": "Raspberry Pi 4 Model B Rev 1.4",
+    "system": {"os": "Debian 12", "system": "Linux 6.6", "machine": "aarch64", "python": "3.11", "libc": "glibc 2.36"},
+    "measurement": {
+        **MEASUREMENT,
+        "device": "Raspberry Pi 4 Model B Rev 1.4",
+        "p50_ms": 640.0,
+        "p95_ms": 700.0,
+        "threads": 4,
+    },
+    "p50_interval_ms": [600.0, 680.0],
+    "p50_half_width_percent": 6.25,
+    "settled": False,
+    "repeats": 9,
+    "throttled": True,
+    "rounds": [],
+    "notes": ["the runs are from two days"],
+    "before": {"temperature_c": 48.2, "clock_mhz": 1800, "governor": "ondemand", "throttled": None},
+    "after": {"temperature_c": 81.5, "clock_mhz": 1500, "governor": "ondemand", "throttled": ["throttled"]},
+    "verify": {
+        "bundle_id": "3f2a91c07be45d10",
+        "sample": False,
+        "files": 6,
+        "not_in_manifest": [],
+        "golden": {"swa": 4},
+        "differences": [],
+        "int8_arithmetic": "s8 x s8, exact",
+        "passed": True,
+    },
+    "quality": None,
 }

@@ -17,9 +17,19 @@ from typing import Any
 
 import pytest
 
-from edgeafri.report import of_build, to_html
-from edgeafri.report.documents import of_profile
-from edgeafri.report.entry import merged
+from edgeafri.documents.build import BuildResult
+from edgeafri.documents.profile import Profile
+from edgeafri.report import from_documents, to_html
+from edgeafri.report.entry import Entry, merged
+
+
+def of_build(document: dict[str, Any]) -> Entry:
+    return from_documents.of_build(BuildResult.from_json(document))
+
+
+def of_profile(document: dict[str, Any]) -> Entry:
+    return from_documents.of_profile(Profile.from_json(document))
+
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 # What the browser asks by itself, whatever it shows: it does not go through the proxy, and finds no address.

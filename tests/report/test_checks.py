@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from edgeafri.device.profile import read_profile
+from edgeafri.documents.build import BuildResult
 from edgeafri.report import Check, check, failed, judge, measured, verdict
 
 
@@ -37,7 +38,7 @@ def test_a_build_is_judged_on_every_line_of_the_budget_and_the_gate(document: di
     """
     Size and memory are measured, latency is an interval, load time needs the board, drops carry their intervals.
     """
-    checks = judge(read_profile("rpi4").budget, document, max_drop=1.0, max_worst_drop=2.0)
+    checks = judge(read_profile("rpi4").budget, BuildResult.from_json(document), max_drop=1.0, max_worst_drop=2.0)
 
     assert checks == (
         Check("bundle size", 86.3, 150.0, "MB", True),
@@ -56,7 +57,7 @@ def test_a_worst_language_over_its_limit_fails_the_build_though_the_average_pass
     document["quality"]["drop"]["hau"] = {"value": 3.1, "low": 2.2, "high": 4.0}
     document["quality"]["worst"] = {"lang": "hau", "drop": 3.1}
 
-    checks = judge(read_profile("rpi4").budget, document, max_drop=1.0, max_worst_drop=2.0)
+    checks = judge(read_profile("rpi4").budget, BuildResult.from_json(document), max_drop=1.0, max_worst_drop=2.0)
 
     assert [item.name for item in checks if item.passed is False] == ["worst drop, hau"]
     assert failed(checks)
@@ -66,9 +67,9 @@ def test_what_was_not_measured_is_not_known_and_fails_nothing():
     """
     A build without data or without a measurement is not over budget; it is undecided.
     """
-    document = {"quality": None, "size": None, "host": None, "device": None}
+    document = {"artifact_id": "1", "target": "rpi4", "task": "ner", "quality": None, "size": None, "host": None}
 
-    checks = judge(read_profile("rpi4").budget, document, max_drop=1.0, max_worst_drop=2.0)
+    checks = judge(read_profile("rpi4").budget, BuildResult.from_json(document), max_drop=1.0, max_worst_drop=2.0)
 
     assert {item.passed for item in checks} == {None}
     assert not failed(checks)
@@ -87,7 +88,7 @@ def test_the_verdict_is_in_words_with_its_reason(passed: tuple[bool | None, ...]
     """
     One failed check decides; an open one leaves it open; no check at all is no pass.
     """
-    checks = [{"name": name, "passed": value} for name, value in zip("ab", passed, strict=False)]
+    checks = [Check(name, None, 1.0, "MB", value) for name, value in zip("ab", passed, strict=False)]
 
     assert verdict(checks) == (word, reason)
 
@@ -95,13 +96,13 @@ def test_the_verdict_is_in_words_with_its_reason(passed: tuple[bool | None, ...]
 @pytest.mark.parametrize(
     ("item", "text"),
     [
-        ({"measured": 1.5, "low": 1.0, "high": 2.25, "unit": "points"}, "1.50 points (1.00 to 2.25)"),
-        ({"measured": None, "low": 271.7, "high": 1363.7, "unit": "ms"}, "271.7 to 1,364 ms"),
-        ({"measured": 86.3, "low": None, "high": None, "unit": "MB"}, "86.3 MB"),
-        ({"measured": None, "low": None, "high": None, "unit": "ms"}, "–"),
+        (Check("drop", 1.5, 9.0, "points", True, 1.0, 2.25), "1.50 points (1.00 to 2.25)"),
+        (Check("latency", None, 9.0, "ms", None, 271.7, 1363.7), "271.7 to 1,364 ms"),
+        (Check("size", 86.3, 99.0, "MB", True), "86.3 MB"),
+        (Check("load", None, 9.0, "ms", None), "–"),
     ],
 )
-def test_a_checked_number_is_shown_with_its_interval(item: dict[str, Any], text: str):
+def test_a_checked_number_is_shown_with_its_interval(item: Check, text: str):
     """
     The value, its interval, or both: whatever is known.
     """

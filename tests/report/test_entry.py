@@ -3,10 +3,25 @@
 import dataclasses
 from typing import Any
 
-from edgeafri.report.documents import of_build, of_measurement, of_profile
-from edgeafri.report.entry import Machine, merged
+from edgeafri.documents.build import BuildResult
+from edgeafri.documents.measurement import Measurement
+from edgeafri.documents.profile import Profile
+from edgeafri.report import from_documents
+from edgeafri.report.entry import Entry, Machine, merged
 
 Document = dict[str, Any]
+
+
+def of_build(document: dict[str, Any]) -> Entry:
+    return from_documents.of_build(BuildResult.from_json(document))
+
+
+def of_profile(document: dict[str, Any]) -> Entry:
+    return from_documents.of_profile(Profile.from_json(document))
+
+
+def of_measurement(document: dict[str, Any]) -> Entry:
+    return from_documents.of_measurement(Measurement.from_json(document))
 
 
 def test_documents_of_one_bundle_are_one_entry(document: Document, profile: Document, measurement: Document):
@@ -15,7 +30,7 @@ def test_documents_of_one_bundle_are_one_entry(document: Document, profile: Docu
     """
     (entry,) = merged([of_build(document), of_profile(profile), of_measurement(measurement)])
 
-    assert entry.quality == document["quality"]
+    assert entry.quality == BuildResult.from_json(document).quality
     assert entry.groups == profile["groups"]
     assert [timing.tier for timing in entry.timings] == ["estimate", "estimate", "host", "host", "measured", "device"]
     assert entry.commands == (*document["commands"], *profile["commands"])
@@ -27,8 +42,8 @@ def test_a_check_made_twice_counts_as_it_was_made_last(document: Document, profi
     """
     (entry,) = merged([of_build(document), of_profile(profile)])
 
-    assert [item["name"] for item in entry.checks] == [item["name"] for item in document["checks"]]
-    assert entry.checks[2]["measured"] == 700.0
+    assert [item.name for item in entry.checks] == [item["name"] for item in document["checks"]]
+    assert entry.checks[2].measured == 700.0
 
 
 def test_a_check_on_a_device_is_not_undone_from_a_desk(document: Document, profile: Document):
@@ -38,7 +53,7 @@ def test_a_check_on_a_device_is_not_undone_from_a_desk(document: Document, profi
     build = of_build({**document, "checks": [{**profile["checks"][0], "measured": 1.0}]})
 
     for order in ([build, of_profile(profile)], [of_profile(profile), build]):
-        assert merged(order)[0].checks[0]["measured"] == 700.0
+        assert merged(order)[0].checks[0].measured == 700.0
 
 
 def test_of_two_devices_the_worse_counts(profile: Document):
@@ -49,7 +64,7 @@ def test_of_two_devices_the_worse_counts(profile: Document):
 
     for order in ([profile, slow], [slow, profile]):
         (entry,) = merged(map(of_profile, order))
-        assert entry.checks[0]["passed"] is False
+        assert entry.checks[0].passed is False
     assert {timing.where for timing in entry.timings if timing.tier == "device"} == {
         "Raspberry Pi 4 Model B Rev 1.4",
         "shed, Raspberry Pi 4 Model B Rev 1.4",

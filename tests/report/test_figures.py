@@ -4,12 +4,21 @@ from typing import Any
 
 import pytest
 
-from edgeafri.report import of_build
-from edgeafri.report.documents import of_profile
-from edgeafri.report.entry import Curve
+from edgeafri.documents.build import BuildResult
+from edgeafri.documents.profile import Profile
+from edgeafri.report import from_documents
+from edgeafri.report.entry import Entry, MemoryCurve
 from edgeafri.report.figures import FRAME, front, memory_figure, pareto_figures, segments, timing_bars
 
 Document = dict[str, Any]
+
+
+def of_build(document: dict[str, Any]) -> Entry:
+    return from_documents.of_build(BuildResult.from_json(document))
+
+
+def of_profile(document: dict[str, Any]) -> Entry:
+    return from_documents.of_profile(Profile.from_json(document))
 
 
 def pairs(points: str) -> list[tuple[float, float]]:
@@ -47,7 +56,7 @@ def test_memory_is_drawn_from_zero_with_phases_and_limit():
     Time goes right and memory up; the limit is above a line that keeps it, and in the picture.
     """
     phases = {"load": [[0.0, 40.0], [0.5, 210.0]], "run": [[0.6, 212.0], [2.0, 221.4]]}
-    figure = memory_figure(Curve("here", phases, limit=400.0))
+    figure = memory_figure(MemoryCurve("here", phases, limit=400.0))
     points = pairs(figure.points)
 
     assert [progress.text for progress in figure.phases] == ["load", "run"]
@@ -64,7 +73,7 @@ def test_odd_samples_are_drawn(samples: list[list[float]]):
     """
     One sample, nothing held, or a very large number: no division by zero, and everything in the picture.
     """
-    figure = memory_figure(Curve("here", {"load": samples}, limit=None))
+    figure = memory_figure(MemoryCurve("here", {"load": samples}, limit=None))
 
     assert figure.limit is None
     assert all(0 <= x <= FRAME.width and 0 <= y <= FRAME.height for x, y in pairs(figure.points))
@@ -77,9 +86,9 @@ def test_tiers_stand_on_one_scale(profile: Document):
     bars = timing_bars(of_profile(profile).timings, 1000.0)
     far = timing_bars(of_profile(profile).timings, 1e6)
 
-    assert bars[0]["interval"][0] < bars[0]["mark"] < bars[0]["interval"][1] < 100
-    assert bars[1]["value"] < bars[0]["interval"][0]
-    assert far[0]["mark"] is None
+    assert bars[0].interval[0] < bars[0].mark < bars[0].interval[1] < 100
+    assert bars[1].value < bars[0].interval[0]
+    assert far[0].mark is None
     assert timing_bars((), None) == []
 
 
@@ -124,7 +133,7 @@ def test_a_bundle_that_lost_nothing_is_drawn(several: list[Document]):
     """
     for build in several:
         build["quality"]["worst"]["drop"] = 0.0
-        build["quality"]["drop"] = {"hau": {"value": 0.0}, "avg": {"value": 0.0}}
+        build["quality"]["drop"] = {code: {"value": 0.0, "low": 0.0, "high": 0.0} for code in ("hau", "avg")}
     (size, _) = pareto_figures([of_build(build) for build in several])
 
     assert {mark.worst for mark in size.marks} == {size.y[0].place}

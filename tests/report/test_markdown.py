@@ -6,10 +6,25 @@ from typing import Any
 
 import pytest
 
-from edgeafri.report import of_build, to_card, to_markdown
-from edgeafri.report.documents import of_measurement, of_profile
+from edgeafri.documents.build import BuildResult
+from edgeafri.documents.measurement import Measurement
+from edgeafri.documents.profile import Profile
+from edgeafri.report import from_documents, to_card, to_markdown
+from edgeafri.report.entry import Entry
 
 Document = dict[str, Any]
+
+
+def of_build(document: dict[str, Any]) -> Entry:
+    return from_documents.of_build(BuildResult.from_json(document))
+
+
+def of_profile(document: dict[str, Any]) -> Entry:
+    return from_documents.of_profile(Profile.from_json(document))
+
+
+def of_measurement(document: dict[str, Any]) -> Entry:
+    return from_documents.of_measurement(Measurement.from_json(document))
 
 
 def text_of(document: Document) -> str:
@@ -38,7 +53,7 @@ def test_a_profile_tells_of_every_tier(profile: Document):
     """
     text = to_markdown([of_profile(profile)])
 
-    assert "| host | a workstation, 128 sub-words, 2 threads | 61.2 | 66.9 | 61.2 to 66.9 (p50 to p95) |" in text
+    assert "| host | a workstation, 128 subwords, 2 threads | 61.2 | 66.9 | 61.2 to 66.9 (p50 to p95) |" in text
     assert "| 640 | 700 | 600 to 680 (p50 with its 95 % interval) |" in text
     assert "- device: throttled: the clock was held back during the runs" in text
     assert "- device: not settled: p50 is known within 6.25 %" in text
@@ -46,7 +61,7 @@ def test_a_profile_tells_of_every_tier(profile: Document):
     assert "| labels changed | 1 of 1,310 |" in text
     assert "| embeddings | 40 MB | 46.3 % |" in text
     assert "| a workstation | run | 221.4 MB | 400 MB |" in text
-    assert "| memory ceiling | survived at 400 MB (cgroup v2) |" in text
+    assert "| memory limit | survived at 400 MB (cgroup v2) |" in text
 
 
 def test_several_bundles_stand_side_by_side(several: list[Document], profile: Document):
@@ -55,7 +70,7 @@ def test_several_bundles_stand_side_by_side(several: list[Document], profile: Do
     """
     other = copy.deepcopy(profile)
     other["bundle_id"] = "f" * 16
-    other["tiers"]["emulated"]["instructions"]["total"] = 406e6
+    other["tiers"]["emulated"]["instructions"]["total"] = 406_000_000
     text = to_markdown([*map(of_build, several), of_profile(profile), of_profile(other)])
 
     assert text.startswith("# 5 bundles: ner for rpi4\n")
@@ -73,7 +88,7 @@ def test_a_measurement_alone_has_a_report(measurement: Document):
     text = to_markdown([of_measurement(measurement)])
 
     assert text.startswith("# – for –\n\n**Not judged.** Nothing was checked.")
-    assert "| measured | a workstation, 128 sub-words, 2 threads | 61.2 | 66.9 |" in text
+    assert "| measured | a workstation, 128 subwords, 2 threads | 61.2 | 66.9 |" in text
 
 
 def test_a_card_gets_the_figures_that_its_bundle_could_not_have(document: Document):
@@ -133,7 +148,10 @@ def test_the_steps_stand_beside_each_other(document: Document):
     parity = {"on": "text", "sentences": {"hau": 8, "swa": 64}, "int8_arithmetic": "exact", "rows": [first, last]}
     text = text_of({**document, "parity": parity})
 
-    assert "## Parity, step by step\n\nEach step beside the one before it, on 8 to 64 lines of text a language" in text
+    assert (
+        "## Parity, step by step\n\nEach step compared with the one before it, on 8 to 64 lines of text per language"
+        in text
+    )
     assert "| quantize | 0.14 | 0.013 | 1 (1.11 %) | 79.50 |  |" in text
     assert "Parity" not in text_of(document)
 

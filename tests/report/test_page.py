@@ -10,12 +10,23 @@ from typing import Any
 
 import pytest
 
+from edgeafri.documents.build import BuildResult
+from edgeafri.documents.profile import Profile
 from edgeafri.errors import MissingPackage
-from edgeafri.report import of_build, to_html
-from edgeafri.report.documents import of_profile
-from edgeafri.report.entry import merged
+from edgeafri.report import from_documents, to_html
+from edgeafri.report.entry import Entry, merged
 
 Document = dict[str, Any]
+
+
+def of_build(document: dict[str, Any]) -> Entry:
+    return from_documents.of_build(BuildResult.from_json(document))
+
+
+def of_profile(document: dict[str, Any]) -> Entry:
+    return from_documents.of_profile(Profile.from_json(document))
+
+
 _OPEN = {"meta", "line", "rect", "circle", "polyline", "br"}  # tags without an end
 
 
@@ -101,8 +112,8 @@ def test_a_build_shows_its_groups_its_tiers_and_its_memory(document: Document, p
 
     assert '<i class="part0" style="width:46.35%">E</i>' in page
     assert "</span>feed-forward</th><td>28 MB</td><td>32.4 %</td>" in page
-    assert '<b>estimate</b> <span class="soft">by arithmetic, 128 sub-words</span></span><span>271.7 to 1,364' in page
-    assert '<b>host</b> <span class="soft">a workstation, 128 sub-words, 2 threads</span></span><span>61.2 ms' in page
+    assert '<b>estimate</b> <span class="soft">by arithmetic, 128 subwords</span></span><span>271.7 to 1,364' in page
+    assert '<b>host</b> <span class="soft">a workstation, 128 subwords, 2 threads</span></span><span>61.2 ms' in page
     assert "The limit is 1,000 ms: the upright line." in page
     assert "limit 400 MB" in page
     assert ">run</text>" in page
@@ -128,7 +139,7 @@ def test_a_profile_shows_the_device_and_what_was_wrong_with_its_runs(profile: Do
     assert "! not settled: p50 is known within 6.25 %" in page
     assert '<b>emulated</b> <span class="soft">cortex-a72</span></span><span>no time</span>' in page
     assert '<th scope="row">SDOT</th><td>0 M</td>' in page
-    assert "<dt>memory ceiling</dt><dd>survived at 400 MB (cgroup v2)</dd>" in page
+    assert "<dt>memory limit</dt><dd>survived at 400 MB (cgroup v2)</dd>" in page
 
 
 def test_a_build_and_its_profile_are_one_report(document: Document, profile: Document):
@@ -164,7 +175,7 @@ def test_instructions_of_several_bundles_are_columns(profile: Document):
     """
     other = copy.deepcopy(profile)
     other["bundle_id"] = "f" * 16
-    other["tiers"]["emulated"]["instructions"]["total"] = 406e6
+    other["tiers"]["emulated"]["instructions"]["total"] = 406_000_000
     page = to_html([of_profile(profile), of_profile(other)])
 
     assert '<th scope="row">all instructions</th><td>812 M</td><td>406 M (0.50 x)</td>' in page
@@ -252,12 +263,13 @@ def test_hostile_text_stays_text(document: Document, profile: Document, with_che
     document["quality"]["worst"]["lang"] = attack
     document["quality"]["test_sentences_in_train"] = {attack: 2}
     document["device"] |= {"basis": attack, "notes": [attack]}
-    document["host"] |= {"conditions": {attack: attack}, "device": attack, "memory": {attack: [[0, 1], [1, 2]]}}
+    document["host"] |= {"conditions": {"system": attack}, "device": attack, "memory": {attack: [[0, 1], [1, 2]]}}
     tiers = profile["tiers"]
-    tiers["device"] |= dict.fromkeys(("on", "device", "verify"), attack) | {"notes": [attack]}
-    tiers["device"]["before"] = {attack: attack}
+    tiers["device"] |= dict.fromkeys(("on", "device"), attack) | {"notes": [attack]}
+    tiers["device"]["before"] = {"governor": attack}
+    tiers["device"]["verify"]["differences"] = [attack]
     tiers["emulated"]["cpu"] = attack
-    tiers["host"]["ceiling"]["how"] = attack
+    tiers["host"]["isa"]["note"] = attack
     entries = [of_build(with_checks(document)), of_profile({**profile, "commands": [attack], "bundle": attack})]
 
     for page in (to_html(entries), to_html(entries[:1]), to_html(entries[1:])):
@@ -288,12 +300,13 @@ def test_a_missing_part_is_left_out_calmly(part: str, document: Document):
     assert "ner for rpi4" in page_of(absent)
 
 
-def test_an_almost_empty_document_renders():
+def test_an_almost_empty_document_renders(document: Document):
     """
     A build that stopped early still has a report.
     """
-    empty = {"device": {"low_ms": None, "high_ms": None}, "host": {"p50_ms": 3.0}, "size": {"bundle_bytes": 0}}
-    page = page_of({**empty, "quality": {"teacher": {"swa": 80.0}}, "steps": [{"stage": "trim"}]})
+    empty = {"artifact_id": "1", "target": "", "task": "", "size": {"bundle_bytes": 0}}
+    parts = {"device": {**document["device"], "low_ms": None, "high_ms": None}, "host": document["host"]}
+    page = page_of({**empty, **parts, "quality": {"teacher": {"swa": 80.0}}, "steps": [{"stage": "trim"}]})
 
     assert "Nothing was checked." in page
     assert "None" not in page

@@ -1,15 +1,31 @@
 """Tables: side by side, what can be compared and what cannot."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from edgeafri.report import of_build
-from edgeafri.report.documents import of_measurement, of_profile
-from edgeafri.report.entry import Counts, Entry
+from edgeafri.documents.build import BuildResult
+from edgeafri.documents.emulated_run import Instructions
+from edgeafri.documents.measurement import Measurement
+from edgeafri.documents.profile import Profile
+from edgeafri.report import from_documents
+from edgeafri.report.entry import Entry, InstructionCounts
 from edgeafri.report.tables import bundle_bytes, count_rows, group_rows, overview_notes, overview_rows, title_of
 
 Document = dict[str, Any]
+
+
+def of_build(document: dict[str, Any]) -> Entry:
+    return from_documents.of_build(BuildResult.from_json(document))
+
+
+def of_profile(document: dict[str, Any]) -> Entry:
+    return from_documents.of_profile(Profile.from_json(document))
+
+
+def of_measurement(document: dict[str, Any]) -> Entry:
+    return from_documents.of_measurement(Measurement.from_json(document))
 
 
 def test_groups_are_in_one_order_with_their_shares():
@@ -21,20 +37,24 @@ def test_groups_are_in_one_order_with_their_shares():
     assert rows == [("embeddings", 60, 60.0), ("feed-forward", 30, 30.0), ("tokenizer", 10, 10.0)]
 
 
+def counts(cpu: str, seq_len: int, total: int) -> InstructionCounts:
+    return InstructionCounts(cpu, Instructions(seq_len=seq_len, total=total), None, None)
+
+
 def test_counts_are_compared_for_one_processor_and_length_alone():
     """
     Half of another processor's instructions says nothing; what nobody counted has no row.
     """
     counted = [
-        ("1", Counts("cortex-a72", {"seq_len": 128, "total": 8e6}, None, {})),
-        ("2", Counts("cortex-a76", {"seq_len": 128, "total": 4e6}, None, {})),
-        ("3", Counts("cortex-a72", {"seq_len": 128, "total": 2e6}, None, {})),
-        ("4", Counts("cortex-a72", {"seq_len": 32, "total": 1e6}, None, {})),
+        ("1", counts("cortex-a72", 128, 8_000_000)),
+        ("2", counts("cortex-a76", 128, 4_000_000)),
+        ("3", counts("cortex-a72", 128, 2_000_000)),
+        ("4", counts("cortex-a72", 32, 1_000_000)),
     ]
 
     assert count_rows(counted) == [
         ("in one inference", "1", "2", "3", "4"),
-        ("sub-words", "128", "128", "128", "32"),
+        ("subwords", "128", "128", "128", "32"),
         ("all instructions", "8 M", "4 M", "2 M (0.25 x)", "1 M"),
     ]
 
@@ -84,7 +104,8 @@ def test_size_is_that_of_the_folder_else_of_the_groups(profile: Document, measur
     """
     Nobody weighed the bundle of a measurement.
     """
-    weighed, counted = of_profile(profile), of_profile({**profile, "bundle_bytes": None})
+    weighed = of_profile(profile)
+    counted = replace(weighed, size=None)
 
     assert (bundle_bytes(weighed), bundle_bytes(counted)) == (86_300_000, 86_300_000)
     assert bundle_bytes(of_measurement(measurement)) is None

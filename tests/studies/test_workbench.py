@@ -10,7 +10,7 @@ from edgeafri.artifact import Artifact, Manifest, adopt
 from edgeafri.errors import DataError, ModelError, StorageError, UsageError
 from edgeafri.menu import stage
 from edgeafri.runners.local import RUNTIME, TORCH
-from edgeafri.studies import distillation, workbench
+from edgeafri.studies import distillation, turns
 from edgeafri.studies.comet import CometGrid
 from edgeafri.studies.distillation import DistillationGrid
 from edgeafri.studies.maft import MaftGrid
@@ -235,7 +235,7 @@ def test_models_are_timed_in_turns(asked, digests, monkeypatch):
         calls.append((module, request.get("bundle") or request.get("model")))
         return {"p50_ms": float(next(times)), "cpu_ms": 1.0, "p95_ms": 9.0, "peak_rss_mb": 80.0}
 
-    monkeypatch.setattr(workbench, "call_worker", call_worker)
+    monkeypatch.setattr(turns, "call_worker", call_worker)
     bench = Workbench(replace(asked, text=None), "ner", digests, lambda event: None)
     models = {"torch": model("torch"), "int8": model("torch-int8"), "ours": model("bundle")}
     first, second = bench.timed(models, 64), bench.timed(models, 64)

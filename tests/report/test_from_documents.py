@@ -2,9 +2,25 @@
 
 from typing import Any
 
-from edgeafri.report.documents import of_build, of_measurement, of_profile
+from edgeafri.documents.build import BuildResult
+from edgeafri.documents.measurement import Measurement
+from edgeafri.documents.profile import Profile
+from edgeafri.report import from_documents
+from edgeafri.report.entry import Entry
 
 Document = dict[str, Any]
+
+
+def of_build(document: dict[str, Any]) -> Entry:
+    return from_documents.of_build(BuildResult.from_json(document))
+
+
+def of_profile(document: dict[str, Any]) -> Entry:
+    return from_documents.of_profile(Profile.from_json(document))
+
+
+def of_measurement(document: dict[str, Any]) -> Entry:
+    return from_documents.of_measurement(Measurement.from_json(document))
 
 
 def test_a_build_and_a_profile_become_the_same_form(document: Document, profile: Document):
