@@ -1,10 +1,12 @@
 """bundle.json: what a device must know of a model besides its weights, read strictly."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from edgeafri.documents.base import Json
 from edgeafri.errors import ArtifactError, ConfigError
 from edgeafri.settings import read
 from edgeafri.util.files import json_text
@@ -88,8 +90,9 @@ def read_golden(folder: Path) -> list[Golden]:
         raise ArtifactError(f"{folder / GOLDEN}: cannot be read ({error})", "Build the bundle again.") from None
 
 
-def _json(file: Path) -> Any:
+def _json(file: Path) -> Mapping[str, Json]:
     try:
-        return json.loads(file.read_text("utf-8"))
+        values: Mapping[str, Json] = json.loads(file.read_text("utf-8"))  # read() refuses what is no mapping
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{file}: cannot be read ({error})", "Build the bundle again.") from None
+    return values

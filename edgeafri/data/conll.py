@@ -1,4 +1,4 @@
-"""CoNLL files: a line "token TAG" a word, tags in IOB2, a blank line between sentences."""
+"""CoNLL files: one line "token TAG" per word, tags in IOB2, a blank line between sentences."""
 
 import re
 from collections import Counter

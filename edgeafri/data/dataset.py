@@ -1,7 +1,7 @@
-"""Labelled and raw text from disk, by language, checked, with every repair counted.
+"""Labelled and raw text from disk, per language, checked, with every repair counted.
 
 Words with labels: ROOT/<ISO 639-3 code>/{train,dev,test}.txt, CoNLL. Texts with labels: the same with .tsv.
-Raw text: ROOT/<ISO 639-3 code>.txt, a sentence a line.
+Raw text: ROOT/<ISO 639-3 code>.txt, one sentence per line.
 """
 
 import difflib
@@ -26,7 +26,7 @@ Unit = Literal["word", "text"]
 class Sentence:
     """Words and their labels.
 
-    Of a sentence: IOB2 tags, one a word; a word of nothing but zero-width characters is "" and stays. Of a text: what
+    Of a sentence: IOB2 tags, one per word; a word of nothing but zero-width characters is "" and stays. Of a text: what
     stands between its spaces, and a single label.
     """
 
@@ -73,7 +73,7 @@ class Dataset:
         return [self.split(language, name) for language in self.languages for name in names]
 
     def forget(self) -> None:
-        """Give the memory of the splits back; they are read again when they are asked for again."""
+        """Free the memory of the splits; they are read again when they are needed again."""
         self._splits.clear()
 
     def labels(self, *names: str) -> tuple[str, ...]:
@@ -108,7 +108,7 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class _Format:
+class _Layout:
     """How the data of one unit is written, and what messages call it."""
 
     suffix: str
@@ -120,27 +120,27 @@ class _Format:
     example: str
 
 
-_FORMATS: Mapping[Unit, _Format] = {
-    "word": _Format(
+_LAYOUTS: Mapping[Unit, _Layout] = {
+    "word": _Layout(
         suffix=".txt",
         read=conll.sentences,
         item="sentence",
         labelled="words",
         label="tag",
         tasks="--task ner",
-        example='Write a line "token TAG" a word, a blank line between sentences.',
+        example='Write one line "token TAG" per word, and a blank line between sentences.',
     ),
-    "text": _Format(
+    "text": _Layout(
         suffix=".tsv",
         read=tsv.texts,
         item="text",
         labelled="texts",
         label="label",
         tasks="--task sentiment or topic",
-        example='Write a line that names the columns, "tweet<TAB>label", then a line a text.',
+        example='Write a line that names the columns, "tweet<TAB>label", then one line per text.',
     ),
 }
-_LAYOUT = (
+_LAYOUT_HINT = (
     "Data with labelled words is laid out as ROOT/swa/train.txt, dev.txt and test.txt, with labelled texts as "
     "ROOT/swa/train.tsv, dev.tsv and test.tsv, with ISO 639-3 codes as folder names."
 )
@@ -151,23 +151,23 @@ def read_split(root: Path, language: str, split: str, unit: Unit = "word") -> Sp
 
     DataError names the line of what cannot be read; conll.py and tsv.py say what can.
     """
-    form = _FORMATS[unit]
+    layout = _LAYOUTS[unit]
     path = _labelled_file(root, language, split, unit)
     notes: Counter[str] = Counter()
-    sentences = tuple(Sentence(words, tags) for words, tags in form.read(path, notes))
+    sentences = tuple(Sentence(words, tags) for words, tags in layout.read(path, notes))
     if not sentences:
-        raise DataError(f"{path}: no {form.item} in it", form.example)
+        raise DataError(f"{path}: no {layout.item} in it", layout.example)
     return Split(language, split, sentences, dict(+notes), unit)
 
 
 def languages_in(root: Path, unit: Unit = "word") -> tuple[str, ...]:
     """The languages with labelled data below `root`, sorted. DataError when there is none."""
     _check_folder(root)
-    form, other = _FORMATS[unit], _other(unit)
-    found = _folders(root, form)
+    layout, other = _LAYOUTS[unit], _other(unit)
+    found = _folders(root, layout)
     if not found:
-        message = f"{root}: no folder with a train{form.suffix} or test{form.suffix} there"
-        raise DataError(message, _hint_for(other) if _folders(root, other) else _LAYOUT)
+        message = f"{root}: no folder with a train{layout.suffix} or test{layout.suffix} there"
+        raise DataError(message, _hint_for(other) if _folders(root, other) else _LAYOUT_HINT)
     return tuple(sorted(found))
 
 
@@ -190,12 +190,12 @@ def check_labels(split: Split, labels: Sequence[str]) -> None:
     unknown = sorted(counts.keys() - set(labels))
     if not unknown:
         return
-    tag, form = unknown[0], _FORMATS[split.unit]
+    tag, layout = unknown[0], _LAYOUTS[split.unit]
     message = (
-        f"{split.language}/{split.name}{form.suffix}: the model does not know the {form.label} {tag} "
-        f"({counts[tag]} {form.labelled}); its labels are {', '.join(labels)}"
+        f"{split.language}/{split.name}{layout.suffix}: the model does not know the {layout.label} {tag} "
+        f"({counts[tag]} {layout.labelled}); its labels are {', '.join(labels)}"
     )
-    raise DataError(message, _label_hint(labels, form))
+    raise DataError(message, _label_hint(labels, layout))
 
 
 def leaked(train: Split, test: Split) -> int:
@@ -219,7 +219,7 @@ def text_files(root: Path, languages: Iterable[str]) -> dict[str, Path]:
     files = {language: root / f"{language}.txt" for language in languages}
     for language, path in files.items():
         if language not in there:
-            raise DataError(f"{path}: no such file", f"{_near(language, there)} Raw text is one file a language.")
+            raise DataError(f"{path}: no such file", f"{_near(language, there)} Raw text is one file per language.")
     return files
 
 
@@ -237,14 +237,14 @@ def _repairs(split: Split) -> list[str]:
 
 
 def _leak_notes(test: Split, leaks: int, contradictions: int) -> list[str]:
-    found = f"{test.language}: {{}} test {_FORMATS[test.unit].item}s"
+    found = f"{test.language}: {{}} test {_LAYOUTS[test.unit].item}s"
     also = [f"{found.format(leaks)} also stand in train"] if leaks else []
     otherwise = [f"{found.format(contradictions)} stand in train labelled otherwise"] if contradictions else []
     return also + otherwise
 
 
-def _folders(root: Path, form: _Format) -> set[str]:
-    return {file.parent.name for name in ("train", "test") for file in root.glob(f"[!.]*/{name}{form.suffix}")}
+def _folders(root: Path, layout: _Layout) -> set[str]:
+    return {file.parent.name for name in ("train", "test") for file in root.glob(f"[!.]*/{name}{layout.suffix}")}
 
 
 def _labelled_file(root: Path, language: str, split: str, unit: Unit) -> Path:
@@ -252,22 +252,23 @@ def _labelled_file(root: Path, language: str, split: str, unit: Unit) -> Path:
     folder = root / language
     if not folder.is_dir():
         there = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
-        raise DataError(f"{folder}: no such language folder", f"{_near(language, there)} {_LAYOUT}")
-    path, other = folder / f"{split}{_FORMATS[unit].suffix}", _other(unit)
+        raise DataError(f"{folder}: no such language folder", f"{_near(language, there)} {_LAYOUT_HINT}")
+    path, other = folder / f"{split}{_LAYOUTS[unit].suffix}", _other(unit)
     if not path.is_file():
         there = sorted(entry.stem for entry in folder.glob(f"*{path.suffix}"))
         meant = path.with_suffix(other.suffix).is_file()
-        raise DataError(f"{path}: no such file", _hint_for(other) if meant else f"{_near(split, there)} {_LAYOUT}")
+        raise DataError(f"{path}: no such file", _hint_for(other) if meant else f"{_near(split, there)} {_LAYOUT_HINT}")
     return path
 
 
-def _other(unit: Unit) -> _Format:
-    return _FORMATS["text" if unit == "word" else "word"]
+def _other(unit: Unit) -> _Layout:
+    return _LAYOUTS["text" if unit == "word" else "word"]
 
 
-def _hint_for(form: _Format) -> str:
+def _hint_for(layout: _Layout) -> str:
     """What to say where the data is for another task than the one that was asked for."""
-    return f"There are {form.suffix} files: data whose {form.labelled} are labelled, for {form.tasks}. {_LAYOUT}"
+    found = f"There are {layout.suffix} files: data whose {layout.labelled} are labelled, for {layout.tasks}."
+    return f"{found} {_LAYOUT_HINT}"
 
 
 def _check_folder(root: Path) -> None:
@@ -281,7 +282,7 @@ def _near(name: str, there: Sequence[str]) -> str:
     return f"Did you mean '{near[0]}'? {listed}" if near else listed
 
 
-def _label_hint(labels: Sequence[str], form: _Format) -> str:
+def _label_hint(labels: Sequence[str], layout: _Layout) -> str:
     if all(label.startswith("LABEL_") for label in labels):
         return "The model does not name its labels: write their names into id2label and label2id of its config.json."
-    return f"Give data with the model's {form.label}s, or fine-tune the model on this data first: edgeafri finetune."
+    return f"Give data with the model's {layout.label}s, or fine-tune the model on this data first: edgeafri finetune."

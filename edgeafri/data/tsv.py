@@ -25,7 +25,7 @@ def texts(path: Path, notes: Counter[str]) -> Iterator[tuple[tuple[str, ...], tu
     where, header = next(records, ("", []))
     if not header:
         return
-    label, columns = _places([name.strip() for name in header], where)
+    label, columns = _columns([name.strip() for name in header], where)
     for where, record in records:
         _check_width(record, len(header), where)
         tag = _label(record[label], where)
@@ -36,7 +36,7 @@ def texts(path: Path, notes: Counter[str]) -> Iterator[tuple[tuple[str, ...], tu
 
 
 def _records(path: Path, notes: Counter[str]) -> Iterator[tuple[str, list[str]]]:
-    """The place and the fields of every record; a blank line is none."""
+    """Where each record begins, and its fields; a blank line is no record."""
     pending: list[Line] = []
     try:
         for record in csv.reader(_lines(path, notes, pending), delimiter="\t"):
@@ -72,10 +72,10 @@ def _endless(path: Path, lines: Sequence[Line]) -> DataError:
     return DataError(f"{where}: a field of more than {limit} characters", "Cut it: models read how a text begins.")
 
 
-def _places(header: Sequence[str], where: str) -> tuple[int, list[int]]:
+def _columns(header: Sequence[str], where: str) -> tuple[int, list[int]]:
     """Which column is the label and which are text."""
-    labels = [place for place, name in enumerate(header) if name in _LABEL_COLUMNS]
-    columns = [place for place, name in enumerate(header) if name in _TEXT_COLUMNS]
+    labels = [column for column, name in enumerate(header) if name in _LABEL_COLUMNS]
+    columns = [column for column, name in enumerate(header) if name in _TEXT_COLUMNS]
     hint = 'The first line names the columns, with tabs between them: "tweet<TAB>label".'
     if len(labels) != 1:
         names = " or ".join(_LABEL_COLUMNS)

@@ -39,16 +39,16 @@ def _one(predictor: Predictor, split: Split, before: int, total: int, progress: 
         progress(before + size * done // max(rows, 1), total)
 
     began = time.perf_counter()
-    readings = predictor.logits([sentence.words for sentence in split.sentences], progress_here)
+    outputs = predictor.logits([sentence.words for sentence in split.sentences], progress_here)
     seconds = time.perf_counter() - began
-    found = counts(split, readings, predictor.labels)
+    found = counts(split, outputs, predictor.labels)
     result = scores(found)
     return LanguageQuality(
         precision=result.precision,
         recall=result.recall,
         f1=result.f1,
         accuracy=accuracy(found) if split.unit == "text" else None,
-        loss=_loss(split, readings, predictor.labels),
+        loss=_loss(split, outputs, predictor.labels),
         seconds=seconds,
         sentences=size,
         words=sum(len(sentence.words) for sentence in split.sentences),
@@ -56,21 +56,21 @@ def _one(predictor: Predictor, split: Split, before: int, total: int, progress: 
     )
 
 
-def counts(split: Split, readings: Sequence[SentenceLogits], labels: tuple[str, ...]) -> Counts:
+def counts(split: Split, outputs: Sequence[SentenceLogits], labels: tuple[str, ...]) -> Counts:
     """What metrics.py makes F1 and intervals of: how often each sentence has an entity, or its class, correct."""
     gold = [sentence.tags for sentence in split.sentences]
-    predicted = [best_labels(reading, labels).labels for reading in readings]
+    predicted = [best_labels(output, labels).labels for output in outputs]
     if split.unit == "text":
         return class_counts([tags[0] for tags in gold], [tags[0] for tags in predicted], labels)
     return sentence_counts(gold, predicted)
 
 
-def _loss(split: Split, readings: Sequence[SentenceLogits], labels: tuple[str, ...]) -> float:
-    """Mean cross-entropy over the places that were read; 0 when there are none."""
+def _loss(split: Split, outputs: Sequence[SentenceLogits], labels: tuple[str, ...]) -> float:
+    """Mean cross-entropy over the words or texts that were read; 0 when there are none."""
     index = {label: number for number, label in enumerate(labels)}
     gold = np.array([index[tag] for sentence in split.sentences for tag in sentence.tags], dtype=np.int64)
-    logits = np.concatenate([reading.logits for reading in readings]).astype(np.float64)
-    read = np.concatenate([reading.read for reading in readings])
+    logits = np.concatenate([output.logits for output in outputs]).astype(np.float64)
+    read = np.concatenate([output.read for output in outputs])
     top = logits.max(axis=1)
     losses = top + np.log(np.exp(logits - top[:, None]).sum(axis=1)) - logits[np.arange(len(gold)), gold]
     return float(losses[read].mean()) if read.any() else 0.0

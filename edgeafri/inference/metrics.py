@@ -38,14 +38,14 @@ def entities(tags: Sequence[str]) -> set[tuple[str, int, int]]:
     """
     found: set[tuple[str, int, int]] = set()
     start, kind = 0, ""
-    for place, tag in enumerate([*tags, "O"]):
+    for index, tag in enumerate([*tags, "O"]):
         prefix, _, here = tag.partition("-")
         if kind and (prefix != "I" or here != kind):
-            found.add((kind, start, place - 1))
+            found.add((kind, start, index - 1))
         if prefix == "O":
             kind = ""
         elif prefix == "B" or here != kind:
-            start, kind = place, here
+            start, kind = index, here
     return found
 
 
@@ -64,8 +64,8 @@ def class_counts(gold: Sequence[str], predicted: Sequence[str], labels: Sequence
 
     Both hold one label for each of the same texts. KeyError for one that is not among `labels`.
     """
-    place = {label: number for number, label in enumerate(labels)}
-    pairs = [(place[ours], place[theirs]) for ours, theirs in zip(gold, predicted, strict=True)]
+    index = {label: number for number, label in enumerate(labels)}
+    pairs = [(index[ours], index[theirs]) for ours, theirs in zip(gold, predicted, strict=True)]
     is_label = np.array(pairs, dtype=np.int64).reshape(-1, 2, 1) == np.arange(len(labels))
     want, have = is_label[:, 0], is_label[:, 1]
     groups = np.stack([want & have, have, want], axis=2)

@@ -96,7 +96,7 @@ class Encoder:
         return [part for index, item in enumerate(encoded) for part in self._windows(index, item, len(words[index]))]
 
     def label_count(self, words: int) -> int:
-        """How many labels a sentence of so many words gets."""
+        """How many labels a sentence of this many words gets."""
         return 1 if self.unit == "text" else words
 
     def _text(self, sentence: int, ids: Sequence[int]) -> EncodedInput:

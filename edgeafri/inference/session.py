@@ -3,12 +3,15 @@
 import platform
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from edgeafri.errors import ArtifactError
 from edgeafri.inference.external_data import check_external
 
 if TYPE_CHECKING:  # `edgeafri doctor` asks about the processor where numpy may be what is missing
+    from onnxruntime import InferenceSession, SessionOptions
+
     from edgeafri.inference.predict import Forward, Ids, Logits
 
 # The newest ONNX opset and file version that the oldest supported onnxruntime (1.20) reads.
@@ -21,7 +24,7 @@ _PRODUCT = (
 )
 
 
-def open_session(model: Path, threads: int, prepack: bool = True, twin: bool = False) -> Any:
+def open_session(model: Path, threads: int, prepack: bool = True, twin: bool = False) -> "InferenceSession":
     """A CPU session over `model` with `threads` threads.
 
     `prepack` copies weights into the order that the kernels read fastest; without it, weights beside the graph stay in
@@ -46,7 +49,7 @@ def open_session(model: Path, threads: int, prepack: bool = True, twin: bool = F
         raise ArtifactError(f"{model}: onnxruntime cannot read it ({reason})", "Build the bundle again.") from None
 
 
-def forward(session: Any) -> "Forward":
+def forward(session: "InferenceSession") -> "Forward":
     """The session as a forward function. Feeds the mask only when the graph asks for one."""
     names = {item.name for item in session.get_inputs()}
 
@@ -88,8 +91,8 @@ def multiplies_exactly() -> bool:
     return bool((session.run(None, {"x": x, "w": w})[0] == 64 * 255 * 127).all())
 
 
-def session_options(threads: int) -> Any:
-    """What every session is told: so many threads, none of them spinning, and no more memory than it needs."""
+def session_options(threads: int) -> "SessionOptions":
+    """The options of every session: so many threads, none of them spinning, and no more memory than it needs."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -105,6 +108,6 @@ def session_options(threads: int) -> Any:
     return options
 
 
-def _unreadable(ort: Any) -> tuple[type[Exception], ...]:
+def _unreadable(ort: ModuleType) -> tuple[type[Exception], ...]:
     state = ort.capi.onnxruntime_pybind11_state
     return (state.InvalidProtobuf, state.InvalidGraph, state.NoSuchFile, state.InvalidArgument, state.NotImplemented)

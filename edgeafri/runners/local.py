@@ -67,33 +67,33 @@ def exchange(
             ) as process,
             ended(process),
         ):
-            said = listen(process.stderr, progress, log)
+            stderr = listen(process.stderr, progress, log)
         out.seek(0)
-        return answer_of(name, process.returncode, out.read(), said)
+        return answer_of(name, process.returncode, out.read(), stderr)
 
 
 def listen(stream: IO[str] | None, progress: Progress, log: Path | None = None) -> str:
     """The end of what a worker writes on stderr, until it closes it; the rest than progress goes into `log`."""
-    said = ""
+    stderr = ""
     for line in stream or ():
         if line.startswith(PROGRESS):
             done, total = line.removeprefix(PROGRESS).split()
             progress(int(done), int(total))
             continue
-        said = (said + line)[-_TAIL:]
+        stderr = (stderr + line)[-_TAIL:]
         if log is not None:
             with log.open("a", encoding="utf-8") as file:
                 file.write(line)
-    return said
+    return stderr
 
 
-def answer_of(name: str, code: int, out: str, said: str) -> Any:
-    """What a worker answered with `out`, having ended with `code`; `said` is what it wrote on stderr."""
+def answer_of(name: str, code: int, out: str, stderr: str) -> Any:
+    """What a worker answered with `out`, having ended with `code`; `stderr` is the end of what it wrote there."""
     if code == errors.INTERRUPTED or code == -signal.SIGINT:
         raise KeyboardInterrupt
     if code != 0 or not out:
         reason = f"signal {-code}, often a lack of memory" if code < 0 else f"exit code {code}"
-        last = said.strip().splitlines()
+        last = stderr.strip().splitlines()
         raise errors.WorkerError(
             f"the process `{name}` ended early ({reason}){': ' + last[-1] if last else ''}",
             "Run the command again; if it ends the same way, report it with the log.",

@@ -62,9 +62,8 @@ def find_entities(engine: Engine, texts: Sequence[str]) -> list[tuple[Entity, ..
 def classify(engine: Engine, texts: Sequence[str]) -> list[TextLabel]:
     """The label of raw texts, its probability, and that of every label; no label where a text has no words."""
     words = [words_of(text, "text") for text in texts]
-    readings = engine.predictor.logits(words)
-    labels = engine.config.labels
-    return [_label(*triple, labels) for triple in zip(texts, words, readings, strict=True)]
+    outputs, labels = engine.predictor.logits(words), engine.config.labels
+    return [_label(*triple, labels) for triple in zip(texts, words, outputs, strict=True)]
 
 
 def _check_weights(artifact: Artifact) -> None:
@@ -78,14 +77,14 @@ def _opened(artifact: Artifact, config: BundleConfig, threads: int, twin: bool) 
     import onnxruntime  # noqa: F401  # imported before the clock starts
     from tokenizers import Tokenizer
 
-    multiplies_exactly()  # asked once a process
+    multiplies_exactly()  # asked once per process
     began = time.perf_counter()
     tokenizer = Tokenizer.from_file(str(artifact.path / TOKENIZER))
     session = open_session(artifact.path / GRAPH, threads, config.prepack, twin)
     load_ms = (time.perf_counter() - began) * 1000
     encoder = Encoder(tokenizer, config.frame, config.max_tokens, unit_of(config.task))
-    together = config.batch_tokens
-    predictor = Predictor(encoder, config.labels, forward(session), batch=together or 1, tokens=together or None)
+    tokens = config.batch_tokens  # so many inputs are never reached, as each has several tokens
+    predictor = Predictor(encoder, config.labels, forward(session), batch=tokens or 1, tokens=tokens or None)
     return Engine(artifact, config, predictor, threads, load_ms)
 
 
@@ -102,10 +101,10 @@ def _entities(text: str, words: list[Word], labelled: SentenceLabels) -> tuple[E
     )
 
 
-def _label(text: str, words: list[str], reading: SentenceLogits, labels: tuple[str, ...]) -> TextLabel:
+def _label(text: str, words: list[str], output: SentenceLogits, labels: tuple[str, ...]) -> TextLabel:
     if not words:
         return TextLabel(text, None, None, {})
-    shares = np.exp(reading.logits[0] - reading.logits[0].max())
+    shares = np.exp(output.logits[0] - output.logits[0].max())
     shares /= shares.sum()
     found = {label: round(float(share), 4) for label, share in zip(labels, shares, strict=True)}
     best = labels[int(shares.argmax())]

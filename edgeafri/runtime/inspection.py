@@ -1,4 +1,4 @@
-"""What is asked of a bundle to compare machines: its raw logits, and inferences with a mark before and after each."""
+"""What machines are compared by: a bundle's raw logits, and inferences with a mark before and after each."""
 
 import os
 import shutil
@@ -29,10 +29,10 @@ def give_logits(request: LogitsRequest, progress: Progress) -> LogitsAnswer:
     predictor = engine.predictor if request.noise is None else _noisy(engine, request.noise)
     if predictor is None:
         return LogitsAnswer(None, None)
-    readings = predictor.logits(request.sentences, progress)
+    outputs = predictor.logits(request.sentences, progress)
     return LogitsAnswer(
-        logits=tuple(tuple(map(tuple, reading.logits.tolist())) for reading in readings),
-        read=tuple(tuple(reading.read.tolist()) for reading in readings),
+        logits=tuple(tuple(map(tuple, output.logits.tolist())) for output in outputs),
+        read=tuple(tuple(output.read.tolist()) for output in outputs),
     )
 
 

@@ -380,7 +380,7 @@ def test_raw_text_is_one_file_a_language(tmp_path):
     assert text_files(tmp_path, ["yor", "swa"]) == {"yor": tmp_path / "yor.txt", "swa": tmp_path / "swa.txt"}
     message, hint = refusal(text_files, tmp_path, ["yor", "ibo"])
     assert message == f"{tmp_path}/ibo.txt: no such file"
-    assert hint == "There: swa, yor. Raw text is one file a language."
+    assert hint == "There: swa, yor. Raw text is one file per language."
 
 
 def test_raw_lines_are_cleaned_and_empty_ones_skipped(tmp_path):

@@ -176,17 +176,17 @@ def test_the_gpu_is_left_for_the_cpu_where_it_refuses(monkeypatch, library):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     tried = []
 
-    def linear(library, layer, place):
-        tried.append(place)
-        if place == "cuda":
+    def linear(library, layer, device):
+        tried.append(device)
+        if device == "cuda":
             raise RuntimeError("no kernel image")
         return nn.Identity()
 
     monkeypatch.setattr(llm_int8, "int8_linear", linear)
     with pytest.warns(UserWarning, match="on the CPU: cuda: no kernel image"):
-        place = llm_int8._place(library)
+        device = llm_int8._device(library)
 
-    assert (place, tried) == ("cpu", ["cuda", "cpu"])
+    assert (device, tried) == ("cpu", ["cuda", "cpu"])
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -83,7 +83,7 @@ def test_text_that_says_nothing_is_refused(optimized, tmp_path, lines, code, sai
         (("swa",), None, "calibration: no text to calibrate on", "Add --text DIR"),
         ((), "data", "calibration: no language named", "Add --languages"),
         ((), "text", "no language named to read raw text of", "Add --languages"),
-        (("yor",), "text", "yor.txt: no such file", "Raw text is one file a language"),
+        (("yor",), "text", "yor.txt: no such file", "Raw text is one file per language"),
     ],
 )
 def test_nothing_to_calibrate_on(optimized, data, text, languages, named, said, hint):
