@@ -1,9 +1,8 @@
-"""`edgeafri compare`: ways to keep a model's weights, side by side: size, quality per language, time and memory."""
+"""`edgeafri compare`: ways to store a model's weights, side by side: size, quality per language, time and memory."""
 
 import shlex
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -28,13 +27,24 @@ _FOLDER = click.Path(path_type=Path)
 @click.option("--out", type=_FOLDER, help="A folder for the tables as Markdown, CSV and JSON.")
 @json_option
 @click.pass_obj
-def compare_command(arguments: list[str], /, model: str, methods: str | None, as_json: bool, **options: Any) -> None:
-    """Measure MODEL, a folder from save_pretrained() or a hub id, with its weights kept in several ways.
+def compare_command(
+    arguments: list[str],
+    /,
+    model: str,
+    methods: str | None,
+    data: Path,
+    lang: str | None,
+    text: Path | None,
+    work: Path,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure MODEL, a folder from save_pretrained() or a hub id, with its weights stored in several ways.
 
     fp32, bf16, fp32-gpu, fp16-gpu: torch. torch-dynamic, torchscript, torchscript-int8: PyTorch's int8 and traces.
     llm-int8, llm-int8-embeddings: LLM.int8() through bitsandbytes, on a GPU where there is one, else on the CPU.
     ort-fp32, ort-int8, ort-static, ort-int4: EdgeAfri's bundles, vocabulary untrimmed. What this machine cannot run
-    stands in the tables with the reason. The compression study's figures (arXiv 2404.04759) stand beside ours.
+    is in the tables with the reason. The compression study's figures (arXiv 2404.04759) stand beside ours.
     """
     from edgeafri.api.console import events_shown
     from edgeafri.cli.lines import echo_ended
@@ -42,10 +52,20 @@ def compare_command(arguments: list[str], /, model: str, methods: str | None, as
     from edgeafri.studies import comparison
     from edgeafri.studies.methods import NAMES
     from edgeafri.studies.page import write
+    from edgeafri.studies.workbench import StudyRequest
     from edgeafri.util.files import Digests
 
-    out = options["out"]
-    request = _order(model, shlex.join(["edgeafri", *arguments]), options)
+    request = StudyRequest(
+        teacher=model,
+        data=data,
+        text=text,
+        languages=() if lang is None else _listed("--lang", lang, "swa,hau,yor"),
+        grid="",
+        seeds=(),
+        work=work,
+        out=out or work,
+        command=shlex.join(["edgeafri", *arguments]),
+    )
     names = NAMES if methods is None else _listed("--methods", methods, "fp32,llm-int8,ort-int8")
     with Digests() as digests, events_shown(partial(echo_ended, err=as_json)) as on_event:
         page = comparison.run(request, names, digests, on_event)
@@ -55,14 +75,6 @@ def compare_command(arguments: list[str], /, model: str, methods: str | None, as
         print_json([table.to_json() for table in page.tables])
     else:
         click.echo("\n" + "\n".join(to_markdown(table) for table in page.tables))
-
-
-def _order(model: str, command: str, options: dict[str, Any]) -> Any:
-    from edgeafri.studies.workbench import StudyRequest
-
-    named, out = options.pop("lang"), options.pop("out") or options["work"]
-    languages = () if named is None else _listed("--lang", named, "swa,hau,yor")
-    return StudyRequest(model, **options, languages=languages, grid="", seeds=(), out=out, command=command)
 
 
 def _listed(option: str, text: str, example: str) -> tuple[str, ...]:

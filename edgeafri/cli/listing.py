@@ -2,36 +2,38 @@
 
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from edgeafri.cli.options import json_option, print_json
+
+if TYPE_CHECKING:
+    from edgeafri.device.profile import DeviceProfile
+    from edgeafri.documents.listing import SettingEntry
+    from edgeafri.menu.settings import StageSettings
 
 
 @click.command("stages", epilog="Example: edgeafri stages --json")
 @json_option
 def stages_command(as_json: bool) -> None:
     """List the stages: what each takes and gives, and its settings."""
+    from edgeafri.documents.listing import StageEntry
     from edgeafri.menu import MENU
 
-    entries: list[dict[str, Any]] = [
-        {
-            "name": line.name,
-            "takes": line.takes,
-            "gives": line.gives,
-            "about": line.about,
-            "settings": _settings(line.settings),
-        }
+    entries = [
+        StageEntry(
+            name=line.name, takes=line.takes, gives=line.gives, about=line.about, settings=_settings(line.settings)
+        )
         for line in MENU
     ]
     if as_json:
-        print_json(entries)
+        print_json([entry.to_json() for entry in entries])
         return
     for entry in entries:
-        click.echo(f"{entry['name']:<14} {entry['takes']} -> {entry['gives']}\n    {entry['about']}")
-        for setting in entry["settings"]:
-            click.echo(f"    {setting['name']:<15} {setting['about']}  [default: {setting['default']}]")
+        click.echo(f"{entry.name:<14} {entry.takes} -> {entry.gives}\n    {entry.about}")
+        for setting in entry.settings:
+            click.echo(f"    {setting.name:<15} {setting.about}  [default: {_in_words(setting.default)}]")
 
 
 @click.command("recipes", epilog="Example: edgeafri recipes faithful")
@@ -46,8 +48,10 @@ def recipes_command(name: str | None, as_json: bool) -> None:
         print_json([asdict(recipe) for recipe in recipes])
         return
     for recipe in recipes:
-        steps = "".join(f"\n    {step.stage} {dict(step.settings) or ''}".rstrip() for step in recipe.steps)
-        click.echo(f"{recipe.name:<14} {recipe.about}{steps}")
+        click.echo(f"{recipe.name:<14} {recipe.about}")
+        for step in recipe.steps:
+            settings = (f" {name}={value}" for name, value in step.settings.items())
+            click.echo(f"    {step.stage}{''.join(settings)}")
 
 
 @click.command("devices", epilog="Example: edgeafri devices rpi4 --profiles ./devices --json")
@@ -58,7 +62,7 @@ def recipes_command(name: str | None, as_json: bool) -> None:
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print a page with every number and its source.")
 @json_option
 def devices_command(name: str | None, profiles: tuple[Path, ...], as_markdown: bool, as_json: bool) -> None:
-    """List the devices, or show what is known of one, with sources. JSON is a list of them, of one as of all."""
+    """List the devices, or show what is known of one, with sources. The JSON is always a list."""
     from edgeafri.device.profile import profile_names, read_profile
     from edgeafri.report.devices_page import devices_page
 
@@ -75,21 +79,32 @@ def devices_command(name: str | None, profiles: tuple[Path, ...], as_markdown: b
         click.echo(f"{profile.name:<14} {profile.title}; recipe {profile.recipe}{with_data}")
         click.echo(
             f"    budget: bundle {budget.bundle_mb.value:g} MB, peak memory {budget.peak_rss_mb.value:g} MB, "
-            f"p95 {budget.p95_ms.value:g} ms at {budget.seq_len} sub-words, load {budget.load_ms.value:g} ms"
+            f"p95 {budget.p95_ms.value:g} ms at {budget.seq_len} subwords, load {budget.load_ms.value:g} ms"
         )
         if name:
             _print_facts(profile)
 
 
-def _settings(cls: type) -> list[dict[str, Any]]:
-    found = []
-    for field in fields(cls):
-        default = list(field.default) if isinstance(field.default, tuple) else field.default
-        found.append({"name": field.name.replace("_", "-"), "about": field.metadata["about"], "default": default})
-    return found
+def _settings(cls: "type[StageSettings]") -> "tuple[SettingEntry, ...]":
+    from edgeafri.documents.base import plain
+    from edgeafri.documents.listing import SettingEntry
+
+    return tuple(
+        SettingEntry(name=field.name.replace("_", "-"), about=field.metadata["about"], default=plain(field.default))
+        for field in fields(cls)
+    )
 
 
-def _print_facts(profile: Any) -> None:
+def _in_words(default: object) -> str:
+    """A default as it is typed: a list with commas, and a word where there is none."""
+    if isinstance(default, (tuple, list)):
+        return ",".join(map(str, default)) or "none"
+    if isinstance(default, bool):
+        return str(default).lower()
+    return "none" if default is None or default == "" else str(default)
+
+
+def _print_facts(profile: "DeviceProfile") -> None:
     from edgeafri.device.profile import numbers
 
     for cluster in profile.cores:

@@ -1,15 +1,21 @@
-"""`edgeafri study`: a paper's tables, made again with your teacher and your data."""
+"""`edgeafri study`: the tables of a paper, made again with your teacher and your data."""
 
 import shlex
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
 from edgeafri.cli.options import codes, json_option, print_json
 from edgeafri.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgeafri.build.events import OnEvent
+    from edgeafri.studies.page import StudyPage
+    from edgeafri.studies.workbench import StudyRequest
+    from edgeafri.util.files import Digests
 
 _EPILOG = """\b
 Examples:
@@ -23,6 +29,14 @@ _STUDIES = ("comet", "compression", "distillation", "maft", "mini-model")
 # Options that not every study has, and which do.
 _OF_SOME = {"few_shot_data": ("compression", "mini-model"), "ood_data": ("compression",), "unseen": ("maft",)}
 _FOLDER = click.Path(path_type=Path)
+
+
+class Study(Protocol):
+    """What a study's module offers."""
+
+    def languages_of(self, data: Path) -> tuple[str, ...]: ...
+
+    def run(self, request: "StudyRequest", digests: "Digests", on_event: "OnEvent") -> "StudyPage": ...
 
 
 @click.command("study", epilog=_EPILOG)
@@ -39,26 +53,42 @@ _FOLDER = click.Path(path_type=Path)
     "--grid",
     default="lab",
     show_default=True,
-    help="How large: smoke (minutes), lab (an hour; compression: hours), paper or, of compression, full (a GPU).",
+    help="The size: smoke (minutes), lab (an hour; compression: hours), paper, or full for compression (a GPU).",
 )
 @click.option(
     "--seeds",
     default="1,3,5",
     show_default=True,
-    help="Seeds of what is trained again and again, where the grid names none.",
+    help="Seeds of what is trained several times, where the grid names none.",
 )
 @click.option(
     "--few-shot-data",
     type=_FOLDER,
-    help="compression, mini-model: labelled data of unseen languages, a little to learn.",
+    help="compression, mini-model: labelled data of unseen languages, of which a few sentences are learnt.",
 )
-@click.option("--unseen", help="maft: the languages that the teacher never saw; without one, what the grid names.")
+@click.option("--unseen", help="maft: the languages that the teacher never saw; without a teacher, those of the grid.")
 @click.option("--ood-data", type=_FOLDER, help="compression: labelled data of a high-resource language, to test on.")
 @click.option("--out", required=True, type=_FOLDER, help="Where the tables are written.")
 @click.option("--work", type=_FOLDER, default="edgeafri-work", show_default=True, help="Where steps are kept.")
 @json_option
 @click.pass_obj
-def study_command(arguments: list[str], /, name: str, as_json: bool, **options: Any) -> None:
+def study_command(
+    arguments: list[str],
+    /,
+    name: str,
+    teacher: str,
+    data: Path,
+    text: Path | None,
+    lang: str | None,
+    grid: str,
+    seeds: str,
+    few_shot_data: Path | None,
+    unseen: str | None,
+    ood_data: Path | None,
+    out: Path,
+    work: Path,
+    as_json: bool,
+) -> None:
     """Make a study's models, measure them through the runtime, and write its tables as Markdown, CSV and JSON.
 
     comet: a sentiment student of AfroXLMR-Comet's proportions (arXiv 2502.18020), language by language.
@@ -71,48 +101,64 @@ def study_command(arguments: list[str], /, name: str, as_json: bool, **options: 
     """
     from edgeafri.api.console import events_shown
     from edgeafri.cli.lines import echo_ended
-    from edgeafri.studies import comet, compression, distillation, maft, mini_model
     from edgeafri.studies.page import write
+    from edgeafri.studies.workbench import StudyRequest
     from edgeafri.util.files import Digests
 
-    studies = {"comet": comet, "compression": compression, "distillation": distillation, "maft": maft}
-    study = {**studies, "mini-model": mini_model}[name]
-    _check(name, options)
-    request = _order(options, arguments, study)
+    _check_options(name, {"few_shot_data": few_shot_data, "ood_data": ood_data, "unseen": unseen})
+    _check_sources(name, teacher, text)
+    study = _studies()[name]
+    request = StudyRequest(
+        teacher=teacher,
+        data=data,
+        text=text,
+        languages=_languages(study, lang, data),
+        grid=grid,
+        seeds=_seeds(seeds),
+        work=work,
+        out=out,
+        command=shlex.join(["edgeafri", *arguments]),
+        few_shot_data=few_shot_data,
+        ood_data=ood_data,
+        unseen=codes(unseen or ""),
+    )
     with Digests() as digests, events_shown(partial(echo_ended, err=as_json)) as on_event:
         page = study.run(request, digests, on_event)
-    file = write(page, request.out, f"Study: {name}", [request.command])
+    file = write(page, out, f"Study: {name}", [request.command])
     if as_json:
         print_json([table.to_json() for table in page.tables])
     else:
         click.echo(f"\n{file.read_text('utf-8')}\n{file}")
 
 
-def _check(name: str, options: Mapping[str, Any]) -> None:
-    """UsageError for an option that the study has no use for, and for what it cannot do without."""
+def _studies() -> "Mapping[str, Study]":
+    from edgeafri.studies import comet, compression, distillation, maft, mini_model
+
+    return dict(zip(_STUDIES, (comet, compression, distillation, maft, mini_model), strict=True))
+
+
+def _check_options(name: str, options: Mapping[str, object]) -> None:
+    """UsageError for an option that the study has no use for."""
     given = next((option for option, studies in _OF_SOME.items() if options[option] and name not in studies), None)
     if given:
         option = "--" + given.replace("_", "-")
-        raise UsageError(
-            f"study {name}: it has no {option}", f"Leave out {option}; study {_OF_SOME[given][0]} takes it."
-        )
-    if not options["teacher"] and name != "maft":
+        hint = f"Leave out {option}; study {_OF_SOME[given][0]} takes it."
+        raise UsageError(f"study {name}: it has no {option}", hint)
+
+
+def _check_sources(name: str, teacher: str, text: Path | None) -> None:
+    """UsageError for what the study cannot do without."""
+    if not teacher and name != "maft":
         raise UsageError(f"study {name}: --teacher is missing", "Add --teacher MODEL: a folder, or a hub id.")
-    if options["text"] is None and name != "compression":
+    if text is None and name != "compression":
         raise UsageError(f"study {name}: --text is missing", "Add --text DIR, a folder with LANG.txt to learn from.")
 
 
-def _order(options: dict[str, Any], arguments: list[str], study: Any) -> Any:
-    from edgeafri.studies.workbench import StudyRequest
-
-    named = options.pop("lang")
-    languages = study.languages_of(options["data"]) if named is None else codes(named)
+def _languages(study: "Study", lang: str | None, data: Path) -> tuple[str, ...]:
+    languages = study.languages_of(data) if lang is None else codes(lang)
     if not languages:
         raise UsageError("--lang names no language", "Example: --lang swa,hau,yor; without it, the study's own.")
-    seeds = _seeds(options.pop("seeds"))
-    unseen = codes(options.pop("unseen") or "")
-    command = shlex.join(["edgeafri", *arguments])
-    return StudyRequest(**options, languages=languages, seeds=seeds, unseen=unseen, command=command)
+    return languages
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -45,12 +45,15 @@ def test_stages_are_those_of_the_menu(capsys: pytest.CaptureFixture[str]):
 
 def test_stages_in_words(capsys: pytest.CaptureFixture[str]):
     """
-    A person sees the same, one setting a line.
+    A person sees the same, one setting per line.
     """
     text = printed(["stages"], capsys)
 
     assert "quantize       onnx -> onnx\n    Int8 weights" in text
     assert "    opset           ONNX opset of the graph  [default: 18]\n" in text
+    assert "  [default: 1]\n" in text
+    assert "  [default: none]\n" in text
+    assert "None" not in text
 
 
 def test_recipes_are_those_of_the_package(capsys: pytest.CaptureFixture[str]):
@@ -69,7 +72,7 @@ def test_a_recipe_of_the_users_is_shown_with_its_settings(tmp_path: Path, capsys
     """
     (tmp_path / "mine.yaml").write_text("steps:\n- quantize: {weights: float32}\n", "utf-8")
 
-    assert "    quantize {'weights': 'float32'}\n" in printed(["recipes", str(tmp_path / "mine.yaml")], capsys)
+    assert "    quantize weights=float32\n" in printed(["recipes", str(tmp_path / "mine.yaml")], capsys)
 
 
 def test_devices_are_those_with_a_profile(capsys: pytest.CaptureFixture[str]):
