@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from edgeafri import errors
 from edgeafri.documents.base import Document, Json, plain
@@ -27,7 +27,7 @@ def call_worker(
     log: Path | None = None,
     environment: Mapping[str, str] | None = None,
     before: Sequence[str] = (),
-) -> Any:
+) -> Json:
     """Send one request to `python -m module` and return its answer. What it prints goes to the end of `log`.
 
     `before` goes before the command: a program that starts it, such as one that limits its memory. Errors that the
@@ -44,7 +44,7 @@ def exchange(
     progress: Progress = silent,
     log: Path | None = None,
     environment: Mapping[str, str] | None = None,
-) -> Any:
+) -> Json:
     """Send one request to a worker that `command` starts, wherever it then runs, and return its answer.
 
     Errors call the worker `name`.
@@ -87,7 +87,7 @@ def listen(stream: IO[str] | None, progress: Progress, log: Path | None = None) 
     return stderr
 
 
-def answer_of(name: str, code: int, out: str, stderr: str) -> Any:
+def answer_of(name: str, code: int, out: str, stderr: str) -> Json:
     """What a worker answered with `out`, having ended with `code`; `stderr` is the end of what it wrote there."""
     if code == errors.INTERRUPTED or code == -signal.SIGINT:
         raise KeyboardInterrupt
@@ -102,7 +102,8 @@ def answer_of(name: str, code: int, out: str, stderr: str) -> Any:
     if "error" in document:
         error = document["error"]
         raise getattr(errors, error["kind"])(error["message"], error["hint"])
-    return document["answer"]
+    answer: Json = document["answer"]
+    return answer
 
 
 @contextmanager
