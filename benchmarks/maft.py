@@ -27,8 +27,9 @@ from edgeafri.benchmark.machine import device_name, machine_conditions
 from edgeafri.menu.settings import AdaptMaft
 from edgeafri.stages import adapt_maft
 from edgeafri.stages.models import checkpoint
-from edgeafri.stages.training.loop import Batch, make_trainer
-from edgeafri.stages.training.token_store import Corpus, Store, stored
+from edgeafri.stages.training.examples import Batch
+from edgeafri.stages.training.token_store import RawText, TokenStore, open_store
+from edgeafri.stages.training.trainer import make_trainer
 from edgeafri.util.files import json_text
 from edgeafri.util.progress import silent
 
@@ -85,12 +86,12 @@ def settings_of(options: argparse.Namespace, **changed: Any) -> AdaptMaft:
     return replace(plain, **changed)
 
 
-def store_of(options: argparse.Namespace) -> Store:
+def store_of(options: argparse.Namespace) -> TokenStore:
     settings, config = settings_of(options), checkpoint.read_config(options.model)
     encoder = checkpoint.encoder(
         checkpoint.read_tokenizer(options.model), min(settings.max_length, checkpoint.max_tokens(config))
     )
-    return stored(options.work / "tokens", Corpus(options.text, settings.languages, None, encoder), silent)
+    return open_store(options.work / "tokens", RawText(options.text, settings.languages, None, encoder), silent)
 
 
 def storing(options: argparse.Namespace) -> dict[str, Any]:
@@ -119,10 +120,10 @@ def peak_mb() -> float:
 def training(options: argparse.Namespace) -> dict[str, Any]:
     """Some steps of one side, timed from the end of the warm-up to the last."""
     settings = settings_of(options, epochs=1000, **SIDES[options.side])
-    model, _, course = adapt_maft.prepare(options.model, settings, store_of(options))
-    clock = Clock(course.loss)
+    setup = adapt_maft.prepare(options.model, settings, store_of(options))
+    clock = Clock(setup.training.loss)
     with tempfile.TemporaryDirectory() as out:
-        trainer = make_trainer(model, replace(course, loss=clock.loss), settings, Path(out))
+        trainer = make_trainer(setup.model, replace(setup.training, loss=clock.loss), settings, Path(out))
         trainer.args.eval_strategy = trainer.args.save_strategy = "no"
         trainer.args.load_best_model_at_end = False
         trainer.args.max_steps = WARM_UP + options.steps

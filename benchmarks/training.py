@@ -3,7 +3,7 @@
     python benchmarks/training.py --model DIR --data DIR [--lang all] [--sentences 1600] [--rounds 5] [--batch 16]
 
 Each round trains both for one epoch on the same random sentences, each in a fresh process, with the same batch, float32
-products, threads and spin; nothing is judged or saved. The recipe is examples/pytorch/token-classification/run_ner.py
+products, threads and spin; nothing is validated or saved. The recipe is transformers' run_ner.py
 with its defaults: random order, dynamic padding, AutoModel's attention. A sentence's sub-words count once, whoever cuts
 it into how many inputs. Prints one JSON document. `padding` is the share of computed positions that hold nothing.
 """
@@ -37,7 +37,7 @@ from edgeafri.benchmark.machine import device_name, machine_conditions
 from edgeafri.data.dataset import Split, labels_of, languages_in, read_split
 from edgeafri.menu.settings import Finetune
 from edgeafri.stages import finetune
-from edgeafri.stages.training.loop import make_trainer
+from edgeafri.stages.training.trainer import make_trainer
 from edgeafri.util.files import Digests
 
 SIDES = ("edgeafri", "run_ner")
@@ -120,11 +120,11 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def our_trainer(options: argparse.Namespace, splits: Sequence[Split], out: Path) -> Trainer:
-    """The stage's own, without the judging and saving of every epoch."""
+    """The stage's own, without the validation and saving of every epoch."""
     codes = tuple(split.language for split in splits)
     settings = replace(Finetune(), languages=codes, data=options.data, epochs=1, batch=options.batch)
-    ready = finetune.prepare(adopt(options.model, "torch", "ner", codes, Digests()), settings)
-    trainer = make_trainer(ready.model, ready.course, settings, out)
+    setup = finetune.prepare(adopt(options.model, "torch", "ner", codes, Digests()), settings)
+    trainer = make_trainer(setup.model, setup.training, settings, out)
     trainer.args.eval_strategy = trainer.args.save_strategy = "no"
     trainer.args.load_best_model_at_end = False
     return trainer

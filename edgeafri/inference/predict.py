@@ -172,7 +172,7 @@ class Predictor:
             yield batch
 
 
-def padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[Ids, Ids]:
+def padded(rows: Sequence[Sequence[int] | NDArray[np.integer]], pad: int) -> tuple[Ids, Ids]:
     """Ids and mask, int64 of shape (rows, longest row)."""
     longest = max(len(row) for row in rows)
     ids = np.full((len(rows), longest), pad, dtype=np.int64)

@@ -127,8 +127,8 @@ class AdaptMaft(Learning):
     lines: int | None = setting(None, "lines of text a language at most; all when not given", low=1)
     mixing: Literal["mixed", "single"] = setting("mixed", "languages of a batch: mixed, or a single one")
     whole_words: bool = setting(False, "hide all sub-words of a word together")
-    judge_steps: int | None = setting(
-        None, "steps between judgements and checkpoints, which --patience counts then; an epoch when not given", low=1
+    validation_steps: int | None = setting(
+        None, "steps between validations and checkpoints, which --patience counts then; an epoch when not given", low=1
     )
     processes: int | None = setting(
         None, "processes that share every batch, one a GPU; as many as there are GPUs when not given", low=1, high=64

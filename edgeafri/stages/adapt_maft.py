@@ -1,42 +1,59 @@
 """adapt-maft: masked-LM training on raw text of several languages at once, from where an encoder stands.
 
 Multilingual adaptive fine-tuning (Alabi et al. 2022): one model for all languages, lines without words left out. An
-encoder that carries another head gets a masked-LM head, tied to its embeddings. Text is kept as sub-words on disk
-(tokens.py), and several processes may train together (distributed.py).
+encoder with another head gets a masked-LM head, tied to its embeddings. The text is tokenized once, into files
+(training/token_store.py), and several processes may train together (training/distributed.py).
 """
 
 import math
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from edgeafri.artifact import Artifact
 from edgeafri.errors import ConfigError, DataError, ModelError
 from edgeafri.menu.settings import AdaptMaft
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.training import distributed, flops, second_head, validation
-from edgeafri.stages.training.examples import Masks, Rows
-from edgeafri.stages.training.loop import SCORE, Course, expected, train, used_precision
-from edgeafri.stages.training.token_store import Corpus, Store, stored
+from edgeafri.stages.training.examples import Examples, Masking
+from edgeafri.stages.training.forecast import forecast_training
+from edgeafri.stages.training.loop import train
+from edgeafri.stages.training.resume import used_precision
+from edgeafri.stages.training.token_store import RawText, TokenStore, open_store
+from edgeafri.stages.training.training_task import SCORE, TrainingTask
 from edgeafri.tasks import task
 from edgeafri.util.progress import Progress, silent
 
-_SAMPLE = 1000  # lines of a language that a forecast cuts
-_LARGEST = 700.0  # a loss whose exponential is still a number
+_SAMPLE = 1000  # lines per language that a forecast tokenizes
+_LARGEST = 700.0  # a loss whose exponential is still finite
+
+
+@dataclass(frozen=True)
+class MaftSetup:
+    """All that a masked-LM training needs."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerFast
+    training: TrainingTask
 
 
 def run(source: Artifact, settings: AdaptMaft, out: Path, progress: Progress) -> Mapping[str, Any]:
-    """Train on every language's text together; the epoch with the lowest loss on lines held back is kept."""
+    """Train on the text of all languages together; the epoch with the lowest loss on lines held out is kept."""
     processes = processes_of(settings)
-    store = stored(out / "tokens", _corpus(source.path, settings, settings.lines), progress)
+    store = open_store(out / "tokens", _raw_text(source.path, settings, settings.lines), progress)
     given = (source.path, settings, out)
-    facts = learn(*given, progress) if processes == 1 else distributed.run_together(learn, given, processes, progress)
+    if processes == 1:
+        facts = learn(*given, progress)
+    else:
+        facts = distributed.run_distributed(learn, given, processes, progress)
     for folder in ("checkpoints", "tokens"):
         shutil.rmtree(out / folder, ignore_errors=True)
     return {"task": "mask", "processes": processes, "corpus": store.counts, **facts}
@@ -47,48 +64,63 @@ def forecast(source: Artifact, settings: AdaptMaft) -> str:
     processes = processes_of(settings)
     with tempfile.TemporaryDirectory() as folder:
         sample = min(_SAMPLE, settings.lines or _SAMPLE)
-        store = stored(Path(folder) / "tokens", _corpus(source.path, settings, sample), silent)
-        model, _, course = prepare(source.path, settings, store)
-        said = expected(model, course, settings, _size(store, sample, settings.lines))
-    return said if processes == 1 else f"{said}; less with {processes} processes"
+        store = open_store(Path(folder) / "tokens", _raw_text(source.path, settings, sample), silent)
+        setup = prepare(source.path, settings, store)
+        text = forecast_training(setup.model, setup.training, settings, _size(store, sample, settings.lines))
+    return text if processes == 1 else f"{text}; less with {processes} processes"
 
 
 def learn(source: Path, settings: AdaptMaft, out: Path, progress: Progress) -> dict[str, Any]:
-    """Train on the store in `out`, alone or as one of a team, and write the model; what can be counted."""
-    store = stored(out / "tokens", _corpus(source, settings, settings.lines), silent)
-    model, tokenizer, course = prepare(source, settings, store)
+    """Train on the store in `out`, alone or as one of several processes, and write the model; facts of the training."""
+    store = open_store(out / "tokens", _raw_text(source, settings, settings.lines), silent)
+    setup = prepare(source, settings, store)
+    model, training = setup.model, setup.training
     known = checkpoint.own_architecture(source).endswith(task("mask").head)
-    before = course.judge(model.to(distributed.device()).eval()) if known else None
-    history = train(model, course, settings, out / "checkpoints", progress)
+    before = training.validate(model.to(distributed.device()).eval()) if known else None
+    history = train(model, training, settings, out / "checkpoints", progress)
     if distributed.rank() == 0:
-        checkpoint.write_model(model, tokenizer, out)
+        checkpoint.write_model(model, setup.tokenizer, out)
+    count = flops.training_flops(model, training, settings, history)
     return {
-        "inputs": len(course.rows),
+        "inputs": len(training.examples),
         "precision": used_precision(out / "checkpoints"),
-        **flops.of_training(model, course, settings, history),
+        **({} if count is None else {"flops": count}),
         **perplexities(settings.languages, before, max(history, key=lambda entry: entry[SCORE])),
         **validation.text_facts(history),
     }
 
 
-def prepare(source: Path, settings: AdaptMaft, store: Store) -> tuple[Any, Any, Course]:
-    """Model, tokenizer and course."""
+def prepare(source: Path, settings: AdaptMaft, store: TokenStore) -> MaftSetup:
+    """Read the model, and make the training from the store."""
     tokenizer = checkpoint.read_tokenizer(source)
     model = checkpoint.with_head(source, task("mask").head, None, settings.seed, settings.dropout)
-    hidden = (tokenizer.mask_token_id, model.config.vocab_size, settings.seed)
-    fresh = Masks(*hidden, everywhere=False, fixed=False, whole_words=settings.whole_words)
-    fixed = replace(fresh, fixed=True)
-    loss, judging = second_head.set_up(model, settings)
-    pad = checkpoint.frame(tokenizer).pad
-    judged = validation.on_text(Rows(store.judged, fixed, store.judged.outline), pad, judging)
-    learnt = Rows(store.learnt, fresh, store.learnt.outline)
-    course = Course(learnt, pad, loss, judged, single=settings.mixing == "single", judge_steps=settings.judge_steps)
-    return model, tokenizer, course
+    vocabulary = (tokenizer.mask_token_id, model.config.vocab_size, settings.seed)
+    fresh = Masking(*vocabulary, everywhere=False, fixed=False, whole_words=settings.whole_words)
+    held_out = Examples(store.validation, replace(fresh, fixed=True), store.validation.outline)
+    loss, validation_loss = second_head.set_up(model, settings)
+    pad_id = checkpoint.frame(tokenizer).pad
+    training = TrainingTask(
+        Examples(store.training, fresh, store.training.outline),
+        pad_id,
+        loss,
+        validation.on_text(held_out, pad_id, validation_loss),
+        one_language_per_batch=settings.mixing == "single",
+        validation_steps=settings.validation_steps,
+    )
+    return MaftSetup(model, tokenizer, training)
 
 
 def processes_of(settings: AdaptMaft) -> int:
-    """How many processes train: those asked for, else one a GPU, as many as can share a batch evenly."""
+    """How many processes train: as many as the settings say, else one per GPU, as far as they share a batch evenly.
+
+    Always 1 on Windows, where torch moves no gradients over the loopback interface alone. ConfigError for more.
+    """
     gpus = torch.cuda.device_count()
+    if sys.platform == "win32":
+        if (settings.processes or 1) > 1:
+            message = f"adapt-maft: {settings.processes} processes, but several work on Linux and macOS only"
+            raise ConfigError(message, "Leave out --processes.")
+        return 1
     if settings.processes is None:
         return max(count for count in range(1, max(1, gpus) + 1) if settings.batch % count == 0)
     if 0 < gpus < settings.processes:
@@ -104,9 +136,9 @@ def processes_of(settings: AdaptMaft) -> int:
 def perplexities(
     languages: tuple[str, ...], before: Mapping[str, float] | None, after: Mapping[str, float]
 ) -> dict[str, Any]:
-    """Loss and perplexity on lines held back, before and after, a language each, and the perplexity of the mean loss.
+    """Loss and perplexity on lines held out, before and after, per language, and the perplexity of the mean loss.
 
-    `before` is None where the source had no masked-LM head: a new one only guesses.
+    `before` is None where the source had no masked-LM head: a new head only guesses.
     """
     names = {code: f"loss_{code}" for code in languages}
     return {
@@ -126,24 +158,24 @@ def _perplexity(loss: float) -> float:
     return round(math.exp(min(loss, _LARGEST)), 2)
 
 
-def _corpus(source: Path, settings: AdaptMaft, lines: int | None) -> Corpus:
-    """What is to be stored. DataError or ModelError where text or tokenizer cannot be used."""
+def _raw_text(source: Path, settings: AdaptMaft, lines: int | None) -> RawText:
+    """The text to store. DataError or ModelError where text or tokenizer cannot be used."""
     if settings.text is None:
-        raise DataError("adapt-maft: no raw text", "Add --text DIR with LANG.txt, one sentence a line.")
+        raise DataError("adapt-maft: no raw text", "Add --text DIR with LANG.txt, one sentence per line.")
     tokenizer = checkpoint.read_tokenizer(source)
     if tokenizer.mask_token_id is None:
         raise ModelError(f"{source}: its tokenizer has no mask token", "Use an encoder that was trained with one.")
     limit = min(settings.max_length, checkpoint.max_tokens(checkpoint.read_config(source)))
-    return Corpus(settings.text, settings.languages, lines, checkpoint.encoder(tokenizer, limit))
+    return RawText(settings.text, settings.languages, lines, checkpoint.encoder(tokenizer, limit))
 
 
-def _size(store: Store, sample: int, lines: int | None) -> tuple[int, int]:
-    """Inputs and sub-words to learn from, told from a store of so many lines a language; exact where that is all."""
+def _size(store: TokenStore, sample: int, lines: int | None) -> tuple[int, int]:
+    """Inputs and subwords to learn from, estimated from a store of so many lines per language; exact if that is all."""
     totals = np.zeros(2)
     for counts in store.counts.values():
         there = counts["lines"]
         times = min(lines or there, there) / min(sample, there)
         totals += np.array([counts["inputs"], counts["sub_words"]]) * times
     inputs = sum(counts["inputs"] for counts in store.counts.values())
-    learnt = totals * len(store.learnt) / inputs
+    learnt = totals * len(store.training) / inputs
     return round(learnt[0]), round(learnt[1])

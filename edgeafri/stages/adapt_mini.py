@@ -1,62 +1,68 @@
-"""adapt-mini: a masked LM gets a new language by a new vocabulary alone: tokenizer and word embedding, the rest frozen.
+"""adapt-mini: give a masked LM a new language by a new vocabulary alone: tokenizer and word embedding, the rest frozen.
 
 The embedding is learnt through the whole model (Artetxe et al. 2020), or through a mini-model that stands inside it and
-costs less (Marchisio et al. 2023), and then used in the whole one. A task head learnt by the same model, its embeddings
-frozen, is kept with `into`: it has then never seen a label of the new language.
+costs less (Marchisio et al. 2023), and then used in the whole model. With `into`, a task head that the same model
+learnt with frozen embeddings is kept: it has then never seen a label of the new language.
 """
 
 import math
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from edgeafri.artifact import Artifact
 from edgeafri.errors import DataError, ModelError
 from edgeafri.menu.settings import AdaptMini
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.training import examples, flops, second_head, validation
-from edgeafri.stages.training.examples import Masks, Rows
-from edgeafri.stages.training.loop import Course, Judge, Loss, expected, train, used_precision
+from edgeafri.stages.training.examples import Examples, Masking
+from edgeafri.stages.training.forecast import forecast_training
+from edgeafri.stages.training.loop import train
+from edgeafri.stages.training.resume import used_precision
+from edgeafri.stages.training.training_task import Loss, TrainingTask, Validate
 from edgeafri.stages.vocab import embeddings
 from edgeafri.tasks import task, tasks_of
 from edgeafri.util.progress import Progress
 
 _SAMPLE = 2000  # lines that fertility is counted on, at most
-_LARGEST = 700.0  # a loss whose exponential is still a number
+_LARGEST = 700.0  # a loss whose exponential is still finite
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """All that the training needs: the model with its new vocabulary, what judges it whole, and how text is cut."""
+class MiniSetup:
+    """All that the training needs: the model with its new vocabulary, the validation of the whole model, and figures
+    of how both tokenizers cut the text."""
 
-    model: Any
-    tokenizer: Any
-    course: Course
-    whole: Judge
-    cuts: Mapping[str, float]
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerFast
+    training: TrainingTask
+    validate_whole: Validate
+    fertility: Mapping[str, float]
 
 
 def run(source: Artifact, settings: AdaptMini, out: Path, progress: Progress) -> Mapping[str, Any]:
     """Learn the new embedding and leave the model, or the one of `into`, with it in `out`."""
-    ready = prepare(source, settings)
-    history = train(ready.model, ready.course, settings, out / "checkpoints", progress)
+    setup = prepare(source, settings)
+    history = train(setup.model, setup.training, settings, out / "checkpoints", progress)
+    count = flops.training_flops(setup.model, setup.training, settings, history)
     facts = {
         "method": settings.method,
-        "inputs": len(ready.course.rows),
+        "inputs": len(setup.training.examples),
         "precision": used_precision(out / "checkpoints"),
-        **flops.of_training(ready.model, ready.course, settings, history),
-        **ready.cuts,
+        **({} if count is None else {"flops": count}),
+        **setup.fertility,
         **validation.text_facts(history),
     }
-    _take_bias(ready.model, settings.method)
-    facts["perplexity"] = round(math.exp(min(ready.whole(ready.model)["loss"], _LARGEST)), 2)
-    second_head.remove(ready.model)
-    result = ready.model if settings.into is None else plugged(settings.into, ready)
-    checkpoint.write_model(result, ready.tokenizer, out)
+    _take_bias(setup.model, settings.method)
+    facts["perplexity"] = round(math.exp(min(setup.validate_whole(setup.model)["loss"], _LARGEST)), 2)
+    second_head.remove(setup.model)
+    result = setup.model if settings.into is None else plugged(settings.into, setup)
+    checkpoint.write_model(result, setup.tokenizer, out)
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
     found = tasks_of(type(result).__name__)
     return {"task": found[0].name if found else task("mask").name, **facts}
@@ -64,14 +70,14 @@ def run(source: Artifact, settings: AdaptMini, out: Path, progress: Progress) ->
 
 def forecast(source: Artifact, settings: AdaptMini) -> str:
     """How long it will take on this machine."""
-    ready = prepare(source, settings)
-    return expected(ready.model, ready.course, settings)
+    setup = prepare(source, settings)
+    return forecast_training(setup.model, setup.training, settings)
 
 
-def prepare(source: Artifact, settings: AdaptMini) -> Prepared:
+def prepare(source: Artifact, settings: AdaptMini) -> MiniSetup:
     """Read, check and set up everything. DataError, ModelError or ConfigError for what cannot be, before any work."""
     if settings.text is None:
-        raise DataError("adapt-mini: no raw text", "Add --text DIR with LANG.txt, one sentence a line.")
+        raise DataError("adapt-mini: no raw text", "Add --text DIR with LANG.txt, one sentence per line.")
     check_source(source.path, settings.method)
     model = checkpoint.with_head(source.path, task("mask").head, None, settings.seed, settings.dropout)
     if settings.method != "standard":
@@ -85,8 +91,8 @@ def prepare(source: Artifact, settings: AdaptMini) -> Prepared:
     every = [line for own in lines.values() for line in own]
     new = embeddings.new_tokenizer(old, every, settings.languages, settings.vocabulary)
     freeze_body(model, old, new, settings)
-    course, whole = _course(model, new, lines, settings)
-    return Prepared(model, new, course, whole, _cuts(old, new, examples.spread(every, _SAMPLE)))
+    training, validate_whole = _training_task(model, new, lines, settings)
+    return MiniSetup(model, new, training, validate_whole, _fertility(old, new, examples.spread(every, _SAMPLE)))
 
 
 def check_source(path: Path, method: str) -> None:
@@ -96,16 +102,18 @@ def check_source(path: Path, method: str) -> None:
         raise ModelError(f"adapt-mini: {path} has no masked-LM head", hint)
     if method == "standard":
         return
-    joint, told = method == "mini-joint", second_head.described(path)
-    if told is None or joint != (told["new_layers"] == 0):
+    joint, place = method == "mini-joint", second_head.read_place(path)
+    if place is None or joint != (place.new_layers == 0):
         how = "--second-head 2" if joint else "--second-head 2 --new-layers 1"
-        found = "no second head" if told is None else "one that was made otherwise"
+        found = "no second head" if place is None else "one that was made otherwise"
         hint = f"Make it: edgeafri adapt-maft SOURCE {how} --text DIR --languages swa,hau: the languages it knows."
         raise ModelError(f"adapt-mini: method {method} learns through a second head; {path} has {found}", hint)
 
 
-def freeze_body(model: Any, old: Any, new: Any, settings: AdaptMini) -> None:
-    """Give the model its new vocabulary, and let its word embedding and the head's bias learn alone."""
+def freeze_body(
+    model: PreTrainedModel, old: PreTrainedTokenizerFast, new: PreTrainedTokenizerFast, settings: AdaptMini
+) -> None:
+    """Give the model its new vocabulary, and freeze all but its word embedding and the bias of its head."""
     table = embeddings.start(model, old, new, settings.init, settings.seed)
     bias = embeddings.start_bias(_bias(model, settings.method).detach(), old, new)
     embeddings.plug(model, table, new, bias)
@@ -116,50 +124,50 @@ def freeze_body(model: Any, old: Any, new: Any, settings: AdaptMini) -> None:
     _bias(model, settings.method).requires_grad_(True)
 
 
-def plugged(into: Path, ready: Prepared) -> Any:
+def plugged(into: Path, setup: MiniSetup) -> PreTrainedModel:
     """The fine-tuned model with the new vocabulary; its head and all its layers as they were."""
     model = checkpoint.read_model(into)
-    embeddings.plug(model, ready.model.get_input_embeddings().weight.detach(), ready.tokenizer)
+    embeddings.plug(model, setup.model.get_input_embeddings().weight.detach(), setup.tokenizer)
     return model
 
 
-def _course(
-    model: Any, tokenizer: Any, lines: Mapping[str, Sequence[str]], settings: AdaptMini
-) -> tuple[Course, Judge]:
-    """The training, judged by what is learnt through, and the judge of the whole model on the same lines."""
+def _training_task(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    lines: Mapping[str, Sequence[str]],
+    settings: AdaptMini,
+) -> tuple[TrainingTask, Validate]:
+    """The training, validated by the loss that it lowers, and the validation of the whole model on the same lines."""
     encoder = checkpoint.encoder(tokenizer, min(settings.max_length, checkpoint.max_tokens(model.config.to_dict())))
-    learnt, judged = examples.held_out(
-        [row for code, own in lines.items() for row in examples.masked_rows(encoder, own, code)]
-    )
-    fresh, fixed = (
-        Masks(tokenizer.mask_token_id, len(tokenizer), settings.seed, everywhere=False, fixed=fixed)
-        for fixed in (False, True)
-    )
-    pad, whole = encoder.frame.pad, validation.hard_loss(None)
+    every = [item for code, own in lines.items() for item in examples.masked_examples(encoder, own, code)]
+    learnt, held_out = examples.split_held_out(every)
+    fresh = Masking(tokenizer.mask_token_id, len(tokenizer), settings.seed, everywhere=False, fixed=False)
+    pad_id, whole = encoder.frame.pad, validation.hard_loss(None)
     loss: Loss = whole if settings.method == "standard" else second_head.mini_loss
-    on = Rows(judged, fixed)
-    return Course(Rows(learnt, fresh), pad, loss, validation.on_text(on, pad, loss)), validation.on_text(on, pad, whole)
+    validated = Examples(held_out, replace(fresh, fixed=True))
+    training = TrainingTask(Examples(learnt, fresh), pad_id, loss, validation.on_text(validated, pad_id, loss))
+    return training, validation.on_text(validated, pad_id, whole)
 
 
-def _bias(model: Any, method: str) -> torch.Tensor:
-    """The bias that learns: a second head's, or the model's own head's."""
+def _bias(model: PreTrainedModel, method: str) -> torch.Tensor:
+    """The bias that learns: that of the second head, or that of the model's own head."""
     found: torch.Tensor = model.get_output_embeddings().bias if method == "standard" else model.second_head.bias
     return found
 
 
-def _take_bias(model: Any, method: str) -> None:
-    """What a second head learnt of how frequent sub-words are holds for the model's own head too."""
+def _take_bias(model: PreTrainedModel, method: str) -> None:
+    """Give the model's own head the learnt bias: it says how frequent each subword is, which holds for both heads."""
     with torch.no_grad():
         model.get_output_embeddings().bias.copy_(_bias(model, method))
 
 
-def _cuts(old: Any, new: Any, lines: Sequence[str]) -> dict[str, float]:
-    """Size of both vocabularies, sub-words a word, and the share of sub-words that are unknown."""
+def _fertility(old: PreTrainedTokenizerFast, new: PreTrainedTokenizerFast, lines: Sequence[str]) -> dict[str, float]:
+    """The size of both vocabularies, subwords per word, and the share of subwords that are unknown."""
     words = sum(len(line.split()) for line in lines)
     found: dict[str, float] = {}
     for end, tokenizer in (("_before", old), ("", new)):
         encodings = tokenizer.backend_tokenizer.encode_batch(list(lines), add_special_tokens=False)
-        ids = [place for item in encodings for place in item.ids]
+        ids = [token for item in encodings for token in item.ids]
         found |= {
             f"vocabulary{end}": len(tokenizer),
             f"fertility{end}": round(len(ids) / words, 3),

@@ -1,7 +1,7 @@
-"""finetune: a task head on a pretrained encoder, the best epoch chosen on dev.
+"""finetune: train a task head on a pretrained encoder; the best epoch is chosen on dev.
 
-Sentences are cut into windows and read at a word's first sub-word, by the same code that labels text on the device; of
-whole texts the beginning is read.
+Sentences are cut into windows and read at the first subword of every word, by the same code that labels text on the
+device; of whole texts the beginning is read.
 """
 
 import shutil
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from edgeafri.artifact import Artifact
 from edgeafri.data.dataset import labels_of
@@ -18,43 +19,48 @@ from edgeafri.errors import DataError, UsageError
 from edgeafri.menu.settings import Finetune
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.training import validation
-from edgeafri.stages.training.examples import IGNORED, Row, Rows, labelled_rows
-from edgeafri.stages.training.loop import Course, expected, train, used_precision
+from edgeafri.stages.training.examples import IGNORED, Example, Examples, labelled_examples
+from edgeafri.stages.training.forecast import forecast_training
+from edgeafri.stages.training.loop import train
+from edgeafri.stages.training.resume import used_precision
+from edgeafri.stages.training.sparsity import SparsitySchedule
+from edgeafri.stages.training.training_task import TrainingTask, Validate
 from edgeafri.tasks import task
 from edgeafri.util.progress import Progress
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """All that a training needs, read and checked."""
+class FinetuneSetup:
+    """All that a fine-tuning needs, read and checked."""
 
-    model: Any
-    tokenizer: Any
-    course: Course
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerFast
+    training: TrainingTask
     sentences: int
 
-    def with_course(self, **changes: Any) -> "Prepared":
-        """The same with another course."""
-        return replace(self, course=replace(self.course, **changes))
+    def with_zeros(self, schedule: SparsitySchedule, validate: Validate) -> "FinetuneSetup":
+        """The same, but weights become zero on the way, and another validation compares epochs."""
+        training = replace(self.training, sparsity_schedule=schedule, validate=validate)
+        return replace(self, training=training)
 
 
 def run(source: Artifact, settings: Finetune, out: Path, progress: Progress) -> Mapping[str, Any]:
     """Train on every language's train split together; choose the epoch with the best mean F1 on dev."""
-    ready = prepare(source, settings)
-    history = train(ready.model, ready.course, settings, out / "checkpoints", progress)
-    checkpoint.write_model(ready.model, ready.tokenizer, out)
-    facts = {"train_sentences": ready.sentences, "precision": used_precision(out / "checkpoints")}
+    setup = prepare(source, settings)
+    history = train(setup.model, setup.training, settings, out / "checkpoints", progress)
+    checkpoint.write_model(setup.model, setup.tokenizer, out)
+    facts = {"train_sentences": setup.sentences, "precision": used_precision(out / "checkpoints")}
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
     return {**facts, **validation.dev_facts(history, settings.languages)}
 
 
 def forecast(source: Artifact, settings: Finetune) -> str:
     """How long it will take on this machine."""
-    ready = prepare(source, settings)
-    return expected(ready.model, ready.course, settings)
+    setup = prepare(source, settings)
+    return forecast_training(setup.model, setup.training, settings)
 
 
-def prepare(source: Artifact, settings: Finetune) -> Prepared:
+def prepare(source: Artifact, settings: Finetune) -> FinetuneSetup:
     """Read data and model. DataError or ModelError for what cannot be learnt from, before any work."""
     row = task(settings.task)
     if row.unit == "token":
@@ -73,21 +79,21 @@ def prepare(source: Artifact, settings: Finetune) -> Prepared:
     encoder = checkpoint.encoder(
         tokenizer, min(settings.max_length, checkpoint.max_tokens(model.config.to_dict())), row.unit
     )
-    rows = [item for split in learnt for item in labelled_rows(encoder, split, labels) if item.places]
-    loss = validation.hard_loss(class_weights(rows, len(labels)) if settings.class_weights == "balanced" else None)
-    course = Course(Rows(rows), encoder.frame.pad, loss, validation.on_labels(encoder, labels, dev))
-    return Prepared(model, tokenizer, course, sum(len(split.sentences) for split in learnt))
+    examples = [item for split in learnt for item in labelled_examples(encoder, split, labels) if item.positions]
+    loss = validation.hard_loss(class_weights(examples, len(labels)) if settings.class_weights == "balanced" else None)
+    training = TrainingTask(Examples(examples), encoder.frame.pad, loss, validation.on_labels(encoder, labels, dev))
+    return FinetuneSetup(model, tokenizer, training, sum(len(split.sentences) for split in learnt))
 
 
 def own_labels(path: Path, head: str, found: tuple[str, ...]) -> tuple[str, ...]:
-    """The model's own labels where it has that head and knows all that were found: a trained head is kept, then."""
+    """The labels of the new head: the model's own, if it has such a head with all that were found; it is kept then."""
     known = checkpoint.own_architecture(path).endswith(head)
     own = checkpoint.labels_of({"id2label": {}, **checkpoint.read_config(path)}) if known else ()
     return own if set(found) <= set(own) else found
 
 
-def class_weights(rows: Sequence[Row], labels: int) -> torch.Tensor:
-    """n / (labels * n_label) for every label, as scikit-learn balances; 0 for a label that train does not have."""
-    targets = torch.tensor([target for row in rows for target in row.targets if target != IGNORED])
+def class_weights(examples: Sequence[Example], labels: int) -> torch.Tensor:
+    """n / (labels * n_label) per label (labels,), as scikit-learn balances; 0 for a label that train does not have."""
+    targets = torch.tensor([target for example in examples for target in example.targets if target != IGNORED])
     counts = torch.bincount(targets, minlength=labels)
     return torch.where(counts > 0, len(targets) / (labels * counts.clamp(min=1)), 0.0)

@@ -1,7 +1,8 @@
-"""prune: weights of least magnitude become zero, over all linear layers at once, or two in every four of a row.
+"""prune: the weights of least magnitude become zero, over all linear layers at once, or two in every four of a row.
 
-After fine-tuning nothing is trained. Before it, the model is fine-tuned with its zeros held. During it, more and more
-become zero. Zeros alone make a file no smaller and a model no faster: the facts say what a sparse file would weigh.
+With `when: after` nothing is trained. With `before` the model is then fine-tuned, and the zeros stay zero. With
+`during` more and more weights become zero in fine-tuning. Zeros alone make no file smaller and no model faster: the
+facts say how many bytes a sparse file would have.
 """
 
 import shutil
@@ -9,20 +10,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from transformers import PreTrainedModel
+
 from edgeafri.artifact import Artifact
 from edgeafri.errors import DataError, ModelError
 from edgeafri.menu.settings import Prune
 from edgeafri.stages import finetune
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.training import sparsity, validation
-from edgeafri.stages.training.loop import SCORE, Judge, expected, train, used_precision
-from edgeafri.stages.training.sparsity import Masks
+from edgeafri.stages.training.forecast import forecast_training
+from edgeafri.stages.training.loop import train
+from edgeafri.stages.training.resume import used_precision
+from edgeafri.stages.training.sparsity import ZeroMasks
+from edgeafri.stages.training.training_task import SCORE, Validate
 from edgeafri.tasks import tasks_of
 from edgeafri.util.progress import Progress
 
 
 def run(source: Artifact, settings: Prune, out: Path, progress: Progress) -> Mapping[str, Any]:
-    """Set weights to zero, and fine-tune where asked; facts state the zeros of every matrix and on the whole."""
+    """Set weights to zero, and fine-tune where asked; facts state the zeros of every matrix and of the whole model."""
     _check(settings)
     if settings.when == "after":
         progress(0, 1)
@@ -31,35 +37,35 @@ def run(source: Artifact, settings: Prune, out: Path, progress: Progress) -> Map
         sparsity.apply(model, _masks(model, settings))
         checkpoint.write_model(model, checkpoint.read_tokenizer(source.path), out)
         return {**_task_of(source, settings), **facts_of(model)}
-    ready = prepare(source, settings)
-    history = train(ready.model, ready.course, settings, out / "checkpoints", progress)
-    checkpoint.write_model(ready.model, ready.tokenizer, out)
+    setup = prepare(source, settings)
+    history = train(setup.model, setup.training, settings, out / "checkpoints", progress)
+    checkpoint.write_model(setup.model, setup.tokenizer, out)
     precision = used_precision(out / "checkpoints")
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
-    learnt = {"train_sentences": ready.sentences, "precision": precision}
-    return {**facts_of(ready.model), **learnt, **validation.dev_facts(history, settings.languages)}
+    learnt = {"train_sentences": setup.sentences, "precision": precision}
+    return {**facts_of(setup.model), **learnt, **validation.dev_facts(history, settings.languages)}
 
 
 def forecast(source: Artifact, settings: Prune) -> str:
     """How long it will take on this machine."""
     _check(settings)
-    ready = prepare(source, settings)
-    return expected(ready.model, ready.course, settings)
+    setup = prepare(source, settings)
+    return forecast_training(setup.model, setup.training, settings)
 
 
-def prepare(source: Artifact, settings: Prune) -> finetune.Prepared:
-    """What finetune prepares, its weights pruned already (before) or with the schedule that prunes them (during)."""
-    ready = finetune.prepare(source, settings)
-    checkpoint.check_finite(ready.model, "prune", source.path)
+def prepare(source: Artifact, settings: Prune) -> finetune.FinetuneSetup:
+    """What finetune prepares, with weights pruned already (before) or with the schedule that prunes them (during)."""
+    setup = finetune.prepare(source, settings)
+    checkpoint.check_finite(setup.model, "prune", source.path)
     if settings.when == "before":
-        sparsity.apply(ready.model, _masks(ready.model, settings))
-        return ready
-    growth = sparsity.cubic(settings.sparsity, settings.ramp)
-    return ready.with_course(growth=growth, judge=only_when_grown(ready.course.judge, settings.sparsity))
+        sparsity.apply(setup.model, _masks(setup.model, settings))
+        return setup
+    schedule = sparsity.cubic(settings.sparsity, settings.ramp)
+    return setup.with_zeros(schedule, only_when_sparse(setup.training.validate, settings.sparsity))
 
 
-def facts_of(model: Any) -> dict[str, Any]:
-    """Zeros of every linear matrix and on the whole, the bytes of the weights, and what a sparse file would weigh."""
+def facts_of(model: PreTrainedModel) -> dict[str, Any]:
+    """Zeros of every linear matrix and of the whole model, the bytes of the weights, and those of a sparse file."""
     weights, zeros = sparsity.linear_weights(model), sparsity.zeros(model)
     total = sum(weight.numel() for weight in weights.values())
     return {
@@ -72,16 +78,16 @@ def facts_of(model: Any) -> dict[str, Any]:
     }
 
 
-def only_when_grown(judge: Judge, wanted: float) -> Judge:
-    """The judge, but an epoch with fewer zeros than wanted is never the best: its score lies below any F1."""
+def only_when_sparse(validate: Validate, wanted: float) -> Validate:
+    """A validation in which an epoch with fewer zeros than wanted is never the best: its score is below any F1."""
 
-    def judged(model: Any) -> dict[str, float]:
+    def validate_sparse(model: PreTrainedModel) -> dict[str, float]:
         missing = wanted - sparsity.share_of_zeros(model)
-        found = judge(model)
-        # The score rises with the zeros, so that patience does not end the training while they grow.
+        found = validate(model)
+        # The score rises with the zeros, so that patience does not end the training while zeros become more.
         return found if missing < 0.001 else {**found, SCORE: -1.0 - missing}
 
-    return judged
+    return validate_sparse
 
 
 def _task_of(source: Artifact, settings: Prune) -> dict[str, str]:
@@ -91,7 +97,7 @@ def _task_of(source: Artifact, settings: Prune) -> dict[str, str]:
     return {"task": likely[0]} if likely else {}
 
 
-def _masks(model: Any, settings: Prune) -> Masks:
+def _masks(model: PreTrainedModel, settings: Prune) -> ZeroMasks:
     if settings.pattern == "unstructured":
         return sparsity.by_magnitude(model, settings.sparsity)
     masks = sparsity.two_of_four(model)

@@ -1,6 +1,7 @@
-"""scratch: a small untrained XLM-R encoder, with a SentencePiece vocabulary learnt from raw or labelled text.
+"""scratch: make a small untrained XLM-R encoder, with a SentencePiece vocabulary learnt from raw or labelled text.
 
-For the embedded sample, for tests, and for what adapt-maft pretrains; a real teacher starts from a published encoder.
+It is for the embedded sample, for tests, and for what adapt-maft pretrains; a real teacher starts from a published
+encoder.
 """
 
 import io
@@ -21,13 +22,13 @@ from edgeafri.stages.models.checkpoint import parameters, write_model
 from edgeafri.stages.training.examples import lines_of, raw_files
 from edgeafri.util.progress import Progress
 
-_LONGEST = 1 << 20  # bytes of a line that SentencePiece still learns from; it leaves out longer ones in silence
+_LONGEST = 1 << 20  # bytes of a line that SentencePiece still learns from; it leaves out longer ones without a word
 
 
 def run(source: Artifact, settings: Scratch, out: Path, progress: Progress) -> Mapping[str, Any]:
     """Train the vocabulary on the text in `source`, draw the weights, save both.
 
-    The text is raw, LANG.txt, where there is such a file for one of the languages; else that of LANG/train.
+    The text is raw text, LANG.txt, if there is such a file for one of the languages; else the text of LANG/train.
     """
     if settings.hidden % settings.heads:
         raise ConfigError(

@@ -55,7 +55,7 @@ def run(source: Artifact, settings: Trim, out: Path, progress: Progress) -> Mapp
     choice = choose(source, settings, out, progress)
     _give_back_memory()  # a tokenizer of 250,000 pieces takes more than half a gigabyte: it and the model take turns
     model = checkpoint.read_model(source.path)
-    if second_head.described(source.path) is not None:
+    if second_head.read_place(source.path) is not None:
         second_head.read_into(model, source.path)
     before, rows = checkpoint.parameters(model), model.get_input_embeddings().num_embeddings
     if choice.pieces > rows:

@@ -30,11 +30,11 @@ def settings(text, **changed):
 
 
 def prepared(source, chosen, folder):
-    """Model and course, on a store in a folder."""
+    """Model and training, on a store in a folder."""
     tokenizer = checkpoint.read_tokenizer(source.path)
-    corpus = token_store.Corpus(chosen.text, chosen.languages, chosen.lines, checkpoint.encoder(tokenizer, 64))
-    model, _, course = adapt_maft.prepare(source.path, chosen, token_store.stored(folder / "tokens", corpus, silent))
-    return model, course
+    corpus = token_store.RawText(chosen.text, chosen.languages, chosen.lines, checkpoint.encoder(tokenizer, 64))
+    setup = adapt_maft.prepare(source.path, chosen, token_store.open_store(folder / "tokens", corpus, silent))
+    return setup.model, setup.training
 
 
 def refused(error, source, chosen, tmp_path):
@@ -85,14 +85,14 @@ def test_the_text_is_learnt(encoder, tmp_path):
 @pytest.mark.parametrize("kind", ["masked", "encoder"])
 def test_perplexity_is_told_before_and_after(kind, masked, encoder, text, tmp_path):
     """
-    By language, of the same places of the same lines. A new head can only guess, so nothing is told of it.
+    By language, of the same positions of the same lines. A new head can only guess, so nothing is told of it.
     """
     source = {"masked": masked, "encoder": encoder}[kind]
     chosen = settings(text, learning_rate=1e-2)
     facts = adapt_maft.run(source, chosen, tmp_path, silent)
-    model, course = prepared(source, chosen, tmp_path)
+    model, training = prepared(source, chosen, tmp_path)
     best = facts["epochs"][facts["best_epoch"] - 1]
-    before = course.judge(model) if kind == "masked" else None
+    before = training.validate(model) if kind == "masked" else None
 
     for code in LANGUAGES:
         loss, perplexity = facts["loss"][code], facts["perplexity"][code]
@@ -146,38 +146,46 @@ def test_its_model_teaches_an_agnostic_student(teacher, text, as_artifact, tmp_p
     assert distill.run(as_artifact(out, "torch"), chosen, student, silent)["layers"] == 1
 
 
-def test_every_epoch_hides_others_and_the_judge_the_same(encoder, text, tmp_path):
+def test_every_epoch_masks_others_and_validation_the_same(encoder, text, tmp_path):
     """
     What is learnt from changes, what epochs are compared by does not.
     """
-    _, course = prepared(encoder, settings(text), tmp_path)
+    _, training = prepared(encoder, settings(text), tmp_path)
     model, again = prepared(encoder, settings(text), tmp_path)
-    first = course.rows[0]["ids"].tolist()
-    course.rows.epoch = again.rows.epoch = 1
+    first = training.examples[0].ids.tolist()
+    training.examples.epoch = again.examples.epoch = 1
 
-    assert course.rows[0]["ids"].tolist() == again.rows[0]["ids"].tolist() != first
-    assert course.judge(model) == again.judge(model)
+    assert training.examples[0].ids.tolist() == again.examples[0].ids.tolist() != first
+    assert training.validate(model) == again.validate(model)
 
 
-def test_settings_reach_the_course(encoder, text, tmp_path):
+def test_settings_reach_the_training(encoder, text, tmp_path):
     """
-    Whole words are hidden by the judge too, so that epochs are compared by what they learn.
+    Whole words are masked in validation too, so that epochs are compared by what they learn.
     """
     _, plain = prepared(encoder, settings(text), tmp_path)
-    _, course = prepared(encoder, settings(text, mixing="single", whole_words=True, judge_steps=4), tmp_path)
+    _, training = prepared(encoder, settings(text, mixing="single", whole_words=True, validation_steps=4), tmp_path)
 
-    assert (plain.single, plain.judge_steps, plain.rows.masks.whole_words) == (False, None, False)
-    assert (course.single, course.judge_steps, course.rows.masks.whole_words) == (True, 4, True)
+    assert (plain.one_language_per_batch, plain.validation_steps, plain.examples.masking.whole_words) == (
+        False,
+        None,
+        False,
+    )
+    assert (training.one_language_per_batch, training.validation_steps, training.examples.masking.whole_words) == (
+        True,
+        4,
+        True,
+    )
 
 
 def test_lines_are_limited_a_language(encoder, text, tmp_path):
     """
     Eight of either, of which one each is held back: the large one does not drown the small one.
     """
-    _, course = prepared(encoder, settings(text, lines=8), tmp_path)
+    _, training = prepared(encoder, settings(text, lines=8), tmp_path)
 
-    assert len(course.rows) == 14
-    assert course.rows.outline.languages.tolist() == [0] * 7 + [1] * 7
+    assert len(training.examples) == 14
+    assert training.examples.outline.languages.tolist() == [0] * 7 + [1] * 7
 
 
 @pytest.mark.slow
@@ -197,8 +205,8 @@ def test_a_killed_run_ends_where_it_would_have(encoder, text, killed_and_resumed
 @pytest.mark.parametrize(
     ("changed", "total"),
     [
-        ({"judge_steps": 2, "mixing": "single"}, 18),
-        ({"judge_steps": 4, "accumulate": 2, "whole_words": True, "sampling": 0.3}, 9),
+        ({"validation_steps": 2, "mixing": "single"}, 18),
+        ({"validation_steps": 4, "accumulate": 2, "whole_words": True, "sampling": 0.3}, 9),
     ],
 )
 def test_a_run_killed_inside_an_epoch_ends_where_it_would_have(encoder, text, killed_and_resumed, changed, total):
@@ -215,14 +223,14 @@ def test_a_run_killed_inside_an_epoch_ends_where_it_would_have(encoder, text, ki
 def test_two_processes_train_one_model(encoder, text, tmp_path):
     """
     Full batches without dropout, so a step is the same for one process and for two, but that each averages over the
-    places of its own half: the text is learnt alike, and the processes' models are compared at every judgement.
+    positions of its own half: the text is learnt alike, and the processes' models are compared at every judgement.
     """
     found, ticks = {}, []
     for processes in (1, 2):
         out = tmp_path / str(processes)
         out.mkdir()
         chosen = settings(
-            text, processes=processes, mixing="single", dropout=0.0, learning_rate=1e-2, judge_steps=7, epochs=6
+            text, processes=processes, mixing="single", dropout=0.0, learning_rate=1e-2, validation_steps=7, epochs=6
         )
         found[processes] = adapt_maft.run(encoder, chosen, out, lambda *progress: ticks.append(progress))
     alone, together = ([entry["loss"] for entry in found[processes]["judgements"]] for processes in (1, 2))
@@ -242,7 +250,7 @@ def test_a_killed_team_ends_where_it_would_have(encoder, text, killed_and_resume
     """
     Every process finds its random numbers again.
     """
-    chosen = settings(text, processes=2, dropout=0.1, sampling=0.3, judge_steps=4)
+    chosen = settings(text, processes=2, dropout=0.1, sampling=0.3, validation_steps=4)
     differing, first = killed_and_resumed(adapt_maft.run, encoder, chosen, (10, 15))
 
     assert differing == []
@@ -302,7 +310,7 @@ def test_a_forecast_is_given_in_words(encoder, text):
     said = adapt_maft.forecast(encoder, settings(text))
     shared = adapt_maft.forecast(encoder, settings(text, processes=2))
 
-    pattern = r"about \d+ s on this machine: 38 inputs x 3 epochs, 0\.0 million sub-words, [\d,]+ sub-words/s"
+    pattern = r"about \d+ s on this machine: 38 inputs x 3 epochs, 0\.0 million subwords, [\d,]+ subwords/s"
     assert re.fullmatch(pattern, said)
     assert re.fullmatch(rf"{pattern}; less with 2 processes", shared)
 
@@ -326,7 +334,7 @@ def test_missing_raw_text_is_refused(encoder, tmp_path):
     error = refused(DataError, encoder, settings(None), tmp_path)
 
     assert error.message == "adapt-maft: no raw text"
-    assert error.hint == "Add --text DIR with LANG.txt, one sentence a line."
+    assert error.hint == "Add --text DIR with LANG.txt, one sentence per line."
 
 
 @pytest.mark.parametrize(
@@ -354,7 +362,7 @@ def test_raw_text_without_words_is_refused(encoder, text, tmp_path, lines):
     (root / "hau.txt").write_text(lines, "utf-8")
     error = refused(DataError, encoder, settings(root), tmp_path)
 
-    assert (error.message, error.hint) == (f"{root}/hau.txt: no line of text in it", "Write one sentence a line.")
+    assert (error.message, error.hint) == (f"{root}/hau.txt: no line of text in it", "Write one sentence per line.")
 
 
 def test_raw_text_in_another_script_is_refused(encoder, text, tmp_path):
@@ -372,12 +380,12 @@ def test_raw_text_in_another_script_is_refused(encoder, text, tmp_path):
 
 def test_too_little_raw_text_is_refused(encoder, text, tmp_path):
     """
-    One line cannot both teach and judge.
+    One line cannot both teach and validate.
     """
     error = refused(DataError, encoder, settings(text, languages=("swa",), lines=1), tmp_path)
 
-    message = f"{text}/swa.txt: too little raw text: one line to learn from and one to judge by are needed"
-    assert (error.message, error.hint) == (message, "Add lines of 6 sub-words or more.")
+    message = f"{text}/swa.txt: too little raw text: at least one line for training and one for validation are needed"
+    assert (error.message, error.hint) == (message, "Add lines of 6 subwords or more.")
 
 
 def test_a_tokenizer_without_a_mask_is_refused(encoder, text, without_mask, tmp_path):

@@ -212,7 +212,7 @@ def test_missing_raw_text_is_refused(masked, tmp_path):
 
     assert (error.message, error.hint) == (
         "adapt-mini: no raw text",
-        "Add --text DIR with LANG.txt, one sentence a line.",
+        "Add --text DIR with LANG.txt, one sentence per line.",
     )
 
 

@@ -15,19 +15,20 @@ from edgeafri.inference.predict import Predictor
 from edgeafri.menu.settings import Distill, Finetune, Scratch
 from edgeafri.stages import distill, finetune, scratch
 from edgeafri.stages.distillation.output_cache import bytes_of
+from edgeafri.stages.distillation.pair import student_shape
 from edgeafri.stages.distillation.student import Shape
-from edgeafri.stages.distillation.teacher_outputs import Wanted, signals
+from edgeafri.stages.distillation.teacher_outputs import WantedOutputs, outputs_of
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.models.checkpoint import parameters
 from edgeafri.stages.pruning.allocation import Parts
 from edgeafri.stages.pruning.surgery import cut
 from edgeafri.stages.training import losses
-from edgeafri.stages.training.examples import IGNORED, Collator
+from edgeafri.stages.training.examples import IGNORED, Collator, Item
 from edgeafri.util.progress import silent
 
 LANGUAGES = ("swa", "hau")
 LABELS = ("O", "B-DATE", "I-DATE", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
-ANSWERS = Wanted(answers=True)
+ANSWERS = WantedOutputs(logits=True)
 
 
 class Killed(Exception):  # not an error, a kill
@@ -50,7 +51,7 @@ def taught(source, folder, **changed):
 def batch_of(data, encoder):
     """Dev sentences of one language as one batch, a place at every word."""
     rows = encoder.encode([sentence.words for sentence in read_split(data, "swa", "dev").sentences])
-    items = [{"number": number, "ids": row.ids, "places": row.firsts, "targets": ()} for number, row in enumerate(rows)]
+    items = [Item(number, row.ids, row.firsts, ()) for number, row in enumerate(rows)]
     return Collator(encoder.frame.pad)(items)
 
 
@@ -58,10 +59,10 @@ def distance(teacher, student, data, of_teacher, of_student=None):
     """How far a student's answers, attention or vectors are from its teacher's on sentences of dev."""
     batch = batch_of(data, checkpoint.encoder(checkpoint.read_tokenizer(teacher.path), 64))
     with torch.no_grad():
-        theirs = signals(checkpoint.read_model(teacher.path), batch, of_teacher)
-        ours = signals(student, batch, of_student or of_teacher)
-    if "answers" in theirs:
-        return losses.soft_targets(ours["answers"], theirs["answers"], 1.0).item()
+        theirs = outputs_of(checkpoint.read_model(teacher.path), batch, of_teacher)
+        ours = outputs_of(student, batch, of_student or of_teacher)
+    if "logits" in theirs:
+        return losses.soft_targets(ours["logits"], theirs["logits"], 1.0).item()
     if "attention" in theirs:
         return (ours["attention"] - theirs["attention"]).square().mean().item()
     return sum(losses.relations(ours[name], theirs[name], batch["attention_mask"], 2).item() for name in theirs)
@@ -140,7 +141,7 @@ def test_attention_maps_come_closer(masked, data, text, tmp_path):
     given = {"mode": "attention", "text": text, "heads": 4}
     _, before = taught(masked, tmp_path / "before", **given, learning_rate=0.0, epochs=1)
     _, after = taught(masked, tmp_path / "after", **given, learning_rate=1e-2, epochs=10)
-    maps = Wanted(attention=True)
+    maps = WantedOutputs(attention=True)
 
     assert distance(masked, after, data, maps) < distance(masked, before, data, maps)
 
@@ -154,7 +155,7 @@ def test_relations_come_closer(masked, data, text, tmp_path, layer):
     given = {"mode": "relation", "text": text, "hidden": 8, "take": "random", "layer": layer}
     _, before = taught(masked, tmp_path / "before", **given, learning_rate=0.0, epochs=1)
     facts, after = taught(masked, tmp_path / "after", **given, learning_rate=1e-2, epochs=8)
-    own = Wanted(layer=layer or 2), Wanted(layer=1)
+    own = WantedOutputs(layer=layer or 2), WantedOutputs(layer=1)
 
     assert facts["epochs"][-1]["loss"] < facts["epochs"][0]["loss"]
     assert distance(masked, after, data, *own) < distance(masked, before, data, *own)
@@ -215,7 +216,7 @@ def test_a_shape_is_asked_for_in_numbers_or_shares(asked, shape):
     """
     Below 1 a share of the source's, rounded down, at least 1, and a width to what the heads divide.
     """
-    assert distill.student_shape(settings(**asked), Shape(12, 768, 12, 3072)) == shape
+    assert student_shape(settings(**asked), Shape(12, 768, 12, 3072)) == shape
 
 
 @pytest.mark.parametrize("mode", ["agnostic", "attention"])
@@ -264,13 +265,13 @@ def test_raw_text_is_learnt_beside_labels(teacher, data, text, tmp_path):
     Its words are split as the device splits them; of its lines only the teacher's answers are known.
     """
     (tmp_path / "out").mkdir()
-    ready = distill.prepare(teacher, settings(data=data, text=text, lines=6, hard=1.0))
+    setup = distill.prepare(teacher, settings(data=data, text=text, lines=6, hard=1.0))
     facts = distill.run(teacher, settings(data=data, text=text, lines=6, hard=1.0), tmp_path / "out", silent)
-    targets = [set(row.targets) for row in ready.rows.rows]
+    targets = [set(row.targets) for row in setup.examples.examples]
 
     assert facts["inputs"] == 24 + 12
     assert sum(found == {IGNORED} for found in targets) == 12
-    assert (ready.rows.outline.names[0], ready.rows.outline.languages.tolist().count(0)) == ("swa", 18)
+    assert (setup.examples.outline.names[0], setup.examples.outline.languages.tolist().count(0)) == ("swa", 18)
 
 
 @pytest.mark.parametrize("kept", ["on", "off"])
@@ -292,20 +293,20 @@ def test_answers_are_kept_where_that_pays(teacher, data, epochs, cache, words):
     """
     For a single epoch there is nothing to gain; else nine labels of two bytes for each of 8 or 10 words.
     """
-    ready = distill.prepare(teacher, settings(data=data, epochs=epochs, cache=cache))
+    setup = distill.prepare(teacher, settings(data=data, epochs=epochs, cache=cache))
 
-    assert bytes_of(ready.kept, ready.rows) == words * 9 * 2
+    assert bytes_of(setup.cached, setup.examples) == words * 9 * 2
 
 
 def test_answers_too_large_for_a_disk_are_not_kept(masked, text, monkeypatch):
     """
     Above some gigabytes the teacher is asked anew, unless the user wants them kept.
     """
-    monkeypatch.setattr(distill, "_MOST_KEPT", 100)
+    monkeypatch.setattr(distill, "_MOST_CACHED", 100)
     given = {"mode": "agnostic", "text": text}
 
-    assert distill.prepare(masked, settings(**given)).kept == ()
-    assert distill.prepare(masked, settings(**given, cache="on")).kept != ()
+    assert distill.prepare(masked, settings(**given)).cached == ()
+    assert distill.prepare(masked, settings(**given, cache="on")).cached != ()
 
 
 def test_masks_change_by_the_epoch_unless_answers_are_kept(masked, text):
@@ -314,9 +315,9 @@ def test_masks_change_by_the_epoch_unless_answers_are_kept(masked, text):
     """
 
     def hidden(cache, epoch):
-        rows = distill.prepare(masked, settings(mode="agnostic", text=text, cache=cache)).rows
+        rows = distill.prepare(masked, settings(mode="agnostic", text=text, cache=cache)).examples
         rows.epoch = epoch
-        return rows[0]["ids"].tolist()
+        return rows[0].ids.tolist()
 
     assert hidden("on", 0) == hidden("on", 1)
     assert hidden("off", 0) != hidden("off", 1)
@@ -327,11 +328,11 @@ def test_masked_lm_answers_are_compared_where_asked(masked, text, targets):
     """
     At every sub-word, or at the hidden ones alone; the true sub-word counts at these in both.
     """
-    rows = distill.prepare(masked, settings(mode="agnostic", text=text, targets=targets)).rows
+    rows = distill.prepare(masked, settings(mode="agnostic", text=text, targets=targets)).examples
     items = [rows[number] for number in range(len(rows))]
-    true = [target != IGNORED for item in items for target in item["targets"]]
+    true = [target != IGNORED for item in items for target in item.targets]
 
-    assert rows.places.sum() == (sum(rows.lengths) - 2 * len(rows) if targets == "all" else sum(true))
+    assert rows.position_counts.sum() == (sum(rows.lengths) - 2 * len(rows) if targets == "all" else sum(true))
     assert 0.1 < sum(true) / (sum(rows.lengths) - 2 * len(rows)) < 0.2
 
 
@@ -395,7 +396,7 @@ def test_answers_reach_the_right_words_over_other_sub_words(teacher, other_cut, 
     The teacher reads with its own tokenizer; each word of each row gets what the teacher says of that word.
     """
     given = {"teacher": teacher.path, "data": data, "align": "words", "layers": None, "max_length": 24}
-    ready = distill.prepare(other_cut, settings(**given, **({"text": text, "lines": 5} if with_text else {})))
+    setup = distill.prepare(other_cut, settings(**given, **({"text": text, "lines": 5} if with_text else {})))
     found = checkpoint.read_tokenizer(other_cut.path), checkpoint.read_tokenizer(teacher.path)
     sentences = [list(item.words) for code in LANGUAGES for item in read_split(data, code, "train").sentences]
     reader = Predictor(
@@ -404,12 +405,12 @@ def test_answers_reach_the_right_words_over_other_sub_words(teacher, other_cut, 
     readings = reader.logits(sentences)
     inputs = [row for row in checkpoint.encoder(found[0], 24).encode(sentences) if row.words]
     numbers = torch.tensor([5, 0, len(inputs) - 1])
-    answers = ready.teacher({"numbers": numbers})["answers"].numpy()
+    answers = setup.teacher({"numbers": numbers})["logits"].numpy()
     expected = np.concatenate([readings[inputs[n].sentence].logits[list(inputs[n].words)] for n in numbers.tolist()])
 
     assert len(found[0]) != len(found[1])
-    assert (len(ready.rows) > len(inputs)) == with_text
-    assert [ready.rows.rows[n].places for n in range(len(inputs))] == [row.firsts for row in inputs]
+    assert (len(setup.examples) > len(inputs)) == with_text
+    assert [setup.examples.examples[n].positions for n in range(len(inputs))] == [row.firsts for row in inputs]
     np.testing.assert_allclose(answers, expected, atol=1e-5)
 
 
@@ -460,10 +461,10 @@ def test_other_sub_words_are_refused(teacher, other_cut, data, tmp_path):
     sizes = [len(checkpoint.read_tokenizer(item.path)) for item in (teacher, other_cut)]
 
     assert error.message == (
-        f"distill: teacher and student cut words differently ({sizes[0]} and {sizes[1]} sub-words)"
+        f"distill: teacher and student have different vocabularies ({sizes[0]} and {sizes[1]} subwords)"
     )
     assert error.hint == (
-        "Distill from a teacher with the source's vocabulary, or compare answers word by word: "
+        "Distill from a teacher with the source's vocabulary, or compare logits word by word: "
         "--align words (without --match)."
     )
 
@@ -538,7 +539,7 @@ def test_a_missing_dev_split_is_refused(teacher, data, tmp_path):
         (
             {"mode": "relation"},
             "distill: mode relation learns from raw text, and none was given",
-            "Add --text DIR with LANG.txt, one sentence a line.",
+            "Add --text DIR with LANG.txt, one sentence per line.",
         ),
     ],
 )
@@ -579,7 +580,7 @@ def test_agnostic_needs_a_masked_lm_teacher(teacher, text, tmp_path):
     """
     error = refused(ModelError, teacher, tmp_path, mode="agnostic", text=text)
 
-    assert error.message == f"distill: {teacher.path} has no masked-LM head for mode agnostic to learn from"
+    assert error.message == f"distill: {teacher.path} has no masked-LM head, which mode agnostic learns from"
     assert error.hint == (
         "Train one first: edgeafri adapt-maft MODEL --text DIR --out TEACHER. Or use --mode relation."
     )
@@ -593,7 +594,7 @@ def test_task_needs_a_fine_tuned_teacher(masked, encoder, data, tmp_path):
         (tmp_path / str(number)).mkdir()
         error = refused(ModelError, source, tmp_path / str(number), data=data)
 
-        assert error.message == f"distill: {source.path} is not fine-tuned, so mode task has no answers to learn from"
+        assert error.message == f"distill: {source.path} is not fine-tuned, so mode task has no labels to learn from"
         assert error.hint == "Fine-tune it first (edgeafri finetune), or use --mode agnostic."
 
 
@@ -603,8 +604,8 @@ def test_attention_needs_a_head(encoder, text, tmp_path):
     """
     error = refused(ModelError, encoder, tmp_path, mode="attention", text=text)
 
-    assert error.message == f"distill: {encoder.path} has no head whose answers mode attention could learn from"
-    assert error.hint == "Use --mode relation, which needs none, or train the teacher first."
+    assert error.message == f"distill: {encoder.path} has no head, whose logits mode attention learns from"
+    assert error.hint == "Use --mode relation, which needs no head, or train the teacher first."
 
 
 def test_a_tokenizer_without_a_mask_is_refused(masked, text, without_mask, tmp_path):
@@ -650,8 +651,8 @@ def test_a_teacher_with_a_weight_missing_is_refused(masked, text, as_artifact, t
 @pytest.mark.parametrize(
     ("mode", "pattern"),
     [
-        ("task", r"about \d+ s .*: 24 inputs x 2 epochs, .* sub-words/s; teacher's answers 0\.\d MB on disk"),
-        ("agnostic", r"about \d+ s .*: 38 inputs x 2 epochs, .* sub-words/s; teacher's answers 0\.\d MB on disk"),
+        ("task", r"about \d+ s .*: 24 inputs x 2 epochs, .* subwords/s; outputs of the teacher 0\.\d MB on disk"),
+        ("agnostic", r"about \d+ s .*: 38 inputs x 2 epochs, .* subwords/s; outputs of the teacher 0\.\d MB on disk"),
     ],
 )
 def test_a_forecast_names_time_and_disk(teacher, masked, data, text, mode, pattern):
@@ -677,10 +678,10 @@ def _killer(step):
 
 def _counted(monkeypatch):
     """How many rows the teacher was asked about, a call each."""
-    counts, live = [], distill.live
+    counts, live_teacher = [], distill.live_teacher
 
     def counting(model, wanted):
-        ask = live(model, wanted)
+        ask = live_teacher(model, wanted)
 
         def teacher(batch):
             counts.append(len(batch["numbers"]))
@@ -688,7 +689,7 @@ def _counted(monkeypatch):
 
         return teacher
 
-    monkeypatch.setattr(distill, "live", counting)
+    monkeypatch.setattr(distill, "live_teacher", counting)
     return counts
 
 

@@ -15,7 +15,7 @@ from edgeafri.menu.settings import Finetune
 from edgeafri.stages import finetune
 from edgeafri.stages.finetune import class_weights
 from edgeafri.stages.models import checkpoint
-from edgeafri.stages.training.examples import IGNORED, Row
+from edgeafri.stages.training.examples import IGNORED, Example
 from edgeafri.util.progress import silent
 
 LANGUAGES = ("swa", "hau")
@@ -121,8 +121,11 @@ def test_balanced_weights_are_scikit_learns():
     n / (labels * n_label), whatever is ignored left out.
     """
     targets = (0, 0, 0, 0, 0, 2, 2, 1, IGNORED, 0)
-    places = tuple(range(len(targets)))
-    rows = [Row(places, places[:6], targets[:6], "swa"), Row(places, places[6:], targets[6:], "hau")]
+    positions = tuple(range(len(targets)))
+    rows = [
+        Example(positions, positions[:6], targets[:6], "swa"),
+        Example(positions, positions[6:], targets[6:], "hau"),
+    ]
     true = [target for target in targets if target != IGNORED]
     expected = compute_class_weight("balanced", classes=np.unique(true), y=true)
 
@@ -133,7 +136,7 @@ def test_a_label_that_train_does_not_have_weighs_nothing():
     """
     It stands in dev alone, so no row is ever weighted by it; dividing by its count would give infinity.
     """
-    rows = [Row((0, 5, 6, 2), (1, 2), (0, 2), "swa")]
+    rows = [Example((0, 5, 6, 2), (1, 2), (0, 2), "swa")]
 
     assert class_weights(rows, 4).tolist() == [0.5, 0.0, 0.5, 0.0]
 
@@ -142,7 +145,7 @@ def test_a_label_that_train_does_not_have_weighs_nothing():
 @pytest.mark.parametrize("changed", [{"class_weights": "balanced"}, {"precision": "bfloat16"}, {"precision": "auto"}])
 def test_weights_of_classes_and_precision_arrive_in_training(encoder, data, tmp_path, changed):
     """
-    The training takes another course than without, or, where the processor would not gain, the same.
+    The training takes another training than without, or, where the processor would not gain, the same.
     """
     plain, other = tmp_path / "plain", tmp_path / "other"
     before = finetune.run(encoder, settings(data, epochs=1), plain, silent)
@@ -161,7 +164,7 @@ def test_a_forecast_is_given_in_words(encoder, data):
     """
     text = finetune.forecast(encoder, settings(data))
 
-    said = r"about \d+ s on this machine: 24 inputs x 3 epochs, 0\.0 million sub-words, [\d,]+ sub-words/s"
+    said = r"about \d+ s on this machine: 24 inputs x 3 epochs, 0\.0 million subwords, [\d,]+ subwords/s"
     assert re.fullmatch(said, text)
 
 

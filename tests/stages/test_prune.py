@@ -132,7 +132,7 @@ def test_a_pruned_model_is_fine_tuned_with_its_zeros(pruned, data, tmp_path):
     after = zeros_in(tuned)
 
     assert {name: after[name] for name in after if name != "classifier.weight"} == named_in_head(before)
-    assert "zeros of its linear layers are held" in finetune.forecast(pruned, asked)
+    assert "zeros of its linear layers stay zero" in finetune.forecast(pruned, asked)
 
 
 def test_zeros_that_are_let_go_are_warned_of(pruned, data, tmp_path):
@@ -147,7 +147,9 @@ def test_zeros_that_are_let_go_are_warned_of(pruned, data, tmp_path):
     said = finetune.forecast(pruned, asked)
     finetune.run(pruned, asked, tuned, silent)
 
-    assert re.search(r"; WARNING: the 5\d\.\d % zeros of its linear layers are not held, it will be dense again$", said)
+    assert re.search(
+        r"; WARNING: the 5\d\.\d % zeros of its linear layers are trained too, the model will be dense again$", said
+    )
     assert sparsity.share_of_zeros(checkpoint.read_model(tuned)) < 0.05
 
 
@@ -165,7 +167,7 @@ def test_the_forecast_of_a_pruned_training_says_how_long(encoder, data):
     said = prune.forecast(encoder, settings(data, when="before"))
 
     assert said.startswith("about ")
-    assert said.endswith("% zeros of its linear layers are held")
+    assert said.endswith("% zeros of its linear layers stay zero")
 
 
 @pytest.mark.parametrize("share", ["1", "-0.1", "0.995"])
@@ -262,4 +264,4 @@ def test_zeros_that_grow_are_held_whatever_is_asked(pruned, data):
     """
     said = prune.forecast(pruned, settings(data, when="during", sparsity=0.8, zeros="learn"))
 
-    assert said.endswith("% zeros of its linear layers are held")
+    assert said.endswith("% zeros of its linear layers stay zero")

@@ -378,7 +378,7 @@ def test_a_second_head_is_cut_too(masked, text, as_artifact, tmp_path):
     It shares the word embedding and has a bias of its own; a mini-model answers as before.
     """
     model, tokenizer = checkpoint.read_model(masked.path), checkpoint.read_tokenizer(masked.path)
-    second_head.attach(model, 1, 0)
+    second_head.attach(model, second_head.HeadPlace(1, 0))
     model.second_head.bias.data += torch.arange(len(tokenizer))
     checkpoint.write_model(model, tokenizer, tmp_path / "joint")
     (tmp_path / "out").mkdir()

@@ -3,9 +3,10 @@
 import copy
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
+from transformers import PretrainedConfig, PreTrainedModel
 
 from edgeafri.errors import ConfigError, ModelError
 from edgeafri.stages.models import uneven_layers
@@ -13,7 +14,7 @@ from edgeafri.stages.models import uneven_layers
 
 @dataclass(frozen=True)
 class Shape:
-    """The size of an encoder: how many layers, how wide, how many attention heads, how wide within feed-forward."""
+    """The size of an encoder: its layers, its width, its attention heads, and the width of its feed-forward layers."""
 
     layers: int
     hidden: int
@@ -21,15 +22,17 @@ class Shape:
     ffn: int
 
 
-def new_student(teacher: Any, shape: Shape, take: Literal["first", "last", "spread", "random"], seed: int) -> Any:
+def new_student(
+    teacher: PreTrainedModel, shape: Shape, take: Literal["first", "last", "spread", "random"], seed: int
+) -> PreTrainedModel:
     """A model of the teacher's class in another shape, in float32 and evaluation mode, with plain attention.
 
     Its layers start as those of the teacher that `layers_taken` names, its embeddings and its head as the teacher's,
     every tensor cut to its leading part (DistilBERT's start, Sanh et al. 2019, section 3, plus the cut in width). With
-    "random" all weights are drawn, the embeddings too. What is drawn hangs on `seed` alone, and the caller's random
-    numbers go on as if nothing had happened. Tied weights stay tied and no storage is shared with the teacher, whose
-    dropout, vocabulary and labels are kept. ConfigError for a shape that cannot be, ModelError for a teacher whose
-    weights are not what its config says.
+    "random" all weights are drawn, the embeddings too. What is drawn depends on `seed` alone, and torch's random
+    numbers go on for the caller as if nothing had been drawn. Tied weights stay tied and no storage is shared with the
+    teacher, whose dropout, vocabulary and labels are kept. ConfigError for an impossible shape, ModelError for a
+    teacher whose weights are not what its config says.
     """
     check_shape(shape, shape_of(teacher.config))
     student = _drawn(teacher, shape, seed)
@@ -38,8 +41,8 @@ def new_student(teacher: Any, shape: Shape, take: Literal["first", "last", "spre
     return student.eval()
 
 
-def shape_of(config: Any) -> Shape:
-    """The shape that a transformers config of BERT's family names."""
+def shape_of(config: PretrainedConfig) -> Shape:
+    """The shape in a transformers config of BERT's family."""
     return Shape(config.num_hidden_layers, config.hidden_size, config.num_attention_heads, config.intermediate_size)
 
 
@@ -87,7 +90,7 @@ def layer_map(student: int, teacher: int) -> tuple[tuple[int, int], ...]:
     return tuple(enumerate(_evenly(student, teacher)))
 
 
-def _drawn(teacher: Any, shape: Shape, seed: int) -> Any:
+def _drawn(teacher: PreTrainedModel, shape: Shape, seed: int) -> PreTrainedModel:
     # torch seeds every GPU at once, so all their generators are put back, not only the processor's.
     with torch.random.fork_rng(range(torch.cuda.device_count())):
         torch.manual_seed(seed)
@@ -96,7 +99,7 @@ def _drawn(teacher: Any, shape: Shape, seed: int) -> Any:
         )
 
 
-def _config(teacher: Any, shape: Shape) -> Any:
+def _config(teacher: PretrainedConfig, shape: Shape) -> PretrainedConfig:
     config = copy.deepcopy(teacher)
     config.num_hidden_layers, config.hidden_size = shape.layers, shape.hidden
     config.num_attention_heads, config.intermediate_size = shape.heads, shape.ffn
@@ -105,7 +108,7 @@ def _config(teacher: Any, shape: Shape) -> Any:
     return config
 
 
-def _take_weights(student: Any, teacher: Any, layers: tuple[int, ...]) -> None:
+def _take_weights(student: PreTrainedModel, teacher: PreTrainedModel, layers: tuple[int, ...]) -> None:
     weights = teacher.state_dict()
     with torch.no_grad():
         for name, weight in student.named_parameters():
@@ -117,7 +120,7 @@ def _name_in_teacher(name: str, layers: tuple[int, ...]) -> str:
     return re.sub(r"(?<=\.layer\.)\d+(?=\.)", lambda number: str(layers[int(number[0])]), name, count=1)
 
 
-def _cut(weights: dict[str, Any], name: str, shape: torch.Size) -> Any:
+def _cut(weights: dict[str, torch.Tensor], name: str, shape: torch.Size) -> torch.Tensor:
     """The leading part of a weight in that shape."""
     part = weights[name][tuple(slice(size) for size in shape)] if name in weights else None
     if part is None or part.shape != shape:
@@ -128,5 +131,5 @@ def _cut(weights: dict[str, Any], name: str, shape: torch.Size) -> Any:
 
 
 def _evenly(steps: int, last: int) -> tuple[int, ...]:
-    """Whole numbers from 0 to `last` in so many steps of nearly one size; 0 alone when there is none."""
+    """Whole numbers from 0 to `last` in so many steps of nearly the same size; only 0 when there are no steps."""
     return tuple(round(step * last / max(steps, 1)) for step in range(steps + 1))

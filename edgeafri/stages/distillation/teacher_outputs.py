@@ -1,73 +1,73 @@
-"""signals: what a model says of a batch beside its labels, asked of teacher and student alike."""
+"""Outputs of a model on a batch beyond its labels, from teacher and student alike: logits, states, attention."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 
 from edgeafri.stages.models import checkpoint
-from edgeafri.stages.training.loop import Batch
+from edgeafri.stages.training.examples import Batch
 
-Signals = dict[str, torch.Tensor]
-Teacher = Callable[[Batch], Signals]
+Outputs = dict[str, torch.Tensor]
+Teacher = Callable[[Batch], Outputs]
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What is asked of a model: its answers, hidden states by number (0: embeddings), the last layer's attention
-    averaged over heads, and query, key and value of one layer (1: the first)."""
+class WantedOutputs:
+    """Which outputs a model is to give: logits, hidden states by number (0: embeddings), the attention of the last
+    layer averaged over heads, and query, key and value of one layer (1: the first)."""
 
-    answers: bool = False
+    logits: bool = False
     hidden: tuple[int, ...] = ()
     attention: bool = False
     layer: int | None = None
 
 
-def signals(model: Any, batch: Batch, wanted: Wanted) -> Signals:
-    """What a model says of a batch.
+def outputs_of(model: PreTrainedModel, batch: Batch, wanted: WantedOutputs) -> Outputs:
+    """The wanted outputs of a model on a batch.
 
-    `answers` (places, labels); `hidden0`, `hidden1` ... (batch, length, width) in the order asked for; `attention`
+    `logits` (positions, labels); `hidden0`, `hidden1` ... (batch, length, width) in the order wanted; `attention`
     (batch, length, length); `query`, `key`, `value` (batch, length, width). All in float32, also in bfloat16 training.
     """
     states = bool(wanted.hidden) or wanted.layer is not None
     more = {"output_hidden_states": states, "output_attentions": wanted.attention}
-    found: Signals = {}
-    if wanted.answers:
-        found["answers"], said = checkpoint.answers(model, batch, **more)
+    found: Outputs = {}
+    if wanted.logits:
+        found["logits"], raw = checkpoint.answers(model, batch, **more)
     else:
-        said = model.base_model(batch["input_ids"], attention_mask=batch["attention_mask"], **more)
-    found |= {f"hidden{place}": said.hidden_states[number] for place, number in enumerate(wanted.hidden)}
+        raw = model.base_model(batch["input_ids"], attention_mask=batch["attention_mask"], **more)
+    found |= {f"hidden{index}": raw.hidden_states[number] for index, number in enumerate(wanted.hidden)}
     if wanted.attention:
-        found["attention"] = said.attentions[-1].mean(dim=1)
+        found["attention"] = raw.attentions[-1].mean(dim=1)
     if wanted.layer is not None:
         own = model.base_model.encoder.layer[wanted.layer - 1].attention.self
-        below = said.hidden_states[wanted.layer - 1]
+        below = raw.hidden_states[wanted.layer - 1]
         found |= {name: getattr(own, name)(below) for name in ("query", "key", "value")}
     return {name: value.float() for name, value in found.items()}
 
 
-def live(model: Any, wanted: Wanted) -> Teacher:
-    """A teacher that is asked anew for every batch."""
+def live_teacher(model: PreTrainedModel, wanted: WantedOutputs) -> Teacher:
+    """A teacher that is computed anew for every batch."""
 
-    def ask(batch: Batch) -> Signals:
-        if wanted == Wanted():
+    def compute(batch: Batch) -> Outputs:
+        if wanted == WantedOutputs():
             return {}  # a student that learns from labels alone need not wait for a teacher
         with torch.inference_mode():
-            found = signals(model.to(batch["input_ids"].device), batch, wanted)
-        return {name: value.clone() for name, value in found.items()}  # inference tensors cannot meet gradients
+            found = outputs_of(model.to(batch["input_ids"].device), batch, wanted)
+        return {name: value.clone() for name, value in found.items()}  # autograd refuses tensors of inference mode
 
-    return ask
+    return compute
 
 
-def remembering(teacher: Teacher) -> Teacher:
-    """A teacher that is asked about a batch once and then knows its answer, as a cache on disk will."""
-    known: dict[tuple[int, ...], Signals] = {}
+def cached_in_memory(teacher: Teacher) -> Teacher:
+    """A teacher that is computed once per batch, as with a cache on disk: for a forecast."""
+    known: dict[tuple[int, ...], Outputs] = {}
 
-    def ask(batch: Batch) -> Signals:
+    def compute(batch: Batch) -> Outputs:
         numbers = tuple(batch["numbers"].tolist())
         if numbers not in known:
             known[numbers] = teacher(batch)
         return known[numbers]
 
-    return ask
+    return compute

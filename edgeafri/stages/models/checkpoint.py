@@ -197,19 +197,19 @@ def largest_difference(model: Any, other: Forward) -> float:
 
 
 def answers(model: Any, batch: Mapping[str, torch.Tensor], **wanted: bool) -> tuple[torch.Tensor, Any]:
-    """Logits of shape (places, labels) at the places of a training batch (rows.Collator), and all that was said.
+    """Logits (positions, labels) at the positions of a training batch (examples.Collator), and the whole output.
 
-    A masked-LM head is asked for these places only: at every sub-word it would cost more than the encoder.
+    A masked-LM head is computed at these positions only: at every sub-word it would cost more than the encoder.
     """
     inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
     head = getattr(model, "lm_head", None) or getattr(model, "cls", None)
     if head is not None:
         body = model.base_model(**inputs, **wanted)
-        return head(body.last_hidden_state.flatten(0, 1)[batch["places"]]), body
+        return head(body.last_hidden_state.flatten(0, 1)[batch["positions"]]), body
     output = model(**inputs, **wanted)
     if output.logits.ndim == 2:
-        return output.logits[batch["places"] // batch["input_ids"].shape[1]], output
-    return output.logits.flatten(0, 1)[batch["places"]], output
+        return output.logits[batch["positions"] // batch["input_ids"].shape[1]], output
+    return output.logits.flatten(0, 1)[batch["positions"]], output
 
 
 def own_architecture(path: Path) -> str:

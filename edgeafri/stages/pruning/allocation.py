@@ -1,4 +1,4 @@
-"""widths: which parts of a model stay, by numbers asked for or by goals. Arithmetic on scores, no model."""
+"""Allocation: which parts of a model stay, by numbers or by goals. Arithmetic on importance scores, without a model."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -9,16 +9,16 @@ from edgeafri.errors import ConfigError
 from edgeafri.menu.settings import Shrink
 from edgeafri.stages.models.uneven_layers import Sizes
 
-_UNITS, _DIMENSIONS = 8, 8  # what goes at a time, beside one head; also the fewest units of a layer
+_UNITS, _DIMENSIONS = 8, 8  # how many units or dimensions go at a time; heads go one by one. Also the fewest units
 _NARROWEST = 16
-_NEAREST = 1000  # the nearest share is said in thousandths, rounded up
+_NEAREST = 1000  # the nearest share is given in thousandths, rounded up
 Numbers = tuple[int, ...]
-Cost = Callable[["Counts"], float]
+CostFunction = Callable[["PartCounts"], float]
 
 
 @dataclass(frozen=True)
-class Scores:
-    """How much every part matters: a number a head and a number a unit, layer by layer, and one a hidden dimension.
+class ImportanceScores:
+    """How much every part matters: one number per head and per unit, layer by layer, and one per hidden dimension.
 
     Several parts together matter as much as the root of their squares' sum: gradients point anywhere, so those of a
     group grow like its root, and a head is such a group already. `additive` scores are squares themselves and add up.
@@ -34,7 +34,7 @@ class Scores:
         """A layer matters as much as its heads and units together."""
         return tuple(sum(heads) + sum(ffn) for heads, ffn in zip(self.heads, self.ffn, strict=True))
 
-    def of(self, layers: Numbers) -> "Scores":
+    def of(self, layers: Numbers) -> "ImportanceScores":
         """The scores of some layers alone."""
         heads, ffn = (tuple(own[layer] for layer in layers) for own in (self.heads, self.ffn))
         return replace(self, heads=heads, ffn=ffn)
@@ -42,7 +42,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Parts:
-    """What stays of a model, by numbers from 0: layers; heads and units of each of these; hidden dimensions."""
+    """What stays of a model, as indices from 0: layers; heads and units of each of these; hidden dimensions."""
 
     layers: Numbers
     heads: tuple[Numbers, ...]
@@ -51,8 +51,8 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Counts:
-    """How many heads and units every layer has, and how wide all are."""
+class PartCounts:
+    """How many heads and units every layer has, and how wide all layers are."""
 
     heads: Numbers
     ffn: Numbers
@@ -61,20 +61,20 @@ class Counts:
 
 @dataclass(frozen=True)
 class Goal:
-    """What is to fall to a share of `whole`; `cost` says what a model of such counts costs."""
+    """A cost that is to fall to a share of `whole`, the cost now; `cost` computes it for a model with such counts."""
 
     name: str
     share: float
     whole: float
-    cost: Cost
+    cost: CostFunction
 
-    def reached(self, counts: Counts) -> float:
-        """The share that a model of such counts costs."""
+    def reached(self, counts: PartCounts) -> float:
+        """The share of the cost that a model with such counts has."""
         return self.cost(counts) / self.whole
 
 
 def check_asked(asked: Shrink, sizes: Sizes, hidden: int) -> None:
-    """ConfigError for numbers that cannot be, said before any work. `sizes` and `hidden` are the source's."""
+    """ConfigError for impossible numbers, before any work. `sizes` and `hidden` are the source's."""
     for name, own in (("layers", len(sizes.heads)), ("hidden", hidden)):
         if getattr(asked, name) is not None:
             _check_number(name, getattr(asked, name), own)
@@ -83,28 +83,28 @@ def check_asked(asked: Shrink, sizes: Sizes, hidden: int) -> None:
     _check_layers("ffn", asked.ffn, sizes.ffn, layers)
 
 
-def layers_kept(asked: Shrink, scores: Scores) -> Numbers:
+def layers_kept(asked: Shrink, scores: ImportanceScores) -> Numbers:
     """The layers that stay; they are chosen first."""
     return best(scores.layers, _count(asked.layers, len(scores.heads)))
 
 
-def by_numbers(asked: Shrink, layers: Numbers, scores: Scores) -> Parts:
+def by_numbers(asked: Shrink, layers: Numbers, scores: ImportanceScores) -> Parts:
     """The heads, units and hidden dimensions of these layers that stay.
 
-    One share of heads or units is a share of all in the layers: the best of all stay, at least one a layer, so that
-    layers come out unlike. Scores are those of the whole model throughout.
+    One share of heads or units is a share of all in the layers: the best of all stay, at least one per layer, so that
+    layers may become different. Importance is those of the whole model throughout.
     """
     left = scores.of(layers)
     hidden = best(scores.hidden, _count(asked.hidden, len(scores.hidden)))
     return Parts(layers, _of_layers(asked.heads, left.heads), _of_layers(asked.ffn, left.ffn), hidden)
 
 
-def by_goals(goals: Sequence[Goal], layers: Numbers, scores: Scores) -> Parts:
+def by_goals(goals: Sequence[Goal], layers: Numbers, scores: ImportanceScores) -> Parts:
     """The parts that stay of these layers when every goal is met: again and again the chunk that matters least goes.
 
     A chunk is one head, 8 units of a layer, or 8 hidden dimensions; least is the lowest score for what it saves now,
-    as shares of the goals not yet met. One head, 8 units and 16 dimensions stay. The hidden width is cut only where
-    heads and units alone cannot reach a goal, because there no output is kept exactly: layer norms see other means.
+    as shares of the goals not yet met. At least one head, 8 units and 16 dimensions stay. The hidden width is cut only
+    where heads and units alone cannot reach a goal, because then no output stays exact: layer norms see other means.
     ConfigError, with the nearest share, for a goal that cannot be met.
     """
     left = scores.of(layers)
@@ -112,7 +112,7 @@ def by_goals(goals: Sequence[Goal], layers: Numbers, scores: Scores) -> Parts:
     check_goals(goals, counts)
     narrows = bool(_unmet(goals, _least(counts, narrow=False)))
     rising = [tuple(tuple(sorted(own)) for own in kind) for kind in (left.heads, left.ffn)]
-    ranked = Scores(rising[0], rising[1], tuple(sorted(left.hidden)), left.additive)
+    ranked = ImportanceScores(rising[0], rising[1], tuple(sorted(left.hidden)), left.additive)
     while unmet := _unmet(goals, counts):
         counts = _without_weakest(counts, unmet, ranked, narrows)
     heads, ffn = (
@@ -122,7 +122,7 @@ def by_goals(goals: Sequence[Goal], layers: Numbers, scores: Scores) -> Parts:
     return Parts(layers, heads, ffn, best(left.hidden, counts.hidden))
 
 
-def check_goals(goals: Sequence[Goal], counts: Counts) -> None:
+def check_goals(goals: Sequence[Goal], counts: PartCounts) -> None:
     """ConfigError for a goal that a model of such counts cannot meet, however small its layers become."""
     least = _least(counts, narrow=True)
     for goal in _unmet(goals, least):
@@ -132,19 +132,19 @@ def check_goals(goals: Sequence[Goal], counts: Counts) -> None:
         raise ConfigError(f"shrink: goal '{goal.name}' {goal.share:g} cannot be met", hint)
 
 
-def fewest_layers(counts: Counts, asked: float | None) -> Counts:
+def fewest_layers(counts: PartCounts, asked: float | None) -> PartCounts:
     """The counts of as many layers as asked for, the smallest ones, before it is known which will stay."""
     layers = _count(asked, len(counts.heads))
-    return Counts(tuple(sorted(counts.heads)[:layers]), tuple(sorted(counts.ffn)[:layers]), counts.hidden)
+    return PartCounts(tuple(sorted(counts.heads)[:layers]), tuple(sorted(counts.ffn)[:layers]), counts.hidden)
 
 
-def counts_of(scores: Scores) -> Counts:
+def counts_of(scores: ImportanceScores) -> PartCounts:
     """How many parts have a score."""
-    return Counts(tuple(map(len, scores.heads)), tuple(map(len, scores.ffn)), len(scores.hidden))
+    return PartCounts(tuple(map(len, scores.heads)), tuple(map(len, scores.ffn)), len(scores.hidden))
 
 
 def best(scores: Sequence[float], count: int) -> Numbers:
-    """The numbers of so many of the highest scores, in rising order; of equal ones the first."""
+    """The indices of so many of the highest scores, in rising order; of equal scores the first."""
     return tuple(sorted(sorted(range(len(scores)), key=lambda number: -scores[number])[:count]))
 
 
@@ -152,11 +152,11 @@ def best_of_all(scores: Sequence[Sequence[float]], share: float) -> tuple[Number
     """The best of all lists together, as many as the share says, rounded down, and the best one of each list."""
     ranked = sorted(
         ((layer, number) for layer, own in enumerate(scores) for number in range(len(own))),
-        key=lambda place: -scores[place[0]][place[1]],
+        key=lambda part: -scores[part[0]][part[1]],
     )
     first = {(layer, best(own, 1)[0]) for layer, own in enumerate(scores)}
     more = max(0, int(len(ranked) * share) - len(first))
-    kept = first.union([place for place in ranked if place not in first][:more])
+    kept = first.union([part for part in ranked if part not in first][:more])
     return tuple(tuple(sorted(number for at, number in kept if at == layer)) for layer in range(len(scores)))
 
 
@@ -176,7 +176,7 @@ def _count(asked: float | None, own: int) -> int:
 
 def _check_number(name: str, asked: float, own: int) -> None:
     if asked >= 1 and asked != int(asked):
-        raise ConfigError(f"shrink: '{name}' {asked:g} is no whole number", "Give one, or a share below 1.")
+        raise ConfigError(f"shrink: '{name}' {asked:g} is not a whole number", "Give one, or a share below 1.")
     if asked > own:
         hint = f"Use at most {own}, or a share below 1."
         raise ConfigError(f"shrink: '{name}' {asked:g} is more than there are", hint)
@@ -191,29 +191,29 @@ def _check_layers(name: str, asked: Sequence[float], own: Sequence[int], layers:
     limits = own if len(asked) == len(own) else [min(own)] * len(asked)
     for number, limit in zip(asked, limits, strict=True):
         if number <= 0 or (number < 1 and len(asked) > 1):
-            hint = "Keep at least one a layer; with --layers a whole layer goes."
+            hint = "Keep at least one per layer; with --layers whole layers go."
             raise ConfigError(f"shrink: '{name}' {number:g} leaves a layer without any", hint)
         _check_number(name, number, limit)
 
 
-def _least(counts: Counts, narrow: bool) -> Counts:
+def _least(counts: PartCounts, narrow: bool) -> PartCounts:
     """The fewest parts that may stay."""
     hidden = min(counts.hidden, _NARROWEST) if narrow else counts.hidden
-    return Counts((1,) * len(counts.heads), tuple(min(_UNITS, units) for units in counts.ffn), hidden)
+    return PartCounts((1,) * len(counts.heads), tuple(min(_UNITS, units) for units in counts.ffn), hidden)
 
 
-def _unmet(goals: Sequence[Goal], counts: Counts) -> list[Goal]:
+def _unmet(goals: Sequence[Goal], counts: PartCounts) -> list[Goal]:
     return [goal for goal in goals if goal.reached(counts) > goal.share]
 
 
-def _without_weakest(counts: Counts, goals: Sequence[Goal], ranked: Scores, narrows: bool) -> Counts:
+def _without_weakest(counts: PartCounts, goals: Sequence[Goal], ranked: ImportanceScores, narrows: bool) -> PartCounts:
     """The counts without the chunk of the lowest score for what it saves."""
     now = [goal.reached(counts) for goal in goals]
-    saved: dict[Counts, float] = {}
+    saved: dict[PartCounts, float] = {}
 
-    def price(chunk: tuple[float, Counts]) -> float:
+    def price(chunk: tuple[float, PartCounts]) -> float:
         score, after = chunk
-        same = replace(after, heads=(sum(after.heads),), ffn=(sum(after.ffn),))  # costs hang on sums alone
+        same = replace(after, heads=(sum(after.heads),), ffn=(sum(after.ffn),))  # costs depend on sums alone
         if same not in saved:
             saved[same] = sum(before - goal.reached(after) for before, goal in zip(now, goals, strict=True))
         return score / saved[same] if saved[same] > 0 else float("inf")
@@ -221,7 +221,7 @@ def _without_weakest(counts: Counts, goals: Sequence[Goal], ranked: Scores, narr
     return min(_chunks(counts, ranked, narrows), key=price)[1]
 
 
-def _chunks(counts: Counts, ranked: Scores, narrows: bool) -> Iterator[tuple[float, Counts]]:
+def _chunks(counts: PartCounts, ranked: ImportanceScores, narrows: bool) -> Iterator[tuple[float, PartCounts]]:
     """Every chunk that may go, as its score and the counts without it."""
     least, together = _least(counts, narrows), partial(_weakest, ranked.additive)
     for layer, scores in enumerate(ranked.heads):

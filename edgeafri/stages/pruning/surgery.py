@@ -1,9 +1,9 @@
-"""surgery: parts are taken out of a model, and what is left is a smaller model of its own."""
+"""Surgery: cut parts out of a model; the rest is a smaller model of its own."""
 
 import re
-from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 
 from edgeafri.stages.models import uneven_layers
 from edgeafri.stages.models.uneven_layers import Sizes
@@ -12,7 +12,7 @@ from edgeafri.stages.pruning.allocation import Numbers, Parts
 _LAYER = re.compile(r"encoder\.layer\.(\d+)\.(.+)")
 
 
-def cut(model: Any, parts: Parts) -> Any:
+def cut(model: PreTrainedModel, parts: Parts) -> PreTrainedModel:
     """A model of the parts that stay, in float32 and evaluation mode; the model given is left as it is.
 
     Without heads, units and layers it answers as the model with these masked: their outputs at 0, a layer stepped
@@ -30,15 +30,15 @@ def cut(model: Any, parts: Parts) -> Any:
     return small.eval()
 
 
-def _part(weights: dict[str, Any], name: str, shape: torch.Size, parts: Parts, head_size: int) -> Any:
+def _part(weights: dict[str, torch.Tensor], name: str, shape: torch.Size, parts: Parts, head_size: int) -> torch.Tensor:
     """What stays of a weight. An axis that is still too long after heads and units are chosen is the hidden one."""
-    place = _LAYER.search(name)
-    if place is None:
+    found = _LAYER.search(name)
+    if found is None:
         part = weights[name]
     else:
-        number = int(place[1])
-        part = weights[f"{name[: place.start(1)]}{parts.layers[number]}{name[place.end(1) :]}"]
-        axis, kept = _own_axis(place[2], parts.heads[number], parts.ffn[number], head_size)
+        number = int(found[1])
+        part = weights[f"{name[: found.start(1)]}{parts.layers[number]}{name[found.end(1) :]}"]
+        axis, kept = _own_axis(found[2], parts.heads[number], parts.ffn[number], head_size)
         part = part.index_select(axis, torch.tensor(kept)) if kept else part
     for axis, size in enumerate(shape):
         if part.shape[axis] != size:
@@ -47,8 +47,8 @@ def _part(weights: dict[str, Any], name: str, shape: torch.Size, parts: Parts, h
 
 
 def _own_axis(tail: str, heads: Numbers, units: Numbers, head_size: int) -> tuple[int, Numbers]:
-    """The axis of a layer's weight that goes over heads or units, and what stays on it; none where neither do."""
-    context = tuple(head * head_size + place for head in heads for place in range(head_size))
+    """The axis of a layer's weight that heads or units lie on, and the indices that stay on it; none elsewhere."""
+    context = tuple(head * head_size + index for head in heads for index in range(head_size))
     if tail.startswith("attention.self."):
         return 0, context
     if tail == "attention.output.dense.weight":

@@ -1,47 +1,55 @@
-"""team: several processes of this machine train one model, one a GPU, each with its share of every batch.
+"""Distributed training: several processes of this machine train one model, one per GPU, each with its part of a batch.
 
-They meet in a file of a private folder and talk over the loopback interface alone. A process that belongs to no team is
-a team of one.
+They meet in a file of a private folder and talk over the loopback interface alone. A process that was started otherwise
+trains alone: its size is 1.
 """
 
 import os
-import platform
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from functools import partial
-from multiprocessing import connection, get_context
+from multiprocessing import get_context
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
-from typing import Any
+from typing import TypeVar, cast
 
 import torch
 from torch import distributed
+from torch.multiprocessing import ProcessContext, ProcessExitedException, start_processes
+from torch.multiprocessing.spawn import ProcessException
 
 from edgeafri.errors import EdgeAfriError, TrainingError, WorkerError
+from edgeafri.stages.training.examples import Batch
 from edgeafri.util.progress import Progress, silent
 
-Batch = Mapping[str, torch.Tensor]
-_LOOPBACKS = {"Linux": "lo", "Darwin": "lo0"}  # elsewhere the libraries choose
+T = TypeVar("T")
+Message = tuple[str, int, object]  # "progress", "result" or "failed"; the rank of who sends it; and what it is
+_POLL_S = 0.1  # how often the progress of the first process is passed on
+_LOOPBACK = "lo" if sys.platform == "linux" else "lo0"  # lo0 on macOS; on Windows adapt-maft has one process only
 
 
-def run_together(work: Callable[..., Any], given: Sequence[Any], processes: int, progress: Progress) -> Any:
-    """`work(*given, progress)` in so many new processes that train together; the answer of the first.
+# accelerate's launchers (1.15) were tried here and do not fit. `debug_launcher` and `notebook_launcher` fork, and a
+# fork of a process that has used torch's threads hangs at its first matrix product. `notebook_launcher` meets at TCP
+# port 29500, so a second training on the machine fails, and it prints to stdout. Neither gives back what the function
+# returned, the exception that it raised, or progress. torch's start_processes, which both use, starts processes without
+# a fork, ends all of them when one fails, and names the signal; the queue beside it carries the rest.
+def run_distributed(work: Callable[..., T], arguments: Sequence[object], processes: int, progress: Progress) -> T:
+    """Call `work(*arguments, progress)` in so many new processes that train together; returns what the first returns.
 
-    Where one fails, all are ended. What it raised is raised here; one that ended without a word is a WorkerError.
+    `work` and `arguments` are pickled. When one process fails, all are ended: an EdgeAfriError or OSError that it
+    raised is raised here; any other end is a WorkerError.
     """
-    context = get_context("spawn")
-    with tempfile.TemporaryDirectory() as private, ExitStack() as ended:
-        crew = {}
-        for rank in range(processes):
-            heard, said = context.Pipe(duplex=False)
-            place = (rank, processes, Path(private) / "meeting")
-            process = context.Process(target=_take_part, args=(place, work, given, said), daemon=True)
-            process.start()
-            said.close()
-            ended.callback(process.join)
-            ended.callback(process.terminate)
-            crew[heard] = process
-        return _listen(crew, progress)
+    messages: SimpleQueue[Message] = get_context("spawn").SimpleQueue()
+    with tempfile.TemporaryDirectory() as private:
+        given = (processes, Path(private) / "store", work, arguments, messages)
+        started = start_processes(_take_part, given, processes, join=False, daemon=True, start_method="spawn")
+        try:
+            return cast("T", _results(started, messages, progress)[0])
+        finally:
+            for process in started.processes:
+                process.terminate()
+                process.join()
 
 
 def size() -> int:
@@ -50,7 +58,7 @@ def size() -> int:
 
 
 def rank() -> int:
-    """The place of this process among them; the one at 0 writes files."""
+    """The number of this process among them; number 0 writes files."""
     return int(distributed.get_rank()) if distributed.is_initialized() else 0
 
 
@@ -60,13 +68,13 @@ def device() -> torch.device:
 
 
 def wait() -> None:
-    """Go on when all have come here."""
+    """Go on when all processes have come here."""
     if distributed.is_initialized():
         distributed.barrier()
 
 
-def added(values: torch.Tensor) -> torch.Tensor:
-    """The sum of what every process has."""
+def add_up(values: torch.Tensor) -> torch.Tensor:
+    """The sum of the `values` of all processes."""
     if size() == 1:
         return values
     found = values.to(device())
@@ -74,29 +82,32 @@ def added(values: torch.Tensor) -> torch.Tensor:
     return found.cpu()
 
 
-def averaging(model: Any, loss: Callable[[Any, Batch], torch.Tensor], batch: Batch) -> torch.Tensor:
+def average_gradients(
+    model: torch.nn.Module, loss: Callable[[torch.nn.Module, Batch], torch.Tensor], batch: Batch
+) -> torch.Tensor:
     """A loss whose backward pass averages the gradients of all processes, where `model` is wrapped to do so.
 
-    DistributedDataParallel prepares that in its forward, which calls the model's own; the loss stands in for it once.
+    DistributedDataParallel prepares for that in its forward, which calls forward of the model inside; but our losses
+    call parts of that model. So the loss takes the place of the inner forward, for this one call.
     """
     if not isinstance(model, torch.nn.parallel.DistributedDataParallel):
         return loss(model, batch)
-    own = model.module
-    kept = vars(own).get("forward")
+    inner = model.module
+    before = vars(inner).get("forward")
 
     def once() -> torch.Tensor:
-        del own.forward
-        if kept is not None:
-            own.forward = kept
-        return loss(own, batch)
+        del inner.forward
+        if before is not None:
+            inner.forward = before
+        return loss(inner, batch)
 
-    own.forward = once
+    inner.forward = once
     found: torch.Tensor = model()
     return found
 
 
-def check_equal(model: Any) -> None:
-    """TrainingError when the processes' models are no longer the same."""
+def check_equal(model: torch.nn.Module) -> None:
+    """TrainingError when the models of the processes are no longer the same."""
     if size() == 1:
         return
     own = torch.stack([weight.detach().double().sum().nan_to_num() for weight in model.parameters()])
@@ -107,63 +118,70 @@ def check_equal(model: Any) -> None:
         raise TrainingError(message, "Train with --processes 1, and report it.")
 
 
-def _listen(crew: dict[Any, Any], progress: Progress) -> Any:
-    """Pass on ticks until all have ended; the answer of the first."""
-    answers = {}
-    while crew:
-        heard: Any
-        for heard in connection.wait(list(crew)):
-            try:
-                kind, value = heard.recv()
-            except EOFError:
-                process = crew.pop(heard)
-                if heard not in answers:  # gloo's threads may abort a process that is done and leaving
-                    _check_ended(process)
-                continue
+def _results(started: ProcessContext, messages: "SimpleQueue[Message]", progress: Progress) -> Mapping[int, object]:
+    """Pass on progress until all processes have ended; what each of them returned, by its rank."""
+    results: dict[int, object] = {}
+    ended, failure = False, None
+    while not ended:
+        try:
+            ended = started.join(timeout=_POLL_S)
+        except ProcessException as error:
+            ended, failure = True, error
+        while not messages.empty():
+            kind, number, value = messages.get()
             if kind == "failed":
-                raise value
+                raise cast("Exception", value)
             if kind == "progress":
-                progress(*value)
+                progress(*cast("tuple[int, int]", value))
             else:
-                answers[heard] = value
-    return next((answer for answer in answers.values() if answer is not None), None)
+                results[number] = value
+    # A process that has returned its result may still be aborted, by a thread of gloo, while it leaves.
+    if failure is not None and len(results) < len(started.processes):
+        raise _early_end(failure) from failure
+    return results
 
 
-def _check_ended(process: Any) -> None:
-    process.join()
-    if process.exitcode:
-        reason = f"signal {-process.exitcode}, often a lack of memory" if process.exitcode < 0 else "see the log"
-        hint = "Run the command again; if it ends the same way, report it with the log, or use --processes 1."
-        raise WorkerError(f"a process of the training ended early ({reason})", hint)
+def _early_end(failure: ProcessException) -> WorkerError:
+    sys.stderr.write(f"{failure.msg}\n")  # the traceback in the other process, if there was one: for the log
+    name = failure.signal_name if isinstance(failure, ProcessExitedException) else None
+    reason = f"{name}, often a lack of memory" if name else "see the log"
+    hint = "Run the command again; if it ends the same way, report it with the log, or use --processes 1."
+    return WorkerError(f"a process of the training ended early ({reason})", hint)
 
 
-def _take_part(place: tuple[int, int, Path], work: Callable[..., Any], given: Sequence[Any], said: Any) -> None:
-    """What a process of the team does: join it, work, and say how it ended."""
-    own, processes, meeting = place
+def _take_part(
+    own: int,
+    processes: int,
+    store: Path,
+    work: Callable[..., object],
+    arguments: Sequence[object],
+    messages: "SimpleQueue[Message]",
+) -> None:
+    """What each of the processes does: join the others, work, and say how that ended."""
     try:
-        _join(own, processes, meeting)
-        answer = work(*given, partial(_tell, said) if own == 0 else silent)
+        _join(own, processes, store)
+        result = work(*arguments, partial(_send_progress, messages) if own == 0 else silent)
     except (EdgeAfriError, OSError) as error:
-        said.send(("failed", error))
+        messages.put(("failed", own, error))
         raise SystemExit(1) from error
-    said.send(("answer", answer if own == 0 else None))
+    messages.put(("result", own, result if own == 0 else None))
+    wait()  # nobody leaves before all results are on their way: torch ends the others when one does not leave well
     distributed.destroy_process_group()
 
 
-def _tell(said: Any, done: int, total: int) -> None:
-    said.send(("progress", (done, total)))
+def _send_progress(messages: "SimpleQueue[Message]", done: int, total: int) -> None:
+    messages.put(("progress", 0, (done, total)))
 
 
-def _join(own: int, processes: int, meeting: Path) -> None:
-    # What accelerate reads, to find itself in a team; and what the two libraries that move gradients listen on.
+def _join(own: int, processes: int, store: Path) -> None:
+    # accelerate reads the first four, to find that it is distributed; the two libraries that move gradients the others.
     names = {"RANK": own, "LOCAL_RANK": own, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
     os.environ.update({name: str(value) for name, value in names.items()})
-    if loopback := _LOOPBACKS.get(platform.system()):
-        os.environ.update(GLOO_SOCKET_IFNAME=loopback, NCCL_SOCKET_IFNAME=loopback)
-    store = distributed.FileStore(str(meeting), processes)
+    os.environ.update(GLOO_SOCKET_IFNAME=_LOOPBACK, NCCL_SOCKET_IFNAME=_LOOPBACK)
     on_gpu = torch.cuda.is_available()
     if on_gpu:
         torch.cuda.set_device(own)
     else:
-        os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"  # its own "cpu:0" is a place that torch.load does not know
-    distributed.init_process_group("nccl" if on_gpu else "gloo", store=store, rank=own, world_size=processes)
+        os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"  # its own "cpu:0" is a device that torch.load does not know
+    meeting = distributed.FileStore(str(store), processes)
+    distributed.init_process_group("nccl" if on_gpu else "gloo", store=meeting, rank=own, world_size=processes)

@@ -1,7 +1,7 @@
-"""What a student learns from: how far its answers, hidden states and attention are from its teacher's.
+"""Losses of distillation: how far the logits, hidden states and attention of a student are from its teacher's.
 
 All tensors are float32 unless a docstring says otherwise. Every loss is one number: a mean over what counts, and 0
-where nothing does. Gradients are stopped nowhere: the caller computes the teacher's side without them.
+where nothing does. No gradient is stopped here: the caller computes the teacher's outputs without gradients.
 """
 
 import math
@@ -20,25 +20,26 @@ def soft_targets(student: Tensor, teacher: Tensor, temperature: float) -> Tensor
     (Hinton et al. 2015, section 2; DistilBERT, Sanh et al. 2019; AfroXLMR-Comet, arXiv 2502.18020). TextBrewer's
     kd_ce_loss is this without T² and plus the teacher's entropy, which has no gradient.
     """
-    answers = functional.softmax(teacher / temperature, dim=-1)
-    return temperature**2 * _divergence(functional.log_softmax(student / temperature, dim=-1), answers)
+    probabilities = functional.softmax(teacher / temperature, dim=-1)
+    return temperature**2 * _divergence(functional.log_softmax(student / temperature, dim=-1), probabilities)
 
 
 def top_soft_targets(student: Tensor, values: Tensor, ids: Tensor, total: Tensor, temperature: float) -> Tensor:
     """`soft_targets` with a teacher of which only the k largest logits are known, as `top_of` gives them.
 
     `student` is logits (n, labels), `values` (n, k), `ids` int64 (n, k) without repeats, `total` (n,). With
-    p = exp(values / T - total) for the known answers and q for the student's, in softmax at T:
+    p = exp(values / T - total) for the known labels and q for the student's, in softmax at T:
     T² · (sum p log(p / q) + p_rest log(p_rest / q_rest)), p_rest = 1 - sum p, q_rest = 1 - sum q. Never more than the
     full divergence, by the log sum inequality: what happens within the rest is not seen. Equal to it when k = labels.
     """
     known = functional.log_softmax(student / temperature, dim=-1).gather(-1, ids)
-    answers = (values / temperature - total.unsqueeze(-1)).exp()
+    probabilities = (values / temperature - total.unsqueeze(-1)).exp()
     # With every label known the rest is nothing but rounding, and so would be its gradient.
     if ids.shape[-1] < student.shape[-1]:
         known = torch.cat([known, _log_rest(known)], dim=-1)
-        answers = torch.cat([answers, (1 - answers.sum(dim=-1, keepdim=True)).clamp(min=0)], dim=-1)
-    return temperature**2 * _divergence(known, answers)
+        rest = (1 - probabilities.sum(dim=-1, keepdim=True)).clamp(min=0)
+        probabilities = torch.cat([probabilities, rest], dim=-1)
+    return temperature**2 * _divergence(known, probabilities)
 
 
 def top_of(logits: Tensor, k: int, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -144,5 +145,5 @@ def _divergence(log_student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def _mean(total: Tensor, count: int) -> Tensor:
-    # A batch in which nothing counts is possible, such as one without a masked sub-word. 0 / 0 would end the training.
+    # Nothing may count in a batch, such as one without a masked subword. 0 / 0 is NaN, which would end the training.
     return total / max(count, 1)

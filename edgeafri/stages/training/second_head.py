@@ -1,28 +1,39 @@
-"""second head: a masked-LM head after a model's first layers, which with them is a mini-model inside the model.
+"""Second head: a masked-LM head after a model's first layers, which with them is a mini-model inside the model.
 
 Two ways to one (Marchisio et al. 2023): learnt together with the model's own head (mini-joint), or put later on frozen
 first layers, with layers of its own below the head (mini-post). Its weights stand beside the model's in the same files,
-as `second_head.*`, and config.json says where it stands: "edgeafri_second_head": {"layer": 2, "new_layers": 0}. Who
-does not know it reads the model without it.
+as `second_head.*`, and config.json says where it stands: "edgeafri_second_head": {"layer": 2, "new_layers": 0}.
+A program that does not know it reads the model without it.
 """
 
 import copy
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import torch
 from safetensors import safe_open
 from torch import nn
+from transformers import PreTrainedModel
 
 from edgeafri.errors import ConfigError, ModelError
 from edgeafri.menu.settings import AdaptMaft
 from edgeafri.stages.models import checkpoint, uneven_layers
 from edgeafri.stages.training import losses, validation
-from edgeafri.stages.training.examples import IGNORED
-from edgeafri.stages.training.loop import Batch, Loss
+from edgeafri.stages.training.examples import IGNORED, Batch
+from edgeafri.stages.training.training_task import Loss
 
 KEY = "edgeafri_second_head"
 _NAME = "second_head"
+M = TypeVar("M", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class HeadPlace:
+    """Where a second head stands: after which layer of the model, and with how many layers of its own."""
+
+    layer: int
+    new_layers: int
 
 
 class SecondHead(nn.Module):
@@ -36,16 +47,17 @@ class SecondHead(nn.Module):
         self.layers, self.dense, self.norm, self.bias = layers, dense, norm, nn.Parameter(bias)
 
     def forward(self, hidden: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
-        """Hidden states of shape (places, width) and the word embedding to logits of shape (places, vocabulary)."""
+        """Hidden states (positions, width) and the word embedding to logits of shape (positions, vocabulary)."""
         return nn.functional.linear(self.norm(nn.functional.gelu(self.dense(hidden))), table, self.bias)
 
 
-def attach(model: Any, layer: int, new_layers: int) -> None:
-    """Put a second head after the first `layer` layers of a masked LM. Changes `model`.
+def attach(model: PreTrainedModel, place: HeadPlace) -> None:
+    """Put a second head into a masked LM. Changes `model`.
 
-    It starts as a copy of the model's own head, and its own layers as copies of those that follow `layer`. ConfigError
-    when there are not so many, ModelError for a family whose layers have other parts.
+    It starts as a copy of the model's own head, and its own layers as copies of those that follow. ConfigError when the
+    model has not so many layers, ModelError for a family whose layers have other parts.
     """
+    layer, new_layers = place.layer, place.new_layers
     if not uneven_layers.known(model.config):
         hint = f"Use an encoder of these families with absolute positions: {', '.join(uneven_layers.FAMILIES)}."
         raise ModelError(f"a {model.config.model_type} model cannot have a second head", hint)
@@ -59,19 +71,19 @@ def attach(model: Any, layer: int, new_layers: int) -> None:
     own = copy.deepcopy(nn.ModuleList(layers[layer : layer + new_layers]))
     dense, norm = (copy.deepcopy(_first(head_of(model), kind)) for kind in (nn.Linear, nn.LayerNorm))
     model.second_head = SecondHead(own, dense, norm, model.get_output_embeddings().bias.detach().clone())
-    setattr(model.config, KEY, {"layer": layer, "new_layers": new_layers})
+    setattr(model.config, KEY, asdict(place))
 
 
-def set_up(model: Any, settings: AdaptMaft) -> tuple[Loss, Loss]:
-    """What is to fall in a masked-LM training and what judges it; attaches the second head that is asked for.
+def set_up(model: PreTrainedModel, settings: AdaptMaft) -> tuple[Loss, Loss]:
+    """The losses of a masked-LM training and of its validation; attaches the second head that the settings ask for.
 
-    One with layers of its own is learnt alone, the model frozen.
+    A head with layers of its own is learnt alone, and the model is frozen.
     """
     plain = validation.hard_loss(None)
     if settings.second_head is None:
-        remove(model)  # what an earlier training said of one, which this one does not go on with
+        remove(model)  # one of an earlier training, which this training does not go on with
         return plain, plain
-    attach(model, settings.second_head, settings.new_layers)
+    attach(model, HeadPlace(settings.second_head, settings.new_layers))
     if not settings.new_layers:
         return joint_loss, plain
     model.requires_grad_(False)
@@ -79,18 +91,18 @@ def set_up(model: Any, settings: AdaptMaft) -> tuple[Loss, Loss]:
     return mini_loss, mini_loss
 
 
-def described(path: Path) -> dict[str, int] | None:
-    """Where the second head of the model in a folder stands: `layer` and `new_layers`; None where it has none."""
-    told = checkpoint.read_config(path).get(KEY)
-    return dict(told) if told and _weights(path) else None
+def read_place(path: Path) -> HeadPlace | None:
+    """Where the second head of the model in a folder stands; None where it has none."""
+    found = checkpoint.read_config(path).get(KEY)
+    return HeadPlace(**found) if found and _weights(path) else None
 
 
-def read_into(model: Any, path: Path) -> None:
-    """Attach the second head that is kept in the folder that `model` was read from. ModelError for a damaged one."""
-    told, weights = described(path), _weights(path)
-    if told is None:
+def read_into(model: PreTrainedModel, path: Path) -> None:
+    """Attach the second head in the folder that `model` was read from. ModelError for a damaged one."""
+    place, weights = read_place(path), _weights(path)
+    if place is None:
         raise ModelError(f"{path}: it has no second head", "Make one: edgeafri adapt-maft --second-head 2.")
-    attach(model, told["layer"], told["new_layers"])
+    attach(model, place)
     try:
         model.second_head.load_state_dict(weights)
     except RuntimeError:
@@ -98,46 +110,48 @@ def read_into(model: Any, path: Path) -> None:
         raise ModelError(f"{path}: its second head does not fit the model", hint) from None
 
 
-def remove(model: Any) -> None:
-    """Leave the model without its second head. Changes `model`."""
+def remove(model: PreTrainedModel) -> None:
+    """Take the second head away. Changes `model`."""
     if hasattr(model, _NAME):
         del model.second_head
     if hasattr(model.config, KEY):
         delattr(model.config, KEY)
 
 
-def head_of(model: Any) -> Any:
+def head_of(model: PreTrainedModel) -> nn.Module:
     """The masked-LM head of a model."""
-    return getattr(model, "lm_head", None) or model.cls
+    found: nn.Module = getattr(model, "lm_head", None) or model.cls
+    return found
 
 
-def mini_body(model: Any) -> Any:
-    """The first layers and the second head's own as an encoder that shares every weight with `model`."""
-    body, told = model.base_model, getattr(model.config, KEY)
+def mini_body(model: PreTrainedModel) -> PreTrainedModel:
+    """The first layers and the second head's own layers, as an encoder that shares every weight with `model`."""
+    body, first = model.base_model, getattr(model.config, KEY)["layer"]
+    # A shallow copy of a torch module shares its table of submodules too, so each copy gets a table of its own.
     encoder, shallow = copy.copy(body.encoder), copy.copy(body)
     encoder._modules, shallow._modules = dict(encoder._modules), dict(shallow._modules)
-    encoder._modules["layer"] = nn.ModuleList([*body.encoder.layer[: told["layer"]], *model.second_head.layers])
+    encoder._modules["layer"] = nn.ModuleList([*body.encoder.layer[:first], *model.second_head.layers])
     shallow._modules["encoder"] = encoder
     return shallow
 
 
-def mini_loss(model: Any, batch: Batch) -> torch.Tensor:
+def mini_loss(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
     """Cross entropy of the second head over its mini-model; the layers above are not run."""
     hidden = mini_body(model)(**_inputs(batch)).last_hidden_state
     return _loss(model, hidden, batch)
 
 
-def joint_loss(model: Any, batch: Batch) -> torch.Tensor:
+def joint_loss(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
     """The sum of both heads' cross entropies, from one pass (Marchisio et al. 2023)."""
     body = model.base_model(**_inputs(batch), output_hidden_states=True)
-    logits = head_of(model)(body.last_hidden_state.flatten(0, 1)[batch["places"]])
+    logits = head_of(model)(body.last_hidden_state.flatten(0, 1)[batch["positions"]])
     first = losses.hard_targets(logits.float(), batch["targets"], None, IGNORED)
     return first + _loss(model, body.hidden_states[getattr(model.config, KEY)["layer"]], batch)
 
 
-def _loss(model: Any, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+def _loss(model: PreTrainedModel, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
     table = model.get_input_embeddings().weight
-    logits = model.second_head(hidden.flatten(0, 1)[batch["places"]], table)
+    logits = model.second_head(hidden.flatten(0, 1)[batch["positions"]], table)
     return losses.hard_targets(logits.float(), batch["targets"], None, IGNORED)
 
 
@@ -145,7 +159,7 @@ def _inputs(batch: Batch) -> dict[str, torch.Tensor]:
     return {name: batch[name] for name in ("input_ids", "attention_mask")}
 
 
-def _first(head: Any, kind: type) -> Any:
+def _first(head: nn.Module, kind: type[M]) -> M:
     return next(part for part in head.modules() if isinstance(part, kind))
 
 

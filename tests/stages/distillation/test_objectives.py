@@ -5,22 +5,22 @@ import torch
 
 from edgeafri.errors import ConfigError
 from edgeafri.menu.settings import Distill
-from edgeafri.stages.distillation.objectives import PROJECTION, lesson_of, temperature_of
+from edgeafri.stages.distillation.objectives import PROJECTION, objective_of, temperature_of
 from edgeafri.stages.distillation.student import Shape, new_student, shape_of
-from edgeafri.stages.distillation.teacher_outputs import Wanted, live, signals
+from edgeafri.stages.distillation.teacher_outputs import WantedOutputs, live_teacher, outputs_of
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.training import losses
-from edgeafri.stages.training.examples import IGNORED, Collator
+from edgeafri.stages.training.examples import IGNORED, Collator, Item
 
 BIG, SMALL, THIN = Shape(6, 16, 4, 32), Shape(3, 16, 2, 32), Shape(3, 8, 2, 16)
 
 
 @pytest.fixture(scope="module")
 def batch():
-    """Two rows of unlike length; of five places two have no target."""
+    """Two rows of unlike length; of five positions two have no target."""
     items = [
-        {"number": 0, "ids": (0, 5, 9, 17, 22, 31, 40, 2), "places": (1, 4, 5), "targets": (3, IGNORED, 4)},
-        {"number": 1, "ids": (0, 12, 7, 2), "places": (1, 2), "targets": (IGNORED, 5)},
+        Item(0, (0, 5, 9, 17, 22, 31, 40, 2), (1, 4, 5), (3, IGNORED, 4)),
+        Item(1, (0, 12, 7, 2), (1, 2), (IGNORED, 5)),
     ]
     return Collator(1)(items)
 
@@ -40,46 +40,46 @@ def masked_pair(masked):
     return teacher, student
 
 
-def lesson(pair, **changed):
+def objective(pair, **changed):
     teacher, student = pair
-    return lesson_of(Distill(**changed), shape_of(student.config), shape_of(teacher.config))
+    return objective_of(Distill(**changed), shape_of(student.config), shape_of(teacher.config))
 
 
 def said(pair, batch, wanted):
     """What teacher and student say of a batch."""
     with torch.no_grad():
-        return [signals(model, batch, wanted) for model in pair]
+        return [outputs_of(model, batch, wanted) for model in pair]
 
 
 def loss_of(pair, batch, **changed):
-    own = lesson(pair, **changed)
-    return own.loss(live(pair[0], own.of_teacher))(pair[1], batch).item()
+    own = objective(pair, **changed)
+    return own.loss(live_teacher(pair[0], own.teacher_outputs))(pair[1], batch).item()
 
 
 def refusal(**changed):
     with pytest.raises(ConfigError) as caught:
-        lesson_of(Distill(mode="relation", **changed), THIN, BIG)
+        objective_of(Distill(mode="relation", **changed), THIN, BIG)
     return caught.value
 
 
 @pytest.mark.parametrize(
     ("changed", "student", "teacher", "projected"),
     [
-        ({}, Wanted(answers=True), Wanted(answers=True), False),
-        ({"match": 1.0}, Wanted(True, (0, 1, 2, 3)), Wanted(True, (0, 2, 4, 6)), True),
-        ({"mode": "agnostic"}, Wanted(True, (3,)), Wanted(True, (6,)), True),
-        ({"mode": "attention"}, Wanted(True, attention=True), Wanted(True, attention=True), False),
-        ({"mode": "relation"}, Wanted(layer=3), Wanted(layer=6), False),
-        ({"mode": "relation", "layer": 4}, Wanted(layer=3), Wanted(layer=4), False),
+        ({}, WantedOutputs(logits=True), WantedOutputs(logits=True), False),
+        ({"match": 1.0}, WantedOutputs(True, (0, 1, 2, 3)), WantedOutputs(True, (0, 2, 4, 6)), True),
+        ({"mode": "agnostic"}, WantedOutputs(True, (3,)), WantedOutputs(True, (6,)), True),
+        ({"mode": "attention"}, WantedOutputs(True, attention=True), WantedOutputs(True, attention=True), False),
+        ({"mode": "relation"}, WantedOutputs(layer=3), WantedOutputs(layer=6), False),
+        ({"mode": "relation", "layer": 4}, WantedOutputs(layer=3), WantedOutputs(layer=4), False),
     ],
 )
 def test_each_mode_asks_for_what_it_compares(changed, student, teacher, projected):
     """
     Nothing more: hidden states by TinyBERT's map, the last state, the last map, one layer's vectors.
     """
-    found = lesson_of(Distill(**changed), THIN, BIG if changed.get("mode") != "relation" else Shape(6, 16, 2, 32))
+    found = objective_of(Distill(**changed), THIN, BIG if changed.get("mode") != "relation" else Shape(6, 16, 2, 32))
 
-    assert (found.of_student, found.of_teacher, found.projected) == (student, teacher, projected)
+    assert (found.student_outputs, found.teacher_outputs, found.projected) == (student, teacher, projected)
 
 
 @pytest.mark.parametrize("changed", [{"match": 1.0}, {"mode": "agnostic"}])
@@ -87,7 +87,7 @@ def test_equal_widths_need_no_projection(changed):
     """
     A matrix between them would be free to undo what is learnt.
     """
-    assert not lesson_of(Distill(**changed), SMALL, BIG).projected
+    assert not objective_of(Distill(**changed), SMALL, BIG).projected
 
 
 @pytest.mark.parametrize(
@@ -109,16 +109,17 @@ def test_task_adds_up_what_it_is_told_to(labelled, batch, soft, hard, match, tem
     Soft targets at every place, true labels where there are any, hidden states at real positions: one layer learns
     from the second of two, its embeddings from the embeddings.
     """
-    theirs, ours = said(labelled, batch, Wanted(answers=True))
+    theirs, ours = said(labelled, batch, WantedOutputs(logits=True))
     real = batch["attention_mask"].bool()
     with torch.no_grad():
         states = [
-            signals(model, batch, Wanted(hidden=pair)) for model, pair in zip(labelled, [(0, 2), (0, 1)], strict=True)
+            outputs_of(model, batch, WantedOutputs(hidden=pair))
+            for model, pair in zip(labelled, [(0, 2), (0, 1)], strict=True)
         ]
     far = [losses.hidden(states[1][name][real], states[0][name][real]) for name in ("hidden0", "hidden1")]
     by_hand = (
-        soft * losses.soft_targets(ours["answers"], theirs["answers"], temperature)
-        + hard * losses.hard_targets(ours["answers"], batch["targets"])
+        soft * losses.soft_targets(ours["logits"], theirs["logits"], temperature)
+        + hard * losses.hard_targets(ours["logits"], batch["targets"])
         + match * sum(far)
     )
     found = loss_of(labelled, batch, soft=soft, hard=hard, match=match, temperature=temperature)
@@ -130,16 +131,16 @@ def test_agnostic_is_distilberts_sum(masked_pair, batch):
     """
     Five parts soft targets at T = 2, two of the hidden sub-words, one of the last state's direction, projected.
     """
-    theirs, ours = said(masked_pair, batch, Wanted(answers=True))
+    theirs, ours = said(masked_pair, batch, WantedOutputs(logits=True))
     real, student = batch["attention_mask"].bool(), masked_pair[1]
     with torch.no_grad():
         last = [
-            signals(model, batch, Wanted(hidden=(number,)))["hidden0"][real]
+            outputs_of(model, batch, WantedOutputs(hidden=(number,)))["hidden0"][real]
             for model, number in zip(masked_pair, (2, 1), strict=True)
         ]
         by_hand = (
-            5 * losses.soft_targets(ours["answers"], theirs["answers"], 2.0)
-            + 2 * losses.hard_targets(ours["answers"], batch["targets"])
+            5 * losses.soft_targets(ours["logits"], theirs["logits"], 2.0)
+            + 2 * losses.hard_targets(ours["logits"], batch["targets"])
             + losses.cosine(getattr(student, PROJECTION)(last[1]), last[0])
         )
 
@@ -150,9 +151,9 @@ def test_attention_is_half_answers_half_maps(masked_pair, batch):
     """
     AfroXLMR-Comet's halves; head counts may differ, maps are averaged over heads.
     """
-    theirs, ours = said(masked_pair, batch, Wanted(answers=True, attention=True))
+    theirs, ours = said(masked_pair, batch, WantedOutputs(logits=True, attention=True))
     maps = losses.attention(ours["attention"].unsqueeze(1), theirs["attention"].unsqueeze(1), batch["attention_mask"])
-    by_hand = 0.5 * losses.soft_targets(ours["answers"], theirs["answers"], 2.0) + 0.5 * maps
+    by_hand = 0.5 * losses.soft_targets(ours["logits"], theirs["logits"], 2.0) + 0.5 * maps
 
     assert loss_of(masked_pair, batch, mode="attention") == pytest.approx(by_hand.item(), rel=1e-5)
 
@@ -161,7 +162,7 @@ def test_relation_is_the_mean_of_three(masked_pair, batch):
     """
     Queries, keys and values of the teacher's first layer and the student's last, in the teacher's two heads.
     """
-    theirs, ours = said(masked_pair, batch, Wanted(layer=1))
+    theirs, ours = said(masked_pair, batch, WantedOutputs(layer=1))
     parts = [losses.relations(ours[name], theirs[name], batch["attention_mask"], 2) for name in theirs]
 
     assert loss_of(masked_pair, batch, mode="relation", layer=1) == pytest.approx(sum(parts).item() / 3, rel=1e-5)
@@ -171,11 +172,11 @@ def test_kept_answers_of_the_top_are_learnt_from(masked_pair, batch):
     """
     What kept.py gives in place of all answers; with the whole vocabulary known the loss is the same.
     """
-    own = lesson(masked_pair, mode="attention")
+    own = objective(masked_pair, mode="attention")
 
     def kept(batch):
-        found = live(masked_pair[0], own.of_teacher)(batch)
-        top = losses.top_of(found.pop("answers"), 10_000, 2.0)
+        found = live_teacher(masked_pair[0], own.teacher_outputs)(batch)
+        top = losses.top_of(found.pop("logits"), 10_000, 2.0)
         return {**found, **dict(zip(("values", "ids", "total"), top, strict=True))}
 
     assert own.loss(kept)(masked_pair[1], batch).item() == pytest.approx(
@@ -200,9 +201,9 @@ def test_a_batch_without_places_moves_nothing(labelled, masked_pair, mode):
     Words without sub-words have no answer: the loss is a number, and so is its gradient.
     """
     pair = labelled if mode == "task" else masked_pair
-    batch = Collator(1)([{"number": 0, "ids": (0, 2), "places": (), "targets": ()}])
-    own = lesson(pair, mode=mode, hard=1.0)
-    loss = own.loss(live(pair[0], own.of_teacher))(pair[1], batch)
+    batch = Collator(1)([Item(0, (0, 2), (), ())])
+    own = objective(pair, mode=mode, hard=1.0)
+    loss = own.loss(live_teacher(pair[0], own.teacher_outputs))(pair[1], batch)
     loss.backward()
     gradients = [weight.grad for weight in pair[1].parameters() if weight.grad is not None]
     pair[1].zero_grad()
@@ -217,8 +218,8 @@ def test_in_bfloat16_losses_are_float32(masked_pair, batch):
     Of the products short numbers, of what they differ by long ones: the loss stays within a few percent.
     """
     with torch.autocast("cpu", torch.bfloat16):
-        own = lesson(masked_pair, mode="agnostic")
-        short = own.loss(live(masked_pair[0], own.of_teacher))(masked_pair[1], batch)
+        own = objective(masked_pair, mode="agnostic")
+        short = own.loss(live_teacher(masked_pair[0], own.teacher_outputs))(masked_pair[1], batch)
 
     assert short.dtype == torch.float32
     assert short.item() == pytest.approx(loss_of(masked_pair, batch, mode="agnostic"), rel=0.05)

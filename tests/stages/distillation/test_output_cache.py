@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from edgeafri.stages.distillation import output_cache as module
-from edgeafri.stages.distillation.output_cache import Kept, Top, bytes_of, kinds_of
-from edgeafri.stages.distillation.teacher_outputs import Wanted, live
+from edgeafri.stages.distillation.output_cache import CachedOutputs, TopLogits, bytes_of, cache_files
+from edgeafri.stages.distillation.teacher_outputs import WantedOutputs, live_teacher
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.training import losses
-from edgeafri.stages.training.examples import Collator, Masks, Row, Rows, masked_rows, raw_lines
+from edgeafri.stages.training.examples import Collator, Example, Examples, Masking, masked_examples, raw_lines
 from edgeafri.util.progress import silent
 
 HALF = {"rtol": 1e-3, "atol": 1e-3}  # 16-bit floats keep eleven bits
-ALL = Wanted(answers=True, hidden=(0, 2), attention=True, layer=2)
+ALL = WantedOutputs(logits=True, hidden=(0, 2), attention=True, layer=2)
 PAD = 1
 
 
@@ -32,24 +32,28 @@ def rows(masked, text):
     tokenizer = checkpoint.read_tokenizer(masked.path)
     encoder = checkpoint.encoder(tokenizer, 64)
     found = [
-        row for code, own in raw_lines(text, ("swa", "hau"), None).items() for row in masked_rows(encoder, own, code)
+        row
+        for code, own in raw_lines(text, ("swa", "hau"), None).items()
+        for row in masked_examples(encoder, own, code)
     ]
-    return Rows(found, Masks(tokenizer.mask_token_id, len(tokenizer), 1, everywhere=False, fixed=True))
+    return Examples(found, Masking(tokenizer.mask_token_id, len(tokenizer), 1, everywhere=False, fixed=True))
 
 
 @pytest.fixture
 def labelled(rows):
-    """The same rows with other places: as many as their number says, none for every third."""
-    return Rows([Row(row.ids, *[tuple(range(number % 3))] * 2, "swa") for number, row in enumerate(rows.rows)])
+    """The same rows with other positions: as many as their number says, none for every third."""
+    return Examples(
+        [Example(row.ids, *[tuple(range(number % 3))] * 2, "swa") for number, row in enumerate(rows.examples)]
+    )
 
 
 def kinds(model, wanted, top=None):
-    return kinds_of(wanted, 16, model.config.vocab_size, top)
+    return cache_files(wanted, 16, model.config.vocab_size, top)
 
 
 def filled(folder, model, rows, wanted, top=None):
-    store = Kept(folder, kinds(model, wanted, top), rows, top)
-    store.fill(live(model, wanted), PAD, silent)
+    store = CachedOutputs(folder, kinds(model, wanted, top), rows, top)
+    store.fill(live_teacher(model, wanted), PAD, silent)
     return store
 
 
@@ -64,7 +68,7 @@ def real(name, values, batch):
     mask = batch["attention_mask"].bool()
     if name == "attention":
         return values[mask.unsqueeze(1) & mask.unsqueeze(2)]
-    return values if name == "answers" else values[mask]
+    return values if name == "logits" else values[mask]
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["as written", "read again"])
@@ -73,8 +77,8 @@ def test_kept_signals_equal_a_live_teachers(tmp_path, model, rows, again):
     All of them, in batches of any order and padding, up to the rounding to 16 bits; padding is 0.
     """
     store = filled(tmp_path, model, rows, ALL)
-    store = Kept(tmp_path, kinds(model, ALL), rows) if again else store
-    ask = live(model, ALL)
+    store = CachedOutputs(tmp_path, kinds(model, ALL), rows) if again else store
+    ask = live_teacher(model, ALL)
 
     for batch in batches(rows):
         ours, theirs = store(batch), ask(batch)
@@ -90,13 +94,13 @@ def test_rows_may_have_no_place(tmp_path, model, labelled):
     """
     Of words without sub-words nothing is asked; a batch of such rows alone has no answers.
     """
-    wanted = Wanted(answers=True)
-    store, ask = filled(tmp_path, model, labelled, wanted), live(model, wanted)
+    wanted = WantedOutputs(logits=True)
+    store, ask = filled(tmp_path, model, labelled, wanted), live_teacher(model, wanted)
     nothing = Collator(PAD)([labelled[number] for number in (0, 3, 9)])
 
-    assert store(nothing)["answers"].shape == (0, model.config.vocab_size)
+    assert store(nothing)["logits"].shape == (0, model.config.vocab_size)
     for batch in batches(labelled):
-        torch.testing.assert_close(store(batch)["answers"], ask(batch)["answers"], **HALF)
+        torch.testing.assert_close(store(batch)["logits"], ask(batch)["logits"], **HALF)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0])
@@ -104,11 +108,11 @@ def test_the_whole_vocabulary_as_top_is_all_of_it(tmp_path, model, rows, tempera
     """
     The loss of the largest k answers is the full one when k is the vocabulary, or more than that.
     """
-    top, wanted = Top(1_000_000, temperature), Wanted(answers=True)
-    store, ask = filled(tmp_path, model, rows, wanted, top), live(model, wanted)
+    top, wanted = TopLogits(1_000_000, temperature), WantedOutputs(logits=True)
+    store, ask = filled(tmp_path, model, rows, wanted, top), live_teacher(model, wanted)
 
     for batch in batches(rows):
-        ours, theirs = store(batch), ask(batch)["answers"]
+        ours, theirs = store(batch), ask(batch)["logits"]
         student = torch.randn(theirs.shape, generator=torch.Generator().manual_seed(1))
         full = losses.soft_targets(student, theirs, temperature)
         found = losses.top_soft_targets(student, ours["values"], ours["ids"], ours["total"], temperature)
@@ -119,10 +123,10 @@ def test_of_answers_the_largest_are_kept(tmp_path, model, rows):
     """
     Values and ids of the best five, and the log-sum of all at the temperature: the known shares never exceed one.
     """
-    top, wanted = Top(5, 2.0), Wanted(answers=True)
-    store, ask = filled(tmp_path, model, rows, wanted, top), live(model, wanted)
+    top, wanted = TopLogits(5, 2.0), WantedOutputs(logits=True)
+    store, ask = filled(tmp_path, model, rows, wanted, top), live_teacher(model, wanted)
     batch = batches(rows)[0]
-    ours, theirs = store(batch), ask(batch)["answers"]
+    ours, theirs = store(batch), ask(batch)["logits"]
 
     assert (ours["values"].shape, ours["ids"].dtype) == ((len(theirs), 5), torch.int64)
     torch.testing.assert_close(ours["values"], theirs.topk(5).values, **HALF)
@@ -131,7 +135,7 @@ def test_of_answers_the_largest_are_kept(tmp_path, model, rows):
     assert (ours["values"] / 2 - ours["total"].unsqueeze(1)).exp().sum(dim=1).max() <= 1
 
 
-@pytest.mark.parametrize("top", [None, Top(5, 2.0), Top(1_000_000, 2.0)])
+@pytest.mark.parametrize("top", [None, TopLogits(5, 2.0), TopLogits(1_000_000, 2.0)])
 def test_the_size_is_known_before(tmp_path, model, rows, top):
     """
     To the byte, so that a build can say it and a disk can be asked.
@@ -144,29 +148,29 @@ def test_the_size_is_known_before(tmp_path, model, rows, top):
 
 def test_the_size_is_what_can_be_worked_out():
     """
-    Two rows of 4 and 6 sub-words with 2 places and 1: 16-bit numbers of 9 labels, width 16, and pairs.
+    Two rows of 4 and 6 sub-words with 2 positions and 1: 16-bit numbers of 9 labels, width 16, and pairs.
     """
-    rows = Rows([Row((0, 5, 6, 2), (1, 2), (0, 0), "swa"), Row((0, 5, 6, 7, 8, 2), (1,), (0,), "swa")])
+    rows = Examples([Example((0, 5, 6, 2), (1, 2), (0, 0), "swa"), Example((0, 5, 6, 7, 8, 2), (1,), (0,), "swa")])
 
-    assert bytes_of(kinds_of(Wanted(answers=True), 16, 9, None), rows) == 3 * 9 * 2
-    assert bytes_of(kinds_of(Wanted(answers=True), 16, 9, Top(4, 2.0)), rows) == 3 * (4 * 2 + 4 * 4 + 4)
-    assert bytes_of(kinds_of(Wanted(hidden=(0, 1, 2)), 16, 9, None), rows) == 3 * 10 * 16 * 2
-    assert bytes_of(kinds_of(Wanted(attention=True), 16, 9, None), rows) == (4 * 4 + 6 * 6) * 2
-    assert bytes_of(kinds_of(Wanted(layer=1), 16, 9, None), rows) == 3 * 10 * 16 * 2
+    assert bytes_of(cache_files(WantedOutputs(logits=True), 16, 9, None), rows) == 3 * 9 * 2
+    assert bytes_of(cache_files(WantedOutputs(logits=True), 16, 9, TopLogits(4, 2.0)), rows) == 3 * (4 * 2 + 4 * 4 + 4)
+    assert bytes_of(cache_files(WantedOutputs(hidden=(0, 1, 2)), 16, 9, None), rows) == 3 * 10 * 16 * 2
+    assert bytes_of(cache_files(WantedOutputs(attention=True), 16, 9, None), rows) == (4 * 4 + 6 * 6) * 2
+    assert bytes_of(cache_files(WantedOutputs(layer=1), 16, 9, None), rows) == 3 * 10 * 16 * 2
 
 
 def test_the_teacher_is_asked_once_about_every_row(tmp_path, model, rows):
     """
     In batches of like length; progress counts rows.
     """
-    seen, ticks, wanted = [], [], Wanted(answers=True)
-    ask = live(model, wanted)
+    seen, ticks, wanted = [], [], WantedOutputs(logits=True)
+    ask = live_teacher(model, wanted)
 
     def teacher(batch):
         seen.extend(batch["numbers"].tolist())
         return ask(batch)
 
-    Kept(tmp_path, kinds(model, wanted), rows).fill(teacher, PAD, lambda *progress: ticks.append(progress))
+    CachedOutputs(tmp_path, kinds(model, wanted), rows).fill(teacher, PAD, lambda *progress: ticks.append(progress))
 
     assert sorted(seen) == list(range(40))
     assert rows.lengths[seen].tolist() == sorted(rows.lengths)
@@ -177,33 +181,33 @@ def test_a_killed_fill_is_not_complete(tmp_path, model, rows):
     """
     The files have their full size from the start; only the last word says that they are full.
     """
-    wanted = Wanted(answers=True)
-    store = Kept(tmp_path, kinds(model, wanted), rows)
+    wanted = WantedOutputs(logits=True)
+    store = CachedOutputs(tmp_path, kinds(model, wanted), rows)
     with pytest.raises(KeyboardInterrupt):
-        store.fill(_interrupted(live(model, wanted)), PAD, silent)
-    half = Kept(tmp_path, kinds(model, wanted), rows)
+        store.fill(_interrupted(live_teacher(model, wanted)), PAD, silent)
+    half = CachedOutputs(tmp_path, kinds(model, wanted), rows)
     before = half.complete
-    half.fill(live(model, wanted), PAD, silent)
+    half.fill(live_teacher(model, wanted), PAD, silent)
     batch = batches(rows)[0]
 
     assert (before, half.complete) == (False, True)
-    torch.testing.assert_close(half(batch)["answers"], live(model, wanted)(batch)["answers"], **HALF)
+    torch.testing.assert_close(half(batch)["logits"], live_teacher(model, wanted)(batch)["logits"], **HALF)
 
 
 def test_only_the_same_signals_of_the_same_rows_are_complete(tmp_path, model, rows):
     """
     Another width, count or temperature, other rows, or a damaged last word: they are asked for anew.
     """
-    wanted, top = Wanted(answers=True), Top(5, 2.0)
+    wanted, top = WantedOutputs(logits=True), TopLogits(5, 2.0)
     filled(tmp_path, model, rows, wanted, top)
     other = [
-        Kept(tmp_path, kinds(model, wanted, top), Rows(rows.rows[:-1], rows.masks), top),
-        Kept(tmp_path, kinds(model, wanted, Top(6, 2.0)), rows, Top(6, 2.0)),
-        Kept(tmp_path, kinds(model, wanted, top), rows, replace(top, temperature=8.0)),
-        Kept(tmp_path, kinds(model, Wanted(hidden=(1,))), rows),
-        Kept(tmp_path / "nowhere", kinds(model, wanted, top), rows, top),
+        CachedOutputs(tmp_path, kinds(model, wanted, top), Examples(rows.examples[:-1], rows.masking), top),
+        CachedOutputs(tmp_path, kinds(model, wanted, TopLogits(6, 2.0)), rows, TopLogits(6, 2.0)),
+        CachedOutputs(tmp_path, kinds(model, wanted, top), rows, replace(top, temperature=8.0)),
+        CachedOutputs(tmp_path, kinds(model, WantedOutputs(hidden=(1,))), rows),
+        CachedOutputs(tmp_path / "nowhere", kinds(model, wanted, top), rows, top),
     ]
-    same = Kept(tmp_path, kinds(model, wanted, top), rows, top)
+    same = CachedOutputs(tmp_path, kinds(model, wanted, top), rows, top)
     before = same.complete
     (tmp_path / "complete.json").write_text(json.dumps({"bytes": 0})[:-3], "utf-8")
 

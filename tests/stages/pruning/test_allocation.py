@@ -8,9 +8,9 @@ from edgeafri.errors import ConfigError
 from edgeafri.menu.settings import Shrink
 from edgeafri.stages.models.uneven_layers import Sizes
 from edgeafri.stages.pruning import allocation
-from edgeafri.stages.pruning.allocation import Counts, Goal, Parts, Scores
+from edgeafri.stages.pruning.allocation import Goal, ImportanceScores, PartCounts, Parts
 
-SCORES = Scores(
+SCORES = ImportanceScores(
     heads=((5.0, 1.0, 3.0), (9.0, 8.0, 7.0), (0.3, 0.2, 0.1)),
     ffn=((1.0, 2.0, 3.0, 4.0), (9.0, 8.0, 7.0, 6.0), (0.1, 0.4, 0.3, 0.2)),
     hidden=(4.0, 1.0, 3.0, 2.0),
@@ -93,12 +93,12 @@ def test_of_equal_parts_the_first_stay():
         ({"latency_of": {"rpi4": 40.0}}, "goal 'latency_of.rpi4' 40 is no share of its time | Use more than 0 and at"),
         ({"layers": 4.0}, "'layers' 4 is more than there are | Use at most 3, or"),
         ({"hidden": 17.0}, "'hidden' 17 is more than there are | Use at most 16, or"),
-        ({"layers": 1.5}, "'layers' 1.5 is no whole number | Give one, or a share below 1."),
-        ({"heads": (0.0,)}, "'heads' 0 leaves a layer without any | Keep at least one a layer; with --layers"),
+        ({"layers": 1.5}, "'layers' 1.5 is not a whole number | Give one, or a share below 1."),
+        ({"heads": (0.0,)}, "'heads' 0 leaves a layer without any | Keep at least one per layer; with --layers"),
         ({"heads": (1.0, 0.0, 2.0)}, "'heads' 0 leaves a layer without any"),
         ({"ffn": (-3.0,)}, "'ffn' -3 leaves a layer without any"),
         ({"ffn": (2.0, 0.5, 2.0)}, "'ffn' 0.5 leaves a layer without any"),
-        ({"ffn": (2.5,)}, "'ffn' 2.5 is no whole number"),
+        ({"ffn": (2.5,)}, "'ffn' 2.5 is not a whole number"),
         ({"heads": (4.0,)}, "'heads' 4 is more than there are | Use at most 3"),
         ({"heads": (1.0, 2.0)}, "'heads' lists 2 numbers | Give one for each of the 3 layers kept, or one for all."),
         ({"heads": (1.0, 2.0, 3.0), "layers": 2.0}, "'heads' lists 3 numbers | Give one for each of the 2 layers"),
@@ -135,7 +135,7 @@ def everything(counts):
 
 def scores(heads, ffn, hidden=16):
     """Layers whose parts matter from 1 upwards; hidden dimensions by their number."""
-    return Scores(
+    return ImportanceScores(
         tuple(tuple(float(1 + head) for head in range(count)) for count in heads),
         tuple(tuple(float(1 + unit) for unit in range(count)) for count in ffn),
         tuple(float(number) for number in range(hidden)),
@@ -146,7 +146,7 @@ def test_what_matters_least_goes_until_the_goal_is_met():
     """
     Heads alone cost here, so the two least go, whichever layer they stand in, and no unit does.
     """
-    own = Scores(((5.0, 1.0), (4.0, 2.0), (9.0, 8.0)), ((1.0,) * 16,) * 3, (1.0,) * 16)
+    own = ImportanceScores(((5.0, 1.0), (4.0, 2.0), (9.0, 8.0)), ((1.0,) * 16,) * 3, (1.0,) * 16)
     parts = allocation.by_goals([goal(4 / 6, heads_only, allocation.counts_of(own))], EVERY, own)
 
     assert parts.heads == ((0,), (0,), (0, 1))
@@ -158,7 +158,7 @@ def test_a_chunk_is_weighed_by_what_it_saves():
     """
     Eight units that matter 0.8 and save 8 go before a head that matters 0.9 and saves 8, and after one that saves 10.
     """
-    own = Scores(((9.0, 0.9),), ((0.1,) * 8 + (5.0,) * 8,), (1.0,) * 16, additive=True)
+    own = ImportanceScores(((9.0, 0.9),), ((0.1,) * 8 + (5.0,) * 8,), (1.0,) * 16, additive=True)
     dear, cheap = (lambda c, each=each: each * sum(c.heads) + sum(c.ffn) for each in (10, 8))
     whole = allocation.counts_of(own)
     first = allocation.by_goals([goal(0.9, dear, whole)], (0,), own)
@@ -172,7 +172,7 @@ def test_parts_together_matter_as_the_root_of_their_squares():
     """
     Eight units of 3 are a group of 8.5, and go before a head of 9 that saves as much; where squares add up, after it.
     """
-    own = Scores(((9.9, 9.0),), ((3.0,) * 8 + (9.0,) * 8,), (1.0,) * 16)
+    own = ImportanceScores(((9.9, 9.0),), ((3.0,) * 8 + (9.0,) * 8,), (1.0,) * 16)
     goals = [goal(0.9, lambda c: 8 * sum(c.heads) + sum(c.ffn), allocation.counts_of(own))]
     lengths, squares = (allocation.by_goals(goals, (0,), replace(own, additive=added)) for added in (False, True))
 
@@ -186,7 +186,7 @@ def test_one_head_eight_units_and_sixteen_dimensions_stay():
     """
     own = scores((2, 3), (20, 5), hidden=20)
     counts = allocation.counts_of(own)
-    least = everything(Counts((1, 1), (8, 5), 16)) / everything(counts)
+    least = everything(PartCounts((1, 1), (8, 5), 16)) / everything(counts)
     parts = allocation.by_goals([goal(least, everything, counts)], (0, 1), own)
 
     assert parts.heads == ((1,), (2,))
@@ -198,7 +198,7 @@ def test_the_width_is_cut_only_where_nothing_else_reaches_the_goal():
     """
     Although dimensions would be the cheapest here; where they may go, they go first.
     """
-    own = Scores(((2.0, 3.0),), ((1.0,) * 16,), (0.0,) * 32)
+    own = ImportanceScores(((2.0, 3.0),), ((1.0,) * 16,), (0.0,) * 32)
     counts = allocation.counts_of(own)
     reached_by_heads = allocation.by_goals([goal(0.5, everything, counts)], (0,), own)
     reached_by_width = allocation.by_goals([goal(0.49, everything, counts)], (0,), own)
@@ -227,7 +227,7 @@ def test_a_goal_that_is_met_already_takes_nothing_out():
     own = scores((2, 2), (16, 16))
     parts = allocation.by_goals([goal(1.0, everything, allocation.counts_of(own))], (0, 1), own)
 
-    assert allocation.counts_of(own) == Counts(
+    assert allocation.counts_of(own) == PartCounts(
         tuple(map(len, parts.heads)), tuple(map(len, parts.ffn)), len(parts.hidden)
     )
 
@@ -247,7 +247,7 @@ def test_a_goal_that_cannot_be_met_says_the_nearest():
     """
     Rounded up to thousandths, so that it can be asked for.
     """
-    counts = Counts((3, 3, 3), (16, 16, 16), 16)
+    counts = PartCounts((3, 3, 3), (16, 16, 16), 16)
     with pytest.raises(ConfigError) as caught:
         allocation.check_goals([goal(0.3, heads_only, counts)], counts)
 
@@ -265,6 +265,6 @@ def test_many_layers_take_no_time():
     counts = allocation.counts_of(own)
     parts = allocation.by_goals([goal(0.4, everything, counts)], tuple(range(12)), own)
 
-    assert everything(Counts(tuple(map(len, parts.heads)), tuple(map(len, parts.ffn)), 768)) <= (
+    assert everything(PartCounts(tuple(map(len, parts.heads)), tuple(map(len, parts.ffn)), 768)) <= (
         0.4 * everything(counts)
     )

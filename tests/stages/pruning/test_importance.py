@@ -12,7 +12,15 @@ from edgeafri.stages.pruning import importance
 from edgeafri.stages.pruning.allocation import Parts
 from edgeafri.stages.pruning.importance import gradients, magnitude, measured
 from edgeafri.stages.pruning.surgery import cut
-from edgeafri.stages.training.examples import IGNORED, Collator, Masks, Row, Rows, labelled_rows, masked_rows
+from edgeafri.stages.training.examples import (
+    IGNORED,
+    Collator,
+    Example,
+    Examples,
+    Masking,
+    labelled_examples,
+    masked_examples,
+)
 from edgeafri.util.progress import silent
 
 HEADS, SIZE, FFN, HIDDEN = 2, 8, 32, 16
@@ -35,7 +43,9 @@ def encoder(teacher_folder):
 @pytest.fixture
 def rows(encoder, data, model):
     """Dev of one language, with its labels."""
-    return Rows(labelled_rows(encoder, read_split(data, "hau", "dev"), checkpoint.labels_of(model.config.to_dict())))
+    return Examples(
+        labelled_examples(encoder, read_split(data, "hau", "dev"), checkpoint.labels_of(model.config.to_dict()))
+    )
 
 
 def batch_of(rows, pad=1):
@@ -50,8 +60,8 @@ def loss(model, batch):
     """The loss of every row by transformers' own count, in float64."""
     with torch.no_grad():
         logits = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits.flatten(0, 1)
-    each = torch.nn.functional.cross_entropy(logits[batch["places"]], batch["targets"], reduction="none")
-    numbers = batch["places"] // batch["input_ids"].shape[1]
+    each = torch.nn.functional.cross_entropy(logits[batch["positions"]], batch["targets"], reduction="none")
+    numbers = batch["positions"] // batch["input_ids"].shape[1]
     return torch.stack([each[numbers == row].mean() for row in range(len(batch["input_ids"]))])
 
 
@@ -78,7 +88,7 @@ def gated(model, kind, layer, number, gate):
 )
 def test_gradients_are_finite_differences(model, rows, kind, layer, number, place):
     """
-    Row by row, for a head, a unit, and a dimension that all layer norms share.
+    Example by row, for a head, a unit, and a dimension that all layer norms share.
     """
     batch = batch_of(rows)
     more, less = (loss(gated(model, kind, layer, number, 1 + step), batch) for step in (STEP, -STEP))
@@ -128,7 +138,9 @@ def test_without_labels_they_are_drawn_by_the_seed(model, rows):
     """
     The same seed draws the same; another one others.
     """
-    unknown = Rows([Row(row.ids, row.places, (IGNORED,) * len(row.places), row.language) for row in rows.rows])
+    unknown = Examples(
+        [Example(row.ids, row.positions, (IGNORED,) * len(row.positions), row.language) for row in rows.examples]
+    )
     one, again, other = (measured(model, unknown, 1, True, seed, silent) for seed in (1, 1, 2))
 
     assert one == again
@@ -141,7 +153,7 @@ def test_drawn_labels_are_the_models_own(model, rows):
     """
     model.classifier.weight.data.mul_(1e4)
     batch = batch_of(rows)
-    sure = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits.flatten(0, 1)[batch["places"]]
+    sure = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits.flatten(0, 1)[batch["positions"]]
     own = {**batch, "targets": sure.argmax(dim=-1)}
     drawn = {**batch, "targets": torch.full_like(batch["targets"], IGNORED)}
 
@@ -154,8 +166,10 @@ def test_texts_have_one_answer_each(classifier, texts):
     """
     model, tokenizer = checkpoint.read_model(classifier.path), checkpoint.read_tokenizer(classifier.path)
     split = read_split(texts, "swa", "dev", "text")
-    found = Rows(
-        labelled_rows(checkpoint.encoder(tokenizer, 64, "text"), split, checkpoint.labels_of(model.config.to_dict()))
+    found = Examples(
+        labelled_examples(
+            checkpoint.encoder(tokenizer, 64, "text"), split, checkpoint.labels_of(model.config.to_dict())
+        )
     )
 
     assert [part.shape[0] for part in gradients(model, batch_of(found), draw())] == [6] * 5
@@ -168,7 +182,7 @@ def test_a_masked_lm_head_is_measured_on_hidden_sub_words(masked, encoder):
     """
     model = checkpoint.read_model(masked.path)
     lines = ["Rais Amina Juma alizuru Mombasa Jumatatu .", "Watoto walicheza mpira karibu na mto ."]
-    found = Rows(masked_rows(encoder, lines, "swa"), Masks(4, model.config.vocab_size, 1, False, fixed=True))
+    found = Examples(masked_examples(encoder, lines, "swa"), Masking(4, model.config.vocab_size, 1, False, fixed=True))
     scores = measured(model, found, 1, False, 1, silent)
 
     assert min(map(min, scores.heads)) > 0
@@ -186,7 +200,7 @@ def test_an_uneven_model_is_measured_too(model, rows):
 
 def test_magnitude_is_the_sum_of_squares_of_a_parts_weights(model):
     """
-    Rows inwards and columns outwards, counted by hand in numpy.
+    Examples inwards and columns outwards, counted by hand in numpy.
     """
     weights = {name: weight.numpy() ** 2 for name, weight in model.state_dict().items()}
     name = "roberta.encoder.layer.1."

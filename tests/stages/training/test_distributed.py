@@ -17,7 +17,7 @@ WORK = """
 import os, signal
 import torch
 from edgeafri.errors import DataError
-from edgeafri.stages import team
+from edgeafri.stages.training import distributed
 
 class Twice(torch.nn.Linear):
     def forward(self, values):
@@ -34,13 +34,13 @@ def agree(number, progress):
     for _ in range(2):
         model.zero_grad()
         batch = {"values": torch.tensor([[1.0, 3.0]]) * (1 + 2 * distributed.rank())}
-        distributed.averaging(wrapped, loss, batch).backward()
+        distributed.average_gradients(wrapped, loss, batch).backward()
     distributed.check_equal(model)
     distributed.wait()
     return {
         "number": number,
         "place": (distributed.rank(), distributed.size(), str(distributed.device())),
-        "sum": distributed.added(torch.tensor([1.0 + distributed.rank(), 5.0])).tolist(),
+        "sum": distributed.add_up(torch.tensor([1.0 + distributed.rank(), 5.0])).tolist(),
         "gradient": model.weight.grad.tolist(),
         "weight": model.weight.tolist(),
         "forward": vars(model).get("forward"),
@@ -77,10 +77,10 @@ def wait_for_ever(progress):
 @pytest.fixture
 def work(tmp_path, monkeypatch):
     """The module of what processes do."""
-    (tmp_path / "team_work.py").write_text(WORK, "utf-8")
+    (tmp_path / "distributed_work.py").write_text(WORK, "utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    yield importlib.import_module("team_work")
-    sys.modules.pop("team_work")
+    yield importlib.import_module("distributed_work")
+    sys.modules.pop("distributed_work")
 
 
 def nobody_is_left():
@@ -97,8 +97,8 @@ def test_alone_is_a_team_of_one():
     distributed.check_equal(model)
 
     assert (distributed.size(), distributed.rank()) == (1, 0)
-    assert distributed.added(values) is values
-    assert distributed.averaging(model, lambda own, batch: (own, batch), {}) == (model, {})
+    assert distributed.add_up(values) is values
+    assert distributed.average_gradients(model, lambda own, batch: (own, batch), {}) == (model, {})
 
 
 @pytest.mark.slow
@@ -108,7 +108,7 @@ def test_a_team_adds_up_and_averages(work):
     pass too. The first one ticks and answers, and no other process is told what this one is.
     """
     ticks = []
-    found = distributed.run_together(work.agree, (7,), 2, lambda *progress: ticks.append(progress))
+    found = distributed.run_distributed(work.agree, (7,), 2, lambda *progress: ticks.append(progress))
     gradient = 2 * torch.tensor([[2.0, 6.0]]) + 2 * torch.tensor(found["weight"])
 
     assert (found["number"], found["place"][:2], ticks) == (7, (0, 2), [(1, 2)])
@@ -128,7 +128,7 @@ def test_a_team_adds_up_and_averages(work):
         (
             "die",
             WorkerError,
-            r"a process of the training ended early \((signal 9, often a lack of memory|see the log)\)",
+            r"a process of the training ended early \((SIGKILL, often a lack of memory|see the log)\)",
         ),
         ("differ", TrainingError, "the models of the 2 processes that train together are no longer the same"),
     ],
@@ -138,7 +138,7 @@ def test_where_one_fails_all_end(work, name, error, message):
     With what it raised, if it could; the other does not wait for it for ever.
     """
     with pytest.raises(error, match=message) as caught:
-        distributed.run_together(getattr(work, name), (), 2, silent)
+        distributed.run_distributed(getattr(work, name), (), 2, silent)
     assert caught.value.hint
     assert nobody_is_left()
 
@@ -148,7 +148,7 @@ def test_who_is_done_may_leave_as_it_likes(work):
     """
     The libraries that talk between processes sometimes abort one that is leaving; its work was done and handed over.
     """
-    assert distributed.run_together(work.abort_when_leaving, (), 2, silent) == 3
+    assert distributed.run_distributed(work.abort_when_leaving, (), 2, silent) == 3
     assert nobody_is_left()
 
 
@@ -162,5 +162,5 @@ def test_an_interrupted_team_ends(work):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        distributed.run_together(work.wait_for_ever, (), 2, interrupt)
+        distributed.run_distributed(work.wait_for_ever, (), 2, interrupt)
     assert nobody_is_left()

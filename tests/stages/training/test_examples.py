@@ -1,4 +1,4 @@
-"""Rows: labels where words begin, windows, lines worth learning from, BERT's rule of hiding, flat places."""
+"""Examples: labels where words begin, windows, lines worth learning from, BERT's rule of hiding, flat positions."""
 
 from collections import Counter
 from dataclasses import replace
@@ -12,17 +12,18 @@ from edgeafri.stages.models import checkpoint
 from edgeafri.stages.training.examples import (
     IGNORED,
     Collator,
-    Masks,
-    Row,
-    Rows,
+    Example,
+    Examples,
+    Item,
+    Masking,
     cut_lines,
-    held_out,
-    labelled_rows,
+    labelled_examples,
     lines_of,
-    masked_rows,
+    masked_examples,
     raw_lines,
     raw_words,
-    unlabelled_rows,
+    split_held_out,
+    unlabelled_examples,
 )
 
 MASK, VOCABULARY = 3, 1000
@@ -40,17 +41,19 @@ def cut(encoder_folder):
 def plain(length, language="swa"):
     """A row of raw text whose sub-words are 100, 101 ..., start and end beside them."""
     own = tuple(range(100, 100 + length))
-    return Row((0, *own, 2), tuple(range(1, length + 1)), own, language)
+    return Example((0, *own, 2), tuple(range(1, length + 1)), own, language)
 
 
 def of_words(*pieces):
     """A row of raw text whose words have so many sub-words."""
     firsts = [place == 0 for count in pieces for place in range(count)]
-    return replace(plain(sum(pieces)), firsts=firsts)
+    return replace(plain(sum(pieces)), word_starts=firsts)
 
 
-def masks(**changed):
-    return Masks(**{"mask": MASK, "vocabulary": VOCABULARY, "seed": 1, "everywhere": False, "fixed": False, **changed})
+def masking(**changed):
+    return Masking(
+        **{"mask_id": MASK, "vocabulary": VOCABULARY, "seed": 1, "everywhere": False, "fixed": False, **changed}
+    )
 
 
 def written(folder, **languages):
@@ -63,9 +66,9 @@ def test_labels_stand_at_first_sub_words(cut):
     """
     One place and one target a word, at its first piece; nothing else is compared, start and end included.
     """
-    row = labelled_rows(cut(64), Split("swa", "train", (AMINA,), {}), LABELS)[0]
+    row = labelled_examples(cut(64), Split("swa", "train", (AMINA,), {}), LABELS)[0]
 
-    assert row.places == cut(64).encode([AMINA.words])[0].firsts
+    assert row.positions == cut(64).encode([AMINA.words])[0].firsts
     assert row.targets == (2, 0, 1)
     assert row.language == "swa"
     assert len(row.ids) > 3 + 2
@@ -77,13 +80,13 @@ def test_a_long_sentence_is_learnt_in_windows(cut, data):
     """
     split = read_split(data, "hau", "train")
     labels = ("O", "B-DATE", "I-DATE", "B-LOC", "B-PER", "I-PER")
-    rows = labelled_rows(cut(12), split, labels)
+    rows = labelled_examples(cut(12), split, labels)
     words = sum(len(sentence.words) for sentence in split.sentences)
 
     assert len(rows) > len(split.sentences)
     assert max(len(row.ids) for row in rows) <= 12
-    assert max(place for row in rows for place in row.places) < 12 - 1
-    assert sum(len(row.targets) for row in rows) == sum(len(row.places) for row in rows) == words
+    assert max(place for row in rows for place in row.positions) < 12 - 1
+    assert sum(len(row.targets) for row in rows) == sum(len(row.positions) for row in rows) == words
 
 
 def test_words_without_sub_words_have_no_place(cut):
@@ -92,19 +95,19 @@ def test_words_without_sub_words_have_no_place(cut):
     """
     sentence = Sentence(("Amina", "", "Mombasa"), ("B-PER", "O", "B-LOC"))
     nothing = Sentence(("",), ("O",))
-    rows = labelled_rows(cut(64), Split("swa", "train", (sentence, nothing), {}), LABELS)
+    rows = labelled_examples(cut(64), Split("swa", "train", (sentence, nothing), {}), LABELS)
 
     assert [row.targets for row in rows] == [(2, 1), ()]
 
 
 def test_sentences_without_labels_have_the_same_places(cut):
     """
-    The teacher answers at the places where labels would stand.
+    The teacher answers at the positions where labels would stand.
     """
-    labelled = labelled_rows(cut(64), Split("swa", "train", (AMINA,), {}), LABELS)
-    unlabelled = unlabelled_rows(cut(64), [AMINA.words], "swa")
+    labelled = labelled_examples(cut(64), Split("swa", "train", (AMINA,), {}), LABELS)
+    unlabelled = unlabelled_examples(cut(64), [AMINA.words], "swa")
 
-    assert [(row.ids, row.places) for row in unlabelled] == [(row.ids, row.places) for row in labelled]
+    assert [(row.ids, row.positions) for row in unlabelled] == [(row.ids, row.positions) for row in labelled]
     assert unlabelled[0].targets == (IGNORED,) * 3
 
 
@@ -115,11 +118,11 @@ def test_of_a_long_text_the_beginning_is_read(cut):
     encoder = cut(12, "text")
     text = Sentence(("Mombasa",) * 40, ("negative",))
     short = Sentence(("Mombasa",), ("positive",))
-    rows = labelled_rows(encoder, Split("swa", "train", (text, short), {}), ("negative", "positive"))
+    rows = labelled_examples(encoder, Split("swa", "train", (text, short), {}), ("negative", "positive"))
     pieces = encoder.tokenizer.encode_batch([list(text.words)], is_pretokenized=True, add_special_tokens=False)[0].ids
 
     assert rows[0].ids == (0, *pieces[:10], 2)
-    assert [(row.places, row.targets) for row in rows] == [((0,), (0,)), ((0,), (1,))]
+    assert [(row.positions, row.targets) for row in rows] == [((0,), (0,)), ((0,), (1,))]
     assert len(rows[1].ids) < 12
 
 
@@ -185,7 +188,7 @@ def test_a_language_without_text_is_refused(tmp_path, lines):
     with pytest.raises(DataError) as caught:
         raw_lines(folder, ("swa", "hau"), None)
     assert caught.value.message == f"{folder}/hau.txt: no line of text in it"
-    assert caught.value.hint == "Write one sentence a line."
+    assert caught.value.hint == "Write one sentence per line."
 
 
 def test_raw_text_of_no_language_is_refused(tmp_path):
@@ -203,12 +206,12 @@ def test_every_sub_word_of_raw_text_is_a_place(cut):
     All but start and end, each its own target; a line of fewer than six sub-words is not worth a row.
     """
     long, short = "Rais Amina Juma alizuru Mombasa", "ya"
-    (row,) = masked_rows(cut(64), [long, short], "swa")
+    (row,) = masked_examples(cut(64), [long, short], "swa")
 
-    assert list(row.places) == list(range(1, len(row.ids) - 1))
+    assert list(row.positions) == list(range(1, len(row.ids) - 1))
     assert row.targets == row.ids[1:-1]
     assert (row.ids[0], row.ids[-1], row.language) == (0, 2, "swa")
-    assert (len(row.firsts), sum(row.firsts), row.firsts[0]) == (len(row.places), 5, True)
+    assert (len(row.word_starts), sum(row.word_starts), row.word_starts[0]) == (len(row.positions), 5, True)
 
 
 def test_a_long_line_becomes_several_inputs(cut):
@@ -234,7 +237,7 @@ def test_a_word_that_is_longer_than_an_input_is_cut(cut):
 
     assert np.concatenate([ids for ids, _ in parts]).tolist() == whole.tolist()
     assert [int(firsts.sum()) for _, firsts in parts] == [1] + [0] * (len(parts) - 1)
-    assert masks(whole_words=True).hide(masked_rows(cut(12), [line], "swa")[1], 0, 0)[1] == list(range(1, 11))
+    assert masking(whole_words=True).apply(masked_examples(cut(12), [line], "swa")[1], 0, 0)[1] == list(range(1, 11))
 
 
 def test_one_row_in_fifty_is_held_back():
@@ -242,7 +245,7 @@ def test_one_row_in_fifty_is_held_back():
     The second of every fifty of a language; none is in both parts.
     """
     rows = [plain(6) for _ in range(150)]
-    learnt, judged = held_out(rows)
+    learnt, judged = split_held_out(rows)
     ids = {id(row) for row in learnt}
 
     assert [next(number for number, row in enumerate(rows) if row is one) for one in judged] == [1, 51, 101]
@@ -255,7 +258,7 @@ def test_every_language_is_judged():
     However small, as long as a row is left to learn from; one row alone is learnt from.
     """
     rows = [replace(plain(6), language=code) for code in ["swa"] * 20 + ["hau"] * 3 + ["yor"]]
-    learnt, judged = held_out(rows)
+    learnt, judged = split_held_out(rows)
 
     assert [row.language for row in judged] == ["swa", "hau"]
     assert [row.language for row in learnt if row.language == "yor"] == ["yor"]
@@ -263,14 +266,14 @@ def test_every_language_is_judged():
 
 def test_two_rows_are_the_fewest():
     """
-    One to learn from, one to judge by; the message says so.
+    One to learn from, one to validate by; the message says so.
     """
     first, second = plain(6), plain(7)
 
-    assert held_out([first, second]) == ([first], [second])
+    assert split_held_out([first, second]) == ([first], [second])
     with pytest.raises(DataError) as caught:
-        held_out([first])
-    message = "too little raw text: one line to learn from and one to judge by are needed"
+        split_held_out([first])
+    message = "too little raw text: at least one line for training and one for validation are needed"
     assert (caught.value.message, caught.value.hint) == (message, "Add text.")
 
 
@@ -281,8 +284,8 @@ def test_sub_words_are_hidden_at_berts_rates():
     """
     row, found = plain(200), {"masked": 0, "other": 0, "same": 0}
     for number in range(200):
-        ids, places, targets = masks().hide(row, number, 0)
-        for place, target in zip(places, targets, strict=True):
+        ids, positions, targets = masking().apply(row, number, 0)
+        for place, target in zip(positions, targets, strict=True):
             found["masked" if ids[place] == MASK else "same" if ids[place] == target else "other"] += 1
     chosen = sum(found.values())
 
@@ -297,10 +300,10 @@ def test_targets_are_what_was_hidden():
     The true sub-word at every compared place; start and end and all that is not compared stand as they were.
     """
     row = plain(60)
-    ids, places, targets = masks().hide(row, 0, 0)
-    untouched = [place for place in range(len(row.ids)) if place not in places]
+    ids, positions, targets = masking().apply(row, 0, 0)
+    untouched = [place for place in range(len(row.ids)) if place not in positions]
 
-    assert targets == [row.ids[place] for place in places]
+    assert targets == [row.ids[place] for place in positions]
     assert ids[untouched].tolist() == [row.ids[place] for place in untouched]
     assert {0, 61} <= set(untouched)
 
@@ -310,12 +313,12 @@ def test_with_all_compared_the_hidden_ones_alone_have_targets():
     A teacher is compared everywhere, the true sub-word counts where it could not be seen.
     """
     row = plain(60)
-    ids, places, targets = masks(everywhere=True).hide(row, 0, 0)
-    same_ids, hidden, true = masks().hide(row, 0, 0)
+    ids, positions, targets = masking(everywhere=True).apply(row, 0, 0)
+    same_ids, hidden, true = masking().apply(row, 0, 0)
 
-    assert places == list(row.places)
+    assert positions == list(row.positions)
     assert ids.tolist() == same_ids.tolist()
-    assert [place for place, target in zip(places, targets, strict=True) if target != IGNORED] == hidden
+    assert [place for place, target in zip(positions, targets, strict=True) if target != IGNORED] == hidden
     assert [target for target in targets if target != IGNORED] == true
 
 
@@ -323,10 +326,10 @@ def test_something_is_always_hidden():
     """
     Six sub-words go by unhidden in 0.85 ** 6 = 38 of 100 draws; such a row would teach nothing.
     """
-    draws = [masks().hide(plain(6), number, 0) for number in range(200)]
+    draws = [masking().apply(plain(6), number, 0) for number in range(200)]
 
-    assert min(len(places) for _, places, _ in draws) == 1
-    assert all(1 <= place <= 6 for _, places, _ in draws for place in places)
+    assert min(len(positions) for _, positions, _ in draws) == 1
+    assert all(1 <= place <= 6 for _, positions, _ in draws for place in positions)
 
 
 def test_whole_words_are_hidden_or_not_at_all():
@@ -334,14 +337,14 @@ def test_whole_words_are_hidden_or_not_at_all():
     All sub-words of a word together; with all words of one sub-word it is the same draw as without.
     """
     row = of_words(3, 1, 2, 4, 1, 5)
-    words = np.cumsum(row.firsts)
+    words = np.cumsum(row.word_starts)
     for number in range(200):
-        places = np.array(masks(whole_words=True).hide(row, number, 0)[1]) - 1
-        for word in set(words[places]):
-            assert (words[places] == word).sum() == (words == word).sum()
+        positions = np.array(masking(whole_words=True).apply(row, number, 0)[1]) - 1
+        for word in set(words[positions]):
+            assert (words[positions] == word).sum() == (words == word).sum()
     alone = of_words(*[1] * 60)
 
-    assert masks(whole_words=True).hide(alone, 7, 0)[1:] == masks().hide(alone, 7, 0)[1:]
+    assert masking(whole_words=True).apply(alone, 7, 0)[1:] == masking().apply(alone, 7, 0)[1:]
 
 
 def test_whole_words_hide_as_many_sub_words():
@@ -350,7 +353,7 @@ def test_whole_words_hide_as_many_sub_words():
     deviations are 0.9 points.
     """
     row = of_words(*[1, 2, 3, 4, 5] * 13, 5)
-    hidden = sum(len(masks(whole_words=True).hide(row, number, 0)[1]) for number in range(200))
+    hidden = sum(len(masking(whole_words=True).apply(row, number, 0)[1]) for number in range(200))
 
     assert hidden / 40_000 == pytest.approx(0.15, abs=0.01)
 
@@ -361,44 +364,44 @@ def test_every_epoch_hides_others():
     """
 
     def hidden(own, number, epoch):
-        return own.hide(plain(60), number, epoch)[1]
+        return own.apply(plain(60), number, epoch)[1]
 
-    assert hidden(masks(), 0, 0) != hidden(masks(), 0, 1)
-    assert hidden(masks(), 0, 1) == hidden(masks(), 0, 1)
-    assert hidden(masks(), 0, 1) != hidden(masks(seed=2), 0, 1)
-    assert hidden(masks(fixed=True), 0, 0) == hidden(masks(fixed=True), 0, 7)
-    assert hidden(masks(fixed=True), 0, 0) != hidden(masks(fixed=True), 1, 0)
+    assert hidden(masking(), 0, 0) != hidden(masking(), 0, 1)
+    assert hidden(masking(), 0, 1) == hidden(masking(), 0, 1)
+    assert hidden(masking(), 0, 1) != hidden(masking(seed=2), 0, 1)
+    assert hidden(masking(fixed=True), 0, 0) == hidden(masking(fixed=True), 0, 7)
+    assert hidden(masking(fixed=True), 0, 0) != hidden(masking(fixed=True), 1, 0)
 
 
 def test_rows_know_their_number_and_the_epoch():
     """
     Items of a data set: as they stand, or hidden as the epoch says.
     """
-    rows = Rows([plain(60), plain(8, "hau")])
-    hidden = Rows(rows.rows, masks())
-    first = hidden[0]["places"]
+    rows = Examples([plain(60), plain(8, "hau")])
+    hidden = Examples(rows.examples, masking())
+    first = hidden[0].positions
     hidden.epoch = 1
 
-    assert rows[1] == {"number": 1, "ids": plain(8).ids, "places": plain(8).places, "targets": plain(8).targets}
-    assert (rows.lengths.tolist(), rows.places.tolist()) == ([62, 10], [60, 8])
+    assert rows[1] == Item(1, plain(8).ids, plain(8).positions, plain(8).targets)
+    assert (rows.lengths.tolist(), rows.position_counts.tolist()) == ([62, 10], [60, 8])
     assert (rows.outline.names, rows.outline.languages.tolist()) == (("swa", "hau"), [0, 1])
-    assert hidden[0]["places"] != first
+    assert hidden[0].positions != first
 
 
 def test_a_batch_is_padded_and_its_places_are_flat():
     """
-    Places count through the padded batch, row by row; a row without places takes none.
+    Places count through the padded batch, row by row; a row without positions takes none.
     """
     items = [
-        {"number": 7, "ids": (0, 5, 6, 2), "places": (1, 2), "targets": (4, IGNORED)},
-        {"number": 3, "ids": np.array([0, 2]), "places": (), "targets": ()},
-        {"number": 5, "ids": (0, 9, 2), "places": [1], "targets": [8]},
+        Item(7, (0, 5, 6, 2), (1, 2), (4, IGNORED)),
+        Item(3, np.array([0, 2]), (), ()),
+        Item(5, (0, 9, 2), [1], [8]),
     ]
     batch = Collator(1)(items)
 
     assert batch["input_ids"].tolist() == [[0, 5, 6, 2], [0, 2, 1, 1], [0, 9, 2, 1]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 0, 0], [1, 1, 1, 0]]
-    assert batch["input_ids"].flatten()[batch["places"]].tolist() == [5, 6, 9]
+    assert batch["input_ids"].flatten()[batch["positions"]].tolist() == [5, 6, 9]
     assert (batch["targets"].tolist(), batch["numbers"].tolist()) == ([4, IGNORED, 8], [7, 3, 5])
     assert {str(values.dtype) for values in batch.values()} == {"torch.int64"}
 
@@ -407,7 +410,7 @@ def test_a_batch_without_a_place_is_a_batch():
     """
     All its rows may be of words that have no sub-words.
     """
-    batch = Collator(1)([{"number": 0, "ids": (0, 2), "places": (), "targets": ()}])
+    batch = Collator(1)([Item(0, (0, 2), (), ())])
 
-    assert batch["places"].shape == batch["targets"].shape == (0,)
+    assert batch["positions"].shape == batch["targets"].shape == (0,)
     assert {str(values.dtype) for values in batch.values()} == {"torch.int64"}

@@ -8,9 +8,9 @@ from transformers import DistilBertConfig, DistilBertForMaskedLM, XLMRobertaConf
 
 from edgeafri.menu.settings import AdaptMaft
 from edgeafri.stages.training import flops, second_head, validation
-from edgeafri.stages.training.examples import Masks, Row, Rows
-from edgeafri.stages.training.flops import Cost
-from edgeafri.stages.training.loop import Course
+from edgeafri.stages.training.examples import Example, Examples, Masking
+from edgeafri.stages.training.flops import FlopCount
+from edgeafri.stages.training.training_task import TrainingTask
 
 INPUTS, LENGTH, PLACES, VOCABULARY = 3, 11, 7, 50
 
@@ -20,7 +20,7 @@ def model_of(layer=None, new_layers=0):
     sizes = {"num_hidden_layers": 4, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 24}
     model = XLMRobertaForMaskedLM(XLMRobertaConfig(vocab_size=VOCABULARY, attn_implementation="eager", **sizes))
     if layer:
-        second_head.attach(model, layer, new_layers)
+        second_head.attach(model, second_head.HeadPlace(layer, new_layers))
     return model
 
 
@@ -39,8 +39,13 @@ def second_head_alone(model):
 def counted(model, loss):
     """What torch counts in one step."""
     ids = torch.randint(5, VOCABULARY, (INPUTS, LENGTH))
-    places = torch.arange(PLACES) * 3
-    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "places": places, "targets": ids[0, :PLACES]}
+    positions = torch.arange(PLACES) * 3
+    batch = {
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids),
+        "positions": positions,
+        "targets": ids[0, :PLACES],
+    }
     with FlopCounterMode(display=False) as counter:
         loss(model, batch).backward()
     return counter.get_total_flops()
@@ -77,38 +82,38 @@ def test_a_mini_model_costs_less_than_the_model():
     assert joint < post < standard
 
 
-def course_of(loss, lengths):
-    """A course of rows of those lengths, whose every sub-word is compared."""
-    rows = [Row(tuple(range(5, 5 + length)), range(1, length - 1), range(length - 2), "swa") for length in lengths]
-    masks = Masks(4, VOCABULARY, seed=1, everywhere=True, fixed=True)
-    return Course(Rows(rows, masks), 1, loss, lambda model: {})
+def training_of(loss, lengths):
+    """A training of rows of those lengths, whose every sub-word is compared."""
+    rows = [Example(tuple(range(5, 5 + length)), range(1, length - 1), range(length - 2), "swa") for length in lengths]
+    masks = Masking(4, VOCABULARY, seed=1, everywhere=True, fixed=True)
+    return TrainingTask(Examples(rows, masks), 1, loss, lambda model: {})
 
 
 def test_a_training_is_the_sum_of_its_batches():
     """
     Every batch as long as its longest row, for every epoch that was judged.
     """
-    course = course_of(validation.hard_loss(None), [5, 9, 9, 7, 6])
+    training = training_of(validation.hard_loss(None), [5, 9, 9, 7, 6])
     settings = AdaptMaft(("swa",), batch=2, epochs=9)
-    order = list(course.order(settings))
-    longest = [max(course.rows.lengths[order[start : start + 2]]) for start in (0, 2, 4)]
+    order = list(training.sampler(settings))
+    longest = [max(training.examples.lengths[order[start : start + 2]]) for start in (0, 2, 4)]
     cost = flops.whole(model_of())
-    expected = cost.token * int(np.dot(longest, (2, 2, 1))) + cost.place * (5 + 9 + 9 + 7 + 6 - 2 * 5)
+    expected = cost.token * int(np.dot(longest, (2, 2, 1))) + cost.position * (5 + 9 + 9 + 7 + 6 - 2 * 5)
     expected += cost.pair * int(np.dot(np.square(longest), (2, 2, 1)))
 
-    assert flops.of_training(model_of(), course, settings, [{}, {}, {}]) == {"flops": 3 * expected}
+    assert flops.training_flops(model_of(), training, settings, [{}, {}, {}]) == 3 * expected
 
 
 def test_of_a_long_epoch_the_first_batches_stand_for_all(monkeypatch):
     """
-    Rows of one length: exactly, then.
+    Examples of one length: exactly, then.
     """
     settings = AdaptMaft(("swa",), batch=2)
-    course = course_of(validation.hard_loss(None), [8] * 10)
-    whole = flops.of_training(model_of(), course, settings, [{}])
+    training = training_of(validation.hard_loss(None), [8] * 10)
+    whole = flops.training_flops(model_of(), training, settings, [{}])
     monkeypatch.setattr(flops, "_COUNTED", 2)
 
-    assert flops.of_training(model_of(), course, settings, [{}]) == whole
+    assert flops.training_flops(model_of(), training, settings, [{}]) == whole
 
 
 def test_what_falls_says_what_is_run():
@@ -117,7 +122,7 @@ def test_what_falls_says_what_is_run():
     """
     settings, model = AdaptMaft(("swa",), batch=2), model_of(2)
     losses = (second_head.mini_loss, validation.hard_loss(None), second_head.joint_loss)
-    found = [flops.of_training(model, course_of(loss, [8] * 4), settings, [{}])["flops"] for loss in losses]
+    found = [flops.training_flops(model, training_of(loss, [8] * 4), settings, [{}]) for loss in losses]
 
     assert found == sorted(found)
     assert len(set(found)) == 3
@@ -129,12 +134,12 @@ def test_a_family_whose_layers_are_not_known_is_not_counted():
     """
     config = DistilBertConfig(vocab_size=VOCABULARY, n_layers=1, dim=8, n_heads=2, hidden_dim=16)
 
-    assert flops.of_training(DistilBertForMaskedLM(config), course_of(None, [8] * 2), AdaptMaft(), [{}]) == {}
+    assert flops.training_flops(DistilBertForMaskedLM(config), training_of(None, [8] * 2), AdaptMaft(), [{}]) is None
 
 
 def test_costs_add_up():
     """
     A model and its second head.
     """
-    assert Cost(1, 2, 3) + Cost(10, 20, 30) == Cost(11, 22, 33)
-    assert Cost(1, 2, 3).of(2, 5, 7) == 1 * 10 + 2 * 50 + 3 * 7
+    assert FlopCount(1, 2, 3) + FlopCount(10, 20, 30) == FlopCount(11, 22, 33)
+    assert FlopCount(1, 2, 3).of(2, 5, 7) == 1 * 10 + 2 * 50 + 3 * 7

@@ -16,7 +16,7 @@ from edgeafri.stages.training import second_head, validation
 BATCH = {
     "input_ids": torch.tensor([[0, 9, 12, 2], [0, 7, 2, 1]]),
     "attention_mask": torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]]),
-    "places": torch.tensor([1, 2, 5]),
+    "positions": torch.tensor([1, 2, 5]),
     "targets": torch.tensor([9, 12, 7]),
 }
 
@@ -36,7 +36,7 @@ def test_it_starts_as_the_models_own_head(model):
     """
     After the last but one layer with that layer's successor as its own, it is the model.
     """
-    second_head.attach(model, 1, 1)
+    second_head.attach(model, second_head.HeadPlace(1, 1))
 
     assert torch.allclose(second_head.mini_loss(model, BATCH), validation.hard_loss(None)(model, BATCH))
 
@@ -45,7 +45,7 @@ def test_the_layers_above_are_not_run(model):
     """
     What they hold changes nothing.
     """
-    second_head.attach(model, 1, 0)
+    second_head.attach(model, second_head.HeadPlace(1, 0))
     before = second_head.mini_loss(model, BATCH)
     for weight in model.roberta.encoder.layer[1].parameters():
         weight.data.fill_(float("nan"))
@@ -58,7 +58,7 @@ def test_the_mini_model_shares_the_models_weights(model):
     """
     Learning one teaches the other; only layers of its own are new.
     """
-    second_head.attach(model, 1, 1)
+    second_head.attach(model, second_head.HeadPlace(1, 1))
     body = second_head.mini_body(model)
 
     assert body.embeddings is model.roberta.embeddings
@@ -71,7 +71,7 @@ def test_the_joint_loss_is_the_sum_of_both(model):
     """
     From one pass.
     """
-    second_head.attach(model, 1, 0)
+    second_head.attach(model, second_head.HeadPlace(1, 0))
     both = validation.hard_loss(None)(model, BATCH) + second_head.mini_loss(model, BATCH)
 
     assert torch.allclose(second_head.joint_loss(model, BATCH), both)
@@ -82,13 +82,13 @@ def test_it_is_read_back_as_it_was_written(model, masked, tmp_path, new_layers):
     """
     Its weights stand beside the model's, and config.json says where it stands.
     """
-    second_head.attach(model, 1, new_layers)
+    second_head.attach(model, second_head.HeadPlace(1, new_layers))
     model.second_head.bias.data += torch.arange(len(model.second_head.bias))
     folder = kept_in(tmp_path, model, masked)
     again = checkpoint.read_model(folder)
     second_head.read_into(again, folder)
 
-    assert second_head.described(folder) == {"layer": 1, "new_layers": new_layers}
+    assert second_head.read_place(folder) == second_head.HeadPlace(1, new_layers)
     assert second_head.mini_loss(again, BATCH) == second_head.mini_loss(model.eval(), BATCH)
 
 
@@ -96,7 +96,7 @@ def test_who_does_not_know_it_reads_the_model(model, masked, tmp_path):
     """
     As if it were not there.
     """
-    second_head.attach(model, 1, 1)
+    second_head.attach(model, second_head.HeadPlace(1, 1))
     plain = XLMRobertaForMaskedLM.from_pretrained(kept_in(tmp_path, model, masked))
 
     assert not hasattr(plain, "second_head")
@@ -109,19 +109,19 @@ def test_a_model_that_was_read_without_it_has_none(model, masked, tmp_path):
     """
     A stage that does not know it writes config.json as it was, but not the weights.
     """
-    second_head.attach(model, 1, 0)
+    second_head.attach(model, second_head.HeadPlace(1, 0))
     folder = kept_in(tmp_path / "with", model, masked)
     without = kept_in(tmp_path / "without", checkpoint.read_model(folder), masked)
 
     assert second_head.KEY in json.loads((without / "config.json").read_text("utf-8"))
-    assert second_head.described(without) is None
+    assert second_head.read_place(without) is None
 
 
 def test_it_is_removed_without_a_trace(model, masked, tmp_path):
     """
     Neither weights nor a word in config.json.
     """
-    second_head.attach(model, 1, 0)
+    second_head.attach(model, second_head.HeadPlace(1, 0))
     second_head.remove(model)
     folder = kept_in(tmp_path, model, masked)
 
@@ -141,7 +141,7 @@ def test_a_mini_model_as_deep_as_the_model_is_refused(model, layer, new_layers, 
     It would save nothing.
     """
     with pytest.raises(ConfigError) as caught:
-        second_head.attach(model, layer, new_layers)
+        second_head.attach(model, second_head.HeadPlace(layer, new_layers))
 
     assert caught.value.message == message
     assert caught.value.hint.startswith(hint)
@@ -162,7 +162,7 @@ def test_one_for_another_vocabulary_is_refused(model, masked, tmp_path):
     """
     Its bias has a number a sub-word.
     """
-    second_head.attach(model, 1, 0)
+    second_head.attach(model, second_head.HeadPlace(1, 0))
     folder = shutil.copytree(kept_in(tmp_path / "model", model, masked), tmp_path / "cut")
     weights = load_file(folder / "model.safetensors")
     weights["second_head.bias"] = weights["second_head.bias"][:5].clone()
@@ -208,6 +208,6 @@ def test_a_family_with_other_layers_is_refused():
     config = DistilBertConfig(vocab_size=20, dim=8, n_layers=2, n_heads=2, hidden_dim=16, max_position_embeddings=8)
 
     with pytest.raises(ModelError) as caught:
-        second_head.attach(DistilBertForMaskedLM(config), 1, 0)
+        second_head.attach(DistilBertForMaskedLM(config), second_head.HeadPlace(1, 0))
     assert caught.value.message == "a distilbert model cannot have a second head"
     assert "bert, roberta, xlm-roberta" in caught.value.hint

@@ -122,7 +122,7 @@ def test_rows_that_do_not_divide_into_fours_stay_dense():
 
 def test_zeros_are_counted_and_a_sparse_file_is_weighed():
     """
-    A matrix of 24 places with 20 zeros: 3 bytes of bits and 16 of weights in place of 96.
+    A matrix of 24 positions with 20 zeros: 3 bytes of bits and 16 of weights in place of 96.
     """
     model = model_of()
     dense = sum(weight.numel() * 4 for weight in model.parameters())

@@ -10,8 +10,8 @@ import pytest
 from edgeafri.errors import DataError
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.training import token_store
-from edgeafri.stages.training.examples import FEWEST, Masks, Rows, held_out, masked_rows, raw_lines
-from edgeafri.stages.training.token_store import Corpus, stored
+from edgeafri.stages.training.examples import FEWEST, Examples, Masking, masked_examples, raw_lines, split_held_out
+from edgeafri.stages.training.token_store import RawText, open_store
 from edgeafri.util.progress import silent
 
 CODES = ("swa", "hau")
@@ -23,11 +23,11 @@ def cut(encoder_folder):
 
 
 def store_of(folder, text, cut, lines=None, codes=CODES):
-    return stored(folder / "tokens", Corpus(text, codes, lines, cut), silent)
+    return open_store(folder / "tokens", RawText(text, codes, lines, cut), silent)
 
 
 def plain(row):
-    return list(row.ids), list(row.places), list(row.targets), row.language, list(row.firsts)
+    return list(row.ids), list(row.positions), list(row.targets), row.language, list(row.word_starts)
 
 
 @pytest.mark.parametrize("lines", [None, 7])
@@ -36,18 +36,18 @@ def test_the_store_holds_what_lists_would(text, cut, tmp_path, lines):
     The same inputs in the same order, learnt from and held back; languages one after another.
     """
     store = store_of(tmp_path, text, cut, lines)
-    found = [row for code, own in raw_lines(text, CODES, lines).items() for row in masked_rows(cut, own, code)]
-    learnt, judged = held_out(found)
+    found = [row for code, own in raw_lines(text, CODES, lines).items() for row in masked_examples(cut, own, code)]
+    learnt, judged = split_held_out(found)
 
-    assert [plain(row) for row in store.learnt] == [plain(row) for row in learnt]
-    assert [plain(row) for row in store.judged] == [plain(row) for row in judged]
+    assert [plain(row) for row in store.training] == [plain(row) for row in learnt]
+    assert [plain(row) for row in store.validation] == [plain(row) for row in judged]
 
 
 def test_the_outline_tells_languages_and_lengths(text, cut, tmp_path):
     """
     Small numbers, in the order of the languages that were asked for; without reading a row.
     """
-    learnt = store_of(tmp_path, text, cut, codes=("hau", "swa")).learnt
+    learnt = store_of(tmp_path, text, cut, codes=("hau", "swa")).training
 
     assert learnt.outline.names == ("hau", "swa")
     assert learnt.outline.languages.tolist() == [0] * 9 + [1] * 29
@@ -59,14 +59,12 @@ def test_rows_read_from_the_store(text, cut, tmp_path):
     """
     As items of a data set, hidden as rows in memory would be.
     """
-    learnt, masks = store_of(tmp_path, text, cut).learnt, Masks(4, 200, 1, False, fixed=False, whole_words=True)
-    mapped, listed = Rows(learnt, masks, learnt.outline), Rows(list(learnt), masks)
+    learnt, masks = store_of(tmp_path, text, cut).training, Masking(4, 200, 1, False, fixed=False, whole_words=True)
+    mapped, listed = Examples(learnt, masks, learnt.outline), Examples(list(learnt), masks)
     found, expected = mapped[31], listed[31]
 
-    assert found["ids"].tolist() == expected["ids"].tolist()
-    assert [found[name] for name in ("number", "places", "targets")] == [
-        expected[name] for name in ("number", "places", "targets")
-    ]
+    assert found.ids.tolist() == expected.ids.tolist()
+    assert (found.number, found.positions, found.targets) == (expected.number, expected.positions, expected.targets)
 
 
 def test_what_is_left_out_is_counted(cut, tmp_path):
@@ -76,7 +74,7 @@ def test_what_is_left_out_is_counted(cut, tmp_path):
     lines = ["Rais Amina Juma alizuru Mombasa", "12 . 5", "ya", "Watoto walicheza mpira karibu", "!", ""]
     (tmp_path / "swa.txt").write_text("\n".join(lines), "utf-8")
     store = store_of(tmp_path, tmp_path, cut, codes=("swa",))
-    sizes = [len(ids) for ids in (*(row.ids for row in store.learnt), *(row.ids for row in store.judged))]
+    sizes = [len(ids) for ids in (*(row.ids for row in store.training), *(row.ids for row in store.validation))]
 
     assert store.counts == {
         "swa": {"lines": 3, "no_letter": 2, "inputs": 2, "sub_words": sum(sizes), "too_short": 1},
@@ -91,7 +89,7 @@ def test_a_finished_store_is_not_written_again(text, cut, tmp_path, monkeypatch)
     monkeypatch.setattr(token_store, "cut_lines", None)
     again = store_of(tmp_path, tmp_path, cut)
 
-    assert [plain(row) for row in again.learnt] == [plain(row) for row in first.learnt]
+    assert [plain(row) for row in again.training] == [plain(row) for row in first.training]
     assert again.counts == first.counts
 
 
@@ -104,7 +102,7 @@ def test_an_unfinished_store_is_written_anew(text, cut, tmp_path, monkeypatch):
     (left / "ids.bin").write_bytes(b"half")
     store = store_of(tmp_path, text, cut)
 
-    assert len(store.learnt) == 38
+    assert len(store.training) == 38
     assert [path.name for path in tmp_path.iterdir() if "tokens" in path.name] == ["tokens"]
 
 
@@ -113,15 +111,15 @@ def test_an_unfinished_store_is_written_anew(text, cut, tmp_path, monkeypatch):
 )
 def test_a_language_with_too_little_text_is_refused(cut, tmp_path, lines):
     """
-    One input cannot both teach and judge; the file is named, and nothing is left behind.
+    One input cannot both teach and validate; the file is named, and nothing is left behind.
     """
     path = tmp_path / "swa.txt"
     path.write_text("\n".join(lines), "utf-8")
 
     with pytest.raises(DataError) as caught:
         store_of(tmp_path, tmp_path, cut, codes=("swa",))
-    message = f"{path}: too little raw text: one line to learn from and one to judge by are needed"
-    assert (caught.value.message, caught.value.hint) == (message, f"Add lines of {FEWEST} sub-words or more.")
+    message = f"{path}: too little raw text: at least one line for training and one for validation are needed"
+    assert (caught.value.message, caught.value.hint) == (message, f"Add lines of {FEWEST} subwords or more.")
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -130,7 +128,7 @@ def test_languages_are_ticked(text, cut, tmp_path):
     One after another.
     """
     ticks = []
-    stored(tmp_path / "tokens", Corpus(text, CODES, None, cut), lambda *progress: ticks.append(progress))
+    open_store(tmp_path / "tokens", RawText(text, CODES, None, cut), lambda *progress: ticks.append(progress))
 
     assert ticks == [(1, 2), (2, 2)]
 
@@ -139,8 +137,8 @@ _PREPARE = """
 import json, resource, sys, pathlib
 from edgeafri.util.progress import silent
 from edgeafri.stages.models import checkpoint
-from edgeafri.stages.training.examples import Rows
-from edgeafri.stages.training.token_store import Corpus, stored
+from edgeafri.stages.training.examples import Examples
+from edgeafri.stages.training.token_store import RawText, open_store
 
 def peak_mb():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -148,8 +146,8 @@ def peak_mb():
 model, root, found = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), {}
 encoder = checkpoint.encoder(checkpoint.read_tokenizer(model), 64)
 for name in ("warm", "small", "large"):
-    store = stored(root / f"{name}-tokens", Corpus(root / name, ("swa",), None, encoder), silent)
-    assert Rows(store.learnt, None, store.learnt.outline)[len(store.learnt) - 1]
+    store = open_store(root / f"{name}-tokens", RawText(root / name, ("swa",), None, encoder), silent)
+    assert Examples(store.training, None, store.training.outline)[len(store.training) - 1]
     found[name] = peak_mb()
 print(json.dumps(found))
 """

@@ -12,7 +12,7 @@ from edgeafri.inference.predict import Predictor
 from edgeafri.menu.settings import Distill, Finetune
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.training import losses
-from edgeafri.stages.training.examples import IGNORED, Collator, Row, Rows
+from edgeafri.stages.training.examples import IGNORED, Collator, Example, Examples, Item
 from edgeafri.stages.training.validation import dev_facts, hard_loss, on_labels, on_text, splits_of, text_facts
 
 LABELS = ("O", "B-DATE", "I-DATE", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
@@ -52,25 +52,28 @@ def test_texts_are_judged_too(classifier_folder):
     """
     dev = [Split("swa", "dev", (Sentence(("Rais", "Amina"), ("negative",)),), {}, "text")]
     encoder = checkpoint.encoder(checkpoint.read_tokenizer(classifier_folder), 64, "text")
-    judge = on_labels(encoder, ("negative", "neutral", "positive"), dev)
+    validate = on_labels(encoder, ("negative", "neutral", "positive"), dev)
 
-    assert judge(checkpoint.read_model(classifier_folder))["score"] == 100.0
+    assert validate(checkpoint.read_model(classifier_folder))["score"] == 100.0
 
 
 def judged(languages):
-    """What a judge finds on so many rows of each language, of 1 to 3 places, where a place costs the row's number."""
+    """What validation finds on so many examples per language, of 1 to 3 positions, each of which costs its number."""
     codes = [code for code, count in languages.items() for _ in range(count)]
     sizes = [1 + number % 3 for number in range(len(codes))]
-    rows = Rows(
-        [Row((0, *[5] * n, 2), tuple(range(1, n + 1)), (5,) * n, code) for n, code in zip(sizes, codes, strict=True)]
+    rows = Examples(
+        [
+            Example((0, *[5] * n, 2), tuple(range(1, n + 1)), (5,) * n, code)
+            for n, code in zip(sizes, codes, strict=True)
+        ]
     )
     seen = []
 
     def loss(model, batch):
         seen.append((batch["numbers"].tolist(), torch.is_inference_mode_enabled()))
         counts = (batch["attention_mask"].sum(dim=1) - 2).tolist()
-        places = [number for number, count in zip(seen[-1][0], counts, strict=True) for _ in range(count)]
-        return torch.tensor(places).float().mean()
+        positions = [number for number, count in zip(seen[-1][0], counts, strict=True) for _ in range(count)]
+        return torch.tensor(positions).float().mean()
 
     return on_text(rows, 1, loss)(SimpleNamespace(device="cpu")), seen, sizes
 
@@ -80,11 +83,11 @@ def test_raw_text_is_judged_by_the_loss_a_place():
     Whatever batch it is in a place counts the same, and so do languages in the score, whose sign makes more better.
     """
     found, seen, sizes = judged({"swa": 70, "hau": 5})
-    places = {
+    positions = {
         "swa": [n for n in range(70) for _ in range(sizes[n])],
         "hau": [n for n in range(70, 75) for _ in range(sizes[n])],
     }
-    means = {code: sum(own) / len(own) for code, own in places.items()}
+    means = {code: sum(own) / len(own) for code, own in positions.items()}
     mean = (means["swa"] + means["hau"]) / 2
 
     assert found == {
@@ -124,7 +127,7 @@ def test_the_best_epoch_is_the_first_with_the_highest_mean():
 
 def test_on_raw_text_the_lowest_loss_is_the_best():
     """
-    Scores are its negative.
+    Importance is its negative.
     """
     history = [{"score": -value, "loss": value} for value in (3.0, 1.23456, 1.23456, 2.0)]
 
@@ -149,10 +152,10 @@ def test_where_steps_are_counted_the_best_step_is_named():
 @pytest.mark.parametrize("weights", [None, torch.arange(1.0, 10.0)])
 def test_true_labels_are_learnt_where_there_are_any(teacher, weights):
     """
-    Cross entropy over the places with a target, rare labels counting more where weights say so.
+    Cross entropy over the positions with a target, rare labels counting more where weights say so.
     """
     model = checkpoint.read_model(teacher.path)
-    items = [{"number": 0, "ids": (0, 5, 9, 17, 2), "places": (1, 2, 3), "targets": (3, IGNORED, 0)}]
+    items = [Item(0, (0, 5, 9, 17, 2), (1, 2, 3), (3, IGNORED, 0))]
     batch = Collator(1)(items)
     with torch.no_grad():
         logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits[0, [1, 3]]
@@ -165,7 +168,7 @@ def test_in_bfloat16_true_labels_are_learnt_in_float32(teacher):
     """
     The products are short, the softmax is not.
     """
-    batch = Collator(1)([{"number": 0, "ids": (0, 5, 2), "places": (1,), "targets": (3,)}])
+    batch = Collator(1)([Item(0, (0, 5, 2), (1,), (3,))])
     with torch.autocast("cpu", torch.bfloat16):
         found = hard_loss(None)(checkpoint.read_model(teacher.path), batch)
 
