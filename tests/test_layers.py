@@ -36,7 +36,7 @@ LAYERS = (
     ("stages.graphs", "bundle errors inference"),
     ("stages.training", "data errors inference menu stages.models util"),
     ("stages.vocab", "data errors inference menu util"),
-    ("stages.distillation", "errors menu stages.models stages.training util"),
+    ("stages.distillation", "artifact errors inference menu stages.models stages.training tasks util"),
     ("stages.pruning", "device errors latency menu stages.models stages.training util"),
     (
         "stages.quantization",
