@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Literal
 
-from edgeafri.errors import ArtifactError, ModelError
+from edgeafri.documents.base import Document, Json
+from edgeafri.errors import ArtifactError, DataError, ModelError
 from edgeafri.util.files import Digests, json_text, write_whole
 
-Kind = Literal["corpus", "torch", "torch-int8", "onnx", "torchscript", "bundle"]
+ArtifactKind = Literal["corpus", "torch", "torch-int8", "onnx", "torchscript", "bundle"]
 MANIFEST = "manifest.json"
 SCHEMA = 1
 MODEL_FILES = (
@@ -30,23 +31,31 @@ _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
 @dataclass(frozen=True)
-class Manifest:
+class FileEntry(Document):
+    """What the manifest says of a file."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Manifest(Document):
     """What an artifact is. `id` is the hash of all the rest, so equal content has equal ids."""
 
-    kind: Kind
+    kind: ArtifactKind
     task: str
     languages: tuple[str, ...]
     stage: str
-    settings: Mapping[str, Any]
+    settings: Mapping[str, Json]
     parent: str | None
     versions: Mapping[str, str]
-    files: Mapping[str, Mapping[str, Any]]
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, FileEntry]
+    facts: Mapping[str, Any] = field(default_factory=dict)  # Any: menu.facts_of() reads them as their stage's own class
     schema: int = SCHEMA
 
     @property
     def id(self) -> str:
-        canonical = json.dumps(dataclasses.asdict(self), sort_keys=True, ensure_ascii=False)
+        canonical = json.dumps(self.to_json(), sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
@@ -62,16 +71,16 @@ class Artifact:
         return self.manifest.id
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ArtifactKind:
         return self.manifest.kind
 
     @property
     def bytes(self) -> int:
         """The size of all its files, without the manifest."""
-        return sum(int(entry["bytes"]) for entry in self.manifest.files.values())
+        return sum(entry.bytes for entry in self.manifest.files.values())
 
 
-def adopt(path: Path, kind: Kind, task: str, languages: Iterable[str], digests: Digests) -> Artifact:
+def adopt(path: Path, kind: ArtifactKind, task: str, languages: Iterable[str], digests: Digests) -> Artifact:
     """Describe a user's folder without writing into it.
 
     A torch folder counts by its weights, configuration and tokenizer; pickled weights are refused (ModelError).
@@ -91,7 +100,7 @@ def seal(path: Path, manifest: Manifest, digests: Digests) -> Artifact:
     """Finish a folder of ours: hash every file in it and write its manifest."""
     found = sorted(file for file in path.rglob("*") if file.is_file() and file.name != MANIFEST)
     complete = dataclasses.replace(manifest, files=_entries(path, found, digests))
-    write_whole(path / MANIFEST, json_text({**dataclasses.asdict(complete), "id": complete.id}))
+    write_whole(path / MANIFEST, json_text({**complete.to_json(), "id": complete.id}))
     return Artifact(path, complete)
 
 
@@ -134,10 +143,8 @@ def _check_model_folder(path: Path, found: list[Path]) -> None:
     raise ModelError(f"{path}: no .safetensors file there", "Give the folder that save_pretrained() wrote.")
 
 
-def _entries(root: Path, found: list[Path], digests: Digests) -> dict[str, dict[str, Any]]:
-    return {
-        file.relative_to(root).as_posix(): {"sha256": digests.of(file), "bytes": file.stat().st_size} for file in found
-    }
+def _entries(root: Path, found: list[Path], digests: Digests) -> dict[str, FileEntry]:
+    return {file.relative_to(root).as_posix(): FileEntry(digests.of(file), file.stat().st_size) for file in found}
 
 
 def _read_manifest(path: Path) -> Manifest:
@@ -151,16 +158,15 @@ def _read_manifest(path: Path) -> Manifest:
         if schema != SCHEMA:
             raise ArtifactError(f"{file}: made for schema {schema}, this version reads {SCHEMA}", "Update edgeafri.")
         claimed = values.pop("id")
-        manifest = Manifest(**{**values, "languages": tuple(values["languages"])})
-        _ = [(entry["sha256"], int(entry["bytes"])) for entry in manifest.files.values()]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        manifest = Manifest.from_json(values)
+    except (DataError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ArtifactError(f"{file}: not readable as a manifest ({error})", _AGAIN) from None
     if manifest.id != claimed:
         raise ArtifactError(f"{file}: changed after it was sealed", _AGAIN)
     return manifest
 
 
-def _check_file(root: Path, name: str, entry: Mapping[str, Any], digests: Digests, fresh: bool) -> None:
+def _check_file(root: Path, name: str, entry: FileEntry, digests: Digests, fresh: bool) -> None:
     # By the rules of both kinds of system: a bundle travels, and Windows takes "\\" and "C:" as parts of a path too.
     forms = (PurePosixPath(name), PureWindowsPath(name))
     if any(form.anchor or ".." in form.parts for form in forms):
@@ -169,9 +175,9 @@ def _check_file(root: Path, name: str, entry: Mapping[str, Any], digests: Digest
     if not file.is_file():
         raise ArtifactError(f"{file}: missing", _AGAIN)
     size = file.stat().st_size
-    if size != entry["bytes"]:
-        raise ArtifactError(f"{file}: {size:,} bytes, the manifest says {entry['bytes']:,}", _AGAIN)
-    if (digests.again(file) if fresh else digests.of(file)) != entry["sha256"]:
+    if size != entry.bytes:
+        raise ArtifactError(f"{file}: {size:,} bytes, the manifest says {entry.bytes:,}", _AGAIN)
+    if (digests.again(file) if fresh else digests.of(file)) != entry.sha256:
         raise ArtifactError(f"{file}: content changed since it was sealed (sha256 differs)", _AGAIN)
 
 

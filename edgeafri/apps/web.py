@@ -125,7 +125,7 @@ def _check(artifact: Artifact) -> None:
 
 
 def _warnings(artifact: Artifact) -> tuple[str, ...]:
-    sizes = {name: int(entry["bytes"]) / 1e6 for name, entry in artifact.manifest.files.items()}
+    sizes = {name: entry.bytes / 1e6 for name, entry in artifact.manifest.files.items()}
     graph = sizes[GRAPH] + sizes.get(WEIGHTS, 0)
     needed = _BROWSER_MB + _A_GRAPH_MB * graph + _A_TOKENIZER_MB * sizes[TOKENIZER]
     if needed <= _FREE_MB:

@@ -101,8 +101,8 @@ def _sizes(reference: Artifact, bundle: Artifact) -> Sizes:
     weights = [name for name in reference.manifest.files if name.endswith(".safetensors")]
     graph = [name for name in (GRAPH, WEIGHTS) if name in bundle.manifest.files]
     return Sizes(
-        teacher_bytes=sum(int(reference.manifest.files[name]["bytes"]) for name in weights),
-        model_bytes=sum(int(bundle.manifest.files[name]["bytes"]) for name in graph),
+        teacher_bytes=sum(reference.manifest.files[name].bytes for name in weights),
+        model_bytes=sum(bundle.manifest.files[name].bytes for name in graph),
         bundle_bytes=bundle.bytes,
     )
 

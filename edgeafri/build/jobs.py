@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeafri import menu
-from edgeafri.artifact import Kind
+from edgeafri.artifact import ArtifactKind
 from edgeafri.build.recipe import Step
 from edgeafri.errors import ConfigError, DataError
 from edgeafri.menu.settings import StageSettings
@@ -26,7 +26,7 @@ class Job:
         return self.settings.learns
 
 
-def plan_jobs(steps: Sequence[Step], kind: Kind, given: Mapping[str, Any]) -> tuple[Job, ...]:
+def plan_jobs(steps: Sequence[Step], kind: ArtifactKind, given: Mapping[str, Any]) -> tuple[Job, ...]:
     """The steps as jobs, every stage, setting and hand-over checked. Raises ConfigError or UsageError; does no work.
 
     `given` holds what belongs to the whole build (task, languages, data, text); a step's own settings go first.
@@ -46,7 +46,7 @@ def plan_jobs(steps: Sequence[Step], kind: Kind, given: Mapping[str, Any]) -> tu
     return tuple(jobs)
 
 
-def stages_giving(kind: Kind) -> str:
+def stages_giving(kind: ArtifactKind) -> str:
     """The names of the stages that make an artifact of this kind, for messages."""
     return ", ".join(line.name for line in menu.MENU if line.gives == kind)
 

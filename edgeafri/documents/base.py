@@ -78,7 +78,7 @@ def read_as(kind: type[T], value: object, where: str) -> T:
 
 def _read(kind: Any, value: object, where: str) -> object:  # Any: a type hint has no type of its own
     origin = get_origin(kind)
-    if kind is object or any(get_origin(item) is Sequence for item in get_args(kind)):  # Json: whatever it is
+    if kind in (object, Any) or any(get_origin(item) is Sequence for item in get_args(kind)):  # Json: whatever it is
         return value
     if origin in (Union, types.UnionType):
         return _read_union(get_args(kind), value, where)

@@ -31,7 +31,7 @@ from edgeafri.menu.settings import (
 from edgeafri.settings import did_you_mean
 
 if TYPE_CHECKING:  # the command line lists stages without reading a model, and without the classes of their facts
-    from edgeafri.artifact import Artifact, Kind, Manifest
+    from edgeafri.artifact import Artifact, ArtifactKind, Manifest
     from edgeafri.menu.facts import Facts
     from edgeafri.util.progress import Progress
 
@@ -57,8 +57,8 @@ class Stage:
     """
 
     name: str
-    takes: "Kind"
-    gives: "Kind"
+    takes: "ArtifactKind"
+    gives: "ArtifactKind"
     settings: type[StageSettings]
     facts: str = ""
     example: str = ""

@@ -149,7 +149,7 @@ def _system(facts: DeviceFacts) -> DeviceSystem:
 def _bundle_files(artifact: Artifact) -> list[FileToCopy]:
     place, entries = f"bundle-{artifact.id}", artifact.manifest.files
     sealed = [
-        FileToCopy(artifact.path / name, f"{place}/{name}", entry["sha256"], int(entry["bytes"]))
+        FileToCopy(artifact.path / name, f"{place}/{name}", entry.sha256, entry.bytes)
         for name, entry in entries.items()
     ]
     return [*sealed, file_to_copy(artifact.path / MANIFEST, f"{place}/{MANIFEST}")]

@@ -179,7 +179,7 @@ def architecture_of(model: Artifact) -> str:
 def weights_mb(model: Artifact) -> float:
     """The size of the files that hold a model's weights, in 10^6 bytes; of a bundle, its graph and all beside it."""
     files = model.manifest.files
-    return sum(int(entry["bytes"]) for name, entry in files.items() if Path(name).suffix in _WEIGHTS) / 1e6
+    return sum(entry.bytes for name, entry in files.items() if Path(name).suffix in _WEIGHTS) / 1e6
 
 
 def fitting(bundle: Artifact, seq_len: int) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edgeafri.artifact import Artifact, Kind, Manifest
+from edgeafri.artifact import Artifact, ArtifactKind, Manifest
 from edgeafri.build import measurement_cache
 from edgeafri.build.events import Event, Noted, Progressed, Started
 from edgeafri.build.measurement_cache import MeasurementCache, Question, Request, Sentences
@@ -64,7 +64,7 @@ def corpus(tmp_path: Path) -> Path:
     return folder.parent
 
 
-def artifact(name: str = "one", kind: Kind = "bundle") -> Artifact:
+def artifact(name: str = "one", kind: ArtifactKind = "bundle") -> Artifact:
     return Artifact(Path("/nowhere") / name, Manifest(kind, "ner", ("swa",), name, {}, None, {}, {}))
 
 

@@ -27,7 +27,7 @@ def resealed(copy) -> Callable[..., Path]:
         file.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), "utf-8")
         values = json.loads((copy / "manifest.json").read_text("utf-8"))
         del values["id"]
-        manifest = dataclasses.replace(Manifest(**{**values, "languages": tuple(values["languages"])}), files={})
+        manifest = dataclasses.replace(Manifest.from_json(values), files={})
         seal(copy, manifest, Digests())
         return copy
 

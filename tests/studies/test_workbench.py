@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from edgeafri.artifact import Artifact, Manifest, adopt
+from edgeafri.artifact import Artifact, FileEntry, Manifest, adopt
 from edgeafri.errors import DataError, ModelError, StorageError, UsageError
 from edgeafri.menu import stage
 from edgeafri.runners.local import RUNTIME, TORCH
@@ -220,7 +220,7 @@ def test_a_part_has_its_own_languages(asked, digests):
 
 def model(kind: str, **files: int) -> Artifact:
     """An artifact that is only looked at."""
-    entries = {name.replace("_", "."): {"sha256": "", "bytes": size} for name, size in files.items()}
+    entries = {name.replace("_", "."): FileEntry("", size) for name, size in files.items()}
     return Artifact(Path("/nowhere") / kind, Manifest(kind, "ner", ("swa",), kind, {}, None, {}, entries))
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from edgeafri import bundle
-from edgeafri.artifact import Kind
+from edgeafri.artifact import ArtifactKind
 from edgeafri.data.dataset import Sentence, Split, Unit, read_split
 from edgeafri.data.text import words_of
 from edgeafri.documents.parity import Gap
@@ -58,7 +58,7 @@ def has_labels(splits: Sequence[Split]) -> bool:
     return all(split.name == SPLIT for split in splits)
 
 
-def open_model(folder: Path, kind: Kind, unit: Unit) -> Predictor:
+def open_model(folder: Path, kind: ArtifactKind, unit: Unit) -> Predictor:
     """An artifact with its own tokenizer, ready to label. Int8 computes one sentence at a time, as on a device."""
     if kind == "bundle":
         return _open_bundle(folder, unit)

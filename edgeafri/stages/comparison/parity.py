@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-from edgeafri.artifact import Kind
+from edgeafri.artifact import ArtifactKind
 from edgeafri.data.dataset import Split
 from edgeafri.documents.parity import GapByLanguage, Parity, ParityRow
 from edgeafri.documents.torch_requests import ComparedStep, ParityRequest
@@ -45,7 +45,7 @@ def measure_parity(request: ParityRequest, progress: Progress) -> Parity:
 def _outputs(folder: Path, kind: str, task: str, splits: Sequence[Split], progress: Progress) -> ModelOutputs | None:
     if kind != "bundle" and task not in [row.name for row in tasks_of(checkpoint.own_architecture(folder))]:
         return None
-    return read_outputs(open_model(folder, cast("Kind", kind), unit_of(task)), splits, progress)
+    return read_outputs(open_model(folder, cast("ArtifactKind", kind), unit_of(task)), splits, progress)
 
 
 def _row(
