@@ -6,7 +6,7 @@ import numpy as np
 
 from edgeafri import tasks
 from edgeafri.documents.quality import AVERAGE, Drop, Quality, QualityComparison, Worst
-from edgeafri.inference.metrics import Counts, average_drop, drop
+from edgeafri.inference.metrics import MatchCounts, average_drop, drop
 
 FEW = 10  # below so many entities or texts in a language's test split, a bootstrap interval says nothing
 
@@ -40,7 +40,7 @@ def few_notes(comparison: QualityComparison) -> list[str]:
     return [f"{code}: {comparison.counted} in test: {count}, too few to judge by" for code, count in few.items()]
 
 
-def counts_of(quality: Quality, languages: Iterable[str]) -> dict[str, Counts]:
+def counts_of(quality: Quality, languages: Iterable[str]) -> dict[str, MatchCounts]:
     """The counts of an evaluation, as metrics.py reads them."""
     return {code: np.array(quality[code].counts) for code in languages}
 

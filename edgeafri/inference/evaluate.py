@@ -7,7 +7,7 @@ import numpy as np
 
 from edgeafri.data.dataset import Split
 from edgeafri.documents.quality import LanguageQuality, Quality
-from edgeafri.inference.metrics import Counts, accuracy, class_counts, scores, sentence_counts
+from edgeafri.inference.metrics import MatchCounts, accuracy, class_counts, scores, sentence_counts
 from edgeafri.inference.predict import Predictor, SentenceLogits, best_labels
 from edgeafri.util.progress import Progress, silent
 
@@ -56,7 +56,7 @@ def _one(predictor: Predictor, split: Split, before: int, total: int, progress: 
     )
 
 
-def counts(split: Split, outputs: Sequence[SentenceLogits], labels: tuple[str, ...]) -> Counts:
+def counts(split: Split, outputs: Sequence[SentenceLogits], labels: tuple[str, ...]) -> MatchCounts:
     """What metrics.py makes F1 and intervals of: how often each sentence has an entity, or its class, correct."""
     gold = [sentence.tags for sentence in split.sentences]
     predicted = [best_labels(output, labels).labels for output in outputs]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgeafri.documents.quality import Drop
 
-Counts = NDArray[np.int64]
+MatchCounts = NDArray[np.int64]
 """Shape (sentences, 3 * groups): how often a sentence has a group correct, predicted and gold, group after group.
 
 All entities are one group, so F1 is their micro average. Every class is a group of its own, which makes it macro.
@@ -23,7 +23,7 @@ _CELLS = 1 << 24  # how many counts are drawn at once: 128 MB
 
 
 @dataclass(frozen=True)
-class Scores:
+class PrecisionRecallF1:
     """Precision, recall and F1, each the mean over the groups that stand in gold or in the prediction, in points."""
 
     precision: float
@@ -49,7 +49,7 @@ def entities(tags: Sequence[str]) -> set[tuple[str, int, int]]:
     return found
 
 
-def sentence_counts(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> Counts:
+def sentence_counts(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> MatchCounts:
     """Correct, predicted and gold entities of every sentence, shape (sentences, 3).
 
     Both hold the same sentences with a tag for every word.
@@ -59,7 +59,7 @@ def sentence_counts(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[
     return np.array(rows, dtype=np.int64).reshape(-1, 3)
 
 
-def class_counts(gold: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> Counts:
+def class_counts(gold: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> MatchCounts:
     """Correct, predicted and gold of every text, label by label, shape (texts, 3 * labels).
 
     Both hold one label for each of the same texts. KeyError for one that is not among `labels`.
@@ -72,7 +72,7 @@ def class_counts(gold: Sequence[str], predicted: Sequence[str], labels: Sequence
     return groups.reshape(len(pairs), 3 * len(labels)).astype(np.int64)
 
 
-def scores(counts: Counts) -> Scores:
+def scores(counts: MatchCounts) -> PrecisionRecallF1:
     """P = correct / predicted, R = correct / gold, F1 = 2 correct / (predicted + gold); 0 where nothing is divided.
 
     Each is the mean over the groups with predicted + gold > 0.
@@ -80,16 +80,18 @@ def scores(counts: Counts) -> Scores:
     sums = counts.sum(axis=0)
     correct, predicted, gold = _groups(sums)
     both = predicted + gold
-    return Scores(float(_mean(correct, predicted, both)), float(_mean(correct, gold, both)), float(_f1(sums)))
+    return PrecisionRecallF1(
+        float(_mean(correct, predicted, both)), float(_mean(correct, gold, both)), float(_f1(sums))
+    )
 
 
-def accuracy(counts: Counts) -> float:
+def accuracy(counts: MatchCounts) -> float:
     """The share of gold that is correct, in points; of classes, the share of texts with the right label."""
     correct, _, gold = (int(group.sum()) for group in _groups(counts.sum(axis=0)))
     return 100.0 * correct / gold if gold else 0.0
 
 
-def interval(counts: Counts, draws: int = 1000, seed: int = 0) -> tuple[float, float]:
+def interval(counts: MatchCounts, draws: int = 1000, seed: int = 0) -> tuple[float, float]:
     """The 95 % percentile bootstrap interval of F1 over sentences (Efron & Tibshirani 1993, chapter 13).
 
     F1 of `draws` samples of as many sentences, drawn with replacement; their 2.5th and 97.5th percentile.
@@ -98,7 +100,7 @@ def interval(counts: Counts, draws: int = 1000, seed: int = 0) -> tuple[float, f
     return float(low), float(high)
 
 
-def drop(reference: Counts, candidate: Counts, draws: int = 1000, seed: int = 0) -> Drop:
+def drop(reference: MatchCounts, candidate: MatchCounts, draws: int = 1000, seed: int = 0) -> Drop:
     """F1(reference) - F1(candidate) on the same sentences, with its paired bootstrap interval.
 
     Every draw takes the same sentences for both systems (Berg-Kirkpatrick et al. 2012), so what is hard for both
@@ -108,7 +110,7 @@ def drop(reference: Counts, candidate: Counts, draws: int = 1000, seed: int = 0)
 
 
 def average_drop(
-    reference: Mapping[str, Counts], candidate: Mapping[str, Counts], draws: int = 1000, seed: int = 0
+    reference: Mapping[str, MatchCounts], candidate: Mapping[str, MatchCounts], draws: int = 1000, seed: int = 0
 ) -> Drop:
     """The mean over languages of `drop`, every language resampled on its own.
 
@@ -126,7 +128,7 @@ def average_drop(
 
 
 # In quotes, because numpy loads its generators, 3 MB of them, at the first mention.
-def _resampled(counts: Counts, draws: int, generator: "np.random.Generator") -> Counts:
+def _resampled(counts: MatchCounts, draws: int, generator: "np.random.Generator") -> MatchCounts:
     """Sums over `draws` samples of sentences, drawn with replacement; sentences are the first axis, then draws."""
     size = len(counts)
     at_once = max(1, _CELLS // max(counts.size, 1))
@@ -137,14 +139,14 @@ def _resampled(counts: Counts, draws: int, generator: "np.random.Generator") -> 
     return np.concatenate(parts)
 
 
-def _f1(sums: Counts) -> NDArray[np.float64]:
+def _f1(sums: MatchCounts) -> NDArray[np.float64]:
     """Mean F1 in points; the last axis holds (correct, predicted, gold), group after group."""
     correct, predicted, gold = _groups(sums)
     both = predicted + gold
     return _mean(2 * correct, both, both)
 
 
-def _mean(part: Counts, whole: Counts, size: Counts) -> NDArray[np.float64]:
+def _mean(part: MatchCounts, whole: MatchCounts, size: MatchCounts) -> NDArray[np.float64]:
     """part / whole in points, 0 where nothing is divided; its mean over the groups whose size is not 0."""
     there = size > 0
     shares = 100.0 * part / np.maximum(whole, 1) * there
@@ -152,6 +154,6 @@ def _mean(part: Counts, whole: Counts, size: Counts) -> NDArray[np.float64]:
     return mean
 
 
-def _groups(sums: Counts) -> tuple[Counts, Counts, Counts]:
+def _groups(sums: MatchCounts) -> tuple[MatchCounts, MatchCounts, MatchCounts]:
     """Correct, predicted and gold, each with the groups as its last axis."""
     return sums[..., 0::3], sums[..., 1::3], sums[..., 2::3]

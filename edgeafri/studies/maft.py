@@ -21,7 +21,7 @@ from edgeafri.documents.quality import Drop, Quality
 from edgeafri.documents.table import Cell, Cells, Column, Table, spread
 from edgeafri.errors import ModelError, UsageError
 from edgeafri.inference.comparison import counts_of
-from edgeafri.inference.metrics import Counts, average_drop
+from edgeafri.inference.metrics import MatchCounts, average_drop
 from edgeafri.menu.facts.conversion import TrimFacts
 from edgeafri.menu.facts.training import AdaptMaftFacts, BeforeAfter
 from edgeafri.studies import papers
@@ -378,7 +378,7 @@ def _differences(
 
 
 def _lost(first: Sequence[Quality], second: Sequence[Quality], codes: Sequence[str]) -> Drop:
-    def summed(side: Sequence[Quality]) -> dict[str, Counts]:
+    def summed(side: Sequence[Quality]) -> dict[str, MatchCounts]:
         found = [counts_of(quality, codes) for quality in side]
         return {code: np.sum([counts[code] for counts in found], axis=0) for code in codes}
 
