@@ -4,12 +4,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
 from edgeafri.device.calibration import SCHEMA, Calibration, Constants
 from edgeafri.device.profile import DeviceProfile
+from edgeafri.documents.base import Document
+from edgeafri.documents.measurement import Measurement
+from edgeafri.documents.profile import Profile
 from edgeafri.errors import ArtifactError, DataError
 from edgeafri.latency.fit import LAYERS, MACS, MEGABYTES, Numbers, fit
 from edgeafri.latency.roofline import Work, read_work
@@ -17,35 +20,41 @@ from edgeafri.latency.roofline import Work, read_work
 _AGAIN = "Measure on the device with this version: edgeafri bench BUNDLE --json > FILE."
 _SINCE_START = " has occurred"
 _MEGA = 1e6
-Document = tuple[str, Any]  # where it was read, and what was read
+D = TypeVar("D", bound=Document)
+JsonFile = tuple[str, object]  # the name of the file, and the JSON in it
 Columns = dict[str, Numbers | None]
 
 
 @dataclass(frozen=True)
-class Run:
-    """One measurement of one bundle: milliseconds are the median of its timed sentences."""
+class MeasuredBundle:
+    """One measurement of one bundle, where it was read, and what slowed the device down, "" where nothing did."""
 
     where: str
-    device: str
-    bundle: str
-    seq_len: int
-    threads: int
+    measurement: Measurement
     work: Work
-    ms: float
     slowed: str
-    document: Mapping[str, Any]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one sentence."""
+        return self.work.macs(self.measurement.seq_len)
+
+    @property
+    def bundle_and_length(self) -> tuple[str, int]:
+        """Measurements with the same value repeat each other."""
+        return self.measurement.bundle_id, self.measurement.seq_len
 
 
-def calibrate(profile: DeviceProfile, documents: Iterable[Document]) -> Calibration:
-    """The constants of a device from measurements, lists of them, documents of `profile` and of `farm`.
+def calibrate(profile: DeviceProfile, files: Iterable[JsonFile]) -> Calibration:
+    """The constants of a device from files with measurements, lists of them, profiles and farms.
 
-    Weights of other bits and other numbers of threads have constants of their own. Runs of one bundle at one length
-    count once, by their median. Runs that a hot or hungry device slowed down are left out, and so are those of other
-    devices in documents that name them. DataError when a measurement is of another device, is given twice or cannot be
+    Each pair of weight bits and threads has constants of its own. Runs of one bundle at one length count once, by their
+    median. Left out, with a note, are runs that heat or a weak power supply slowed down, and runs of other devices in
+    documents that name their device. DataError when a measurement is of another device, is given twice or cannot be
     used, and when none is left.
     """
-    found = [item for where, document in documents for item in _runs(where, document, profile.name)]
-    runs = [item for item in found if isinstance(item, Run)]
+    found = [item for where, value in files for item in _measured(where, value, profile.name)]
+    runs = [item for item in found if isinstance(item, MeasuredBundle)]
     _check_device(runs, profile)
     _check_once(runs)
     notes = [item for item in found if isinstance(item, str)]
@@ -57,32 +66,31 @@ def calibrate(profile: DeviceProfile, documents: Iterable[Document]) -> Calibrat
     return Calibration(
         schema=SCHEMA,
         device=profile.name,
-        core=first.type if max(run.threads for run in kept) <= first.count else "",
+        core=first.type if max(run.measurement.threads for run in kept) <= first.count else "",
         ghz=first.ghz.value if first.ghz is not None else None,
-        measured_on=", ".join(sorted({run.device for run in kept})),
+        measured_on=", ".join(sorted({run.measurement.device for run in kept})),
         constants=tuple(_constants(group) for group in groups),
-        notes=(*notes, *(note for group in groups for note in _said_of(group))),
+        notes=(*notes, *(note for group in groups for note in _group_notes(group))),
     )
 
 
-def _groups(runs: Sequence[Run]) -> list[list[Run]]:
+def _groups(runs: Sequence[MeasuredBundle]) -> list[list[MeasuredBundle]]:
     """The runs by the bits of their weights and their threads, most first."""
     groups = defaultdict(list)
     for run in runs:
-        groups[run.work.weight_bits, run.threads].append(run)
+        groups[run.work.weight_bits, run.measurement.threads].append(run)
     return [groups[key] for key in sorted(groups, reverse=True)]
 
 
-def _constants(runs: Sequence[Run]) -> Constants:
+def _constants(runs: Sequence[MeasuredBundle]) -> Constants:
     points = _points(runs)
-    fitted = fit(_columns(points), np.array([point.ms for point in points]))
-    macs = [point.work.macs(point.seq_len) for point in points]
+    fitted = fit(_columns(points), np.array([point.measurement.p50_ms for point in points], dtype=np.float64))
     per_mac, per_megabyte, per_layer = fitted.constants
     return Constants(
         weight_bits=runs[0].work.weight_bits,
-        threads=runs[0].threads,
+        threads=runs[0].measurement.threads,
         runs=len(points),
-        bundles=len({point.bundle for point in points}),
+        bundles=len({point.measurement.bundle_id for point in points}),
         ms_per_million_macs=per_mac,
         ms_per_megabyte=per_megabyte,
         ms_per_layer=per_layer,
@@ -91,123 +99,121 @@ def _constants(runs: Sequence[Run]) -> Constants:
         p90_error=fitted.error(0.9),
         level=fitted.level,
         factor=fitted.factor,
-        fewest_macs=min(macs),
-        most_macs=max(macs),
+        fewest_macs=min(point.macs for point in points),
+        most_macs=max(point.macs for point in points),
     )
 
 
-def _points(runs: Sequence[Run]) -> list[Run]:
-    """A run for each bundle and length: the one in the middle stands for all of them."""
-    ordered = sorted(runs, key=lambda run: (run.bundle, run.seq_len, run.ms))
-    same = [list(group) for _, group in groupby(ordered, key=lambda run: (run.bundle, run.seq_len))]
+def _points(runs: Sequence[MeasuredBundle]) -> list[MeasuredBundle]:
+    """One run for each bundle and length: the median run of those that repeat each other."""
+    ordered = sorted(runs, key=lambda run: (run.bundle_and_length, run.measurement.p50_ms))
+    same = [list(group) for _, group in groupby(ordered, key=lambda run: run.bundle_and_length)]
     return [group[(len(group) - 1) // 2] for group in same]
 
 
-def _columns(points: Sequence[Run]) -> Columns:
+def _columns(points: Sequence[MeasuredBundle]) -> Columns:
     layers = [point.work.layers for point in points]
-    known = all(point.work.activation_bytes(point.seq_len) is not None for point in points)
+    known = all(point.work.activation_bytes(point.measurement.seq_len) is not None for point in points)
+    moved = [point.work.bytes_moved(point.measurement.seq_len) / _MEGA for point in points]
     return {
-        MACS: np.array([point.work.macs(point.seq_len) / _MEGA for point in points]),
-        MEGABYTES: np.array([point.work.bytes_moved(point.seq_len) / _MEGA for point in points]) if known else None,
+        MACS: np.array([point.macs / _MEGA for point in points]),
+        MEGABYTES: np.array(moved) if known else None,
         LAYERS: None if None in layers else np.array(layers, dtype=np.float64),
     }
 
 
-def _said_of(runs: Sequence[Run]) -> list[str]:
+def _group_notes(runs: Sequence[MeasuredBundle]) -> list[str]:
     """What a reader must know of these runs beside their constants."""
-    threads = "1 thread" if runs[0].threads == 1 else f"{runs[0].threads} threads"
-    named = f"{runs[0].work.weight_bits}-bit weights on {threads}"
+    count = runs[0].measurement.threads
+    named = f"{runs[0].work.weight_bits}-bit weights on {'1 thread' if count == 1 else f'{count} threads'}"
     points, notes = _points(runs), []
     if len(points) < len(runs):
         notes.append(f"{named}: {len(runs)} runs of {len(points)} bundles and lengths; each counts once, by its median")
-    if len({run.bundle for run in runs}) == 1:
-        notes.append(f"{named}: one bundle alone was measured, so the error on others is not known")
+    if len({run.measurement.bundle_id for run in runs}) == 1:
+        notes.append(f"{named}: only one bundle was measured, so the error on others is not known")
     return notes
 
 
-def _runs(where: str, document: Any, target: str) -> Iterator[Run | str]:
-    """The runs in a document, and in words what in it is not of this device."""
-    if isinstance(document, list):
-        for number, item in enumerate(document, 1):
-            yield from _runs(f"{where}, {number}", item, target)
-    elif isinstance(document, dict) and "p50_ms" in document:
-        yield _run(where, document, False)
-    elif isinstance(document, dict) and document.get("kind") == "profile":
-        yield from _runs_of_profile(where, document, target)
-    elif isinstance(document, dict) and any(isinstance(value, (list, dict)) for value in document.values()):
-        inner = list(_profiles(document))
-        if not inner:
+def _measured(where: str, value: object, target: str) -> Iterator[MeasuredBundle | str]:
+    """The measurements in a JSON value, and in words what in it is not of this device."""
+    if isinstance(value, list):
+        for number, item in enumerate(value, 1):
+            yield from _measured(f"{where}, {number}", item, target)
+    elif isinstance(value, dict) and "p50_ms" in value:
+        yield _checked(where, _read(Measurement, value, where), throttled=False)
+    elif isinstance(value, dict) and value.get("kind") == "profile":
+        yield from _of_profile(where, _read(Profile, value, where), target)
+    elif isinstance(value, dict) and any(isinstance(inner, (list, dict)) for inner in value.values()):
+        profiles = list(_profiles(value))
+        if not profiles:
             raise DataError(f"{where}: no measurement in it", _AGAIN)
-        for number, item in enumerate(inner, 1):
-            yield from _runs(f"{where}, {number}", item, target)
+        yield from _measured(where, profiles, target)
     else:
         raise DataError(f"{where}: no measurement", _AGAIN)
 
 
-def _profiles(document: Any) -> Iterator[Mapping[str, Any]]:
-    """The documents of `profile` inside another one."""
-    if isinstance(document, dict) and document.get("kind") == "profile":
-        yield document
-    elif isinstance(document, (dict, list)):
-        for value in document.values() if isinstance(document, dict) else document:
-            yield from _profiles(value)
+def _profiles(value: object) -> Iterator[Mapping[str, object]]:
+    """The documents of `profile` inside another one, such as that of `farm`."""
+    if isinstance(value, dict) and value.get("kind") == "profile":
+        yield value
+    elif isinstance(value, (dict, list)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _profiles(inner)
 
 
-def _runs_of_profile(where: str, document: Mapping[str, Any], target: str) -> Iterator[Run | str]:
+def _read(kind: type[D], value: object, where: str) -> D:
+    try:
+        return kind.from_json(value, where)
+    except DataError as error:
+        raise DataError(error.message, _AGAIN) from None
+
+
+def _of_profile(where: str, profile: Profile, target: str) -> Iterator[MeasuredBundle | str]:
     """Only what a device measured itself: the host is another machine."""
-    tiers = document.get("tiers")
-    tier = tiers.get("device") if isinstance(tiers, dict) else None
-    if document.get("target") != target:
-        yield f"{where} is left out: it is of {document.get('target')}"
-    elif not isinstance(tier, dict) or not isinstance(tier.get("measurement"), dict):
+    run = profile.tiers.device
+    if profile.target != target:
+        yield f"{where} is left out: it is of {profile.target}"
+    elif run is None:
         yield f"{where} is left out: nothing in it was measured on the device"
     else:
-        yield _run(where, tier["measurement"], bool(tier.get("throttled")))
+        yield _checked(where, run.measurement, run.throttled)
 
 
-def _run(where: str, values: Mapping[str, Any], throttled: bool) -> Run:
-    kinds: dict[str, Any] = {"device": str, "bundle_id": str, "seq_len": int, "threads": int, "p50_ms": (int, float)}
-    odd = [name for name, kind in kinds.items() if not isinstance(values.get(name), kind)]
-    if odd:
-        raise DataError(f"{where}: its '{odd[0]}' is missing or odd", _AGAIN)
-    if not isinstance(values.get("work"), dict):
+def _checked(where: str, found: Measurement, throttled: bool) -> MeasuredBundle:
+    if found.work is None:
         raise DataError(f"{where}: does not say what the bundle computes", _AGAIN)
     try:
-        work = read_work(values["work"])
+        work = read_work(found.work)
     except ArtifactError as error:
         raise DataError(f"{where}: {error.message}", error.hint) from None
-    ms, sizes = float(values["p50_ms"]), (values["seq_len"], values["threads"])
-    if not (0 < ms < float("inf") and min(sizes) > 0 and work.macs(values["seq_len"]) > 0):
-        raise DataError(f"{where}: {ms:g} ms on {sizes[1]} threads for {sizes[0]} sub-words is no measurement", _AGAIN)
-    slowed = _slowed(values) or ("throttled" if throttled else "")
-    return Run(where, values["device"], values["bundle_id"], *sizes, work, ms, slowed, values)
+    ms, length, threads = found.p50_ms, found.seq_len, found.threads
+    if not (0 < ms < float("inf") and min(length, threads) > 0 and work.macs(length) > 0):
+        raise DataError(f"{where}: {ms:g} ms on {threads} threads for {length} subwords is no measurement", _AGAIN)
+    return MeasuredBundle(where, found, work, _slowed(found) or ("throttled" if throttled else ""))
 
 
-def _slowed(values: Mapping[str, Any]) -> str:
-    """What a Raspberry Pi says of its power and heat: flags of now, and those that came during the run."""
-    before, after = (_flags(values.get(name)) for name in ("conditions", "after"))
+def _slowed(found: Measurement) -> str:
+    """What a Raspberry Pi's flags say of its power and heat: those of now, and those that came during the run."""
+    before, after = set(found.conditions.throttled or ()), set((found.after.throttled if found.after else None) or ())
     now = {flag for flag in before | after if not flag.endswith(_SINCE_START)}
-    came = {flag.removesuffix(_SINCE_START) for flag in after - before if "conditions" in values}
+    came = {flag.removesuffix(_SINCE_START) for flag in after - before}
     return ", ".join(sorted(now | came))
 
 
-def _flags(conditions: Any) -> set[str]:
-    flags = conditions.get("throttled") if isinstance(conditions, dict) else None
-    return {str(flag) for flag in flags} if isinstance(flags, list) else set()
-
-
-def _check_device(runs: Sequence[Run], profile: DeviceProfile) -> None:
+def _check_device(runs: Sequence[MeasuredBundle], profile: DeviceProfile) -> None:
     for run in runs:
-        if profile.models and not run.device.startswith(profile.models):
-            hint = f"Give measurements of a {profile.models[0]} alone, or name the device that it is with --target."
-            raise DataError(f"{run.where}: measured on '{run.device}', which is no {profile.name}", hint)
-        if not profile.models and run.device != runs[0].device:
-            said = f"{run.where}: measured on '{run.device}', and {runs[0].where} on '{runs[0].device}'"
-            raise DataError(said, "Give measurements of one device; each device has a profile of its own.")
+        device = run.measurement.device
+        if profile.models and not device.startswith(profile.models):
+            hint = f"Give only measurements of a {profile.models[0]}, or name the right device with --target."
+            raise DataError(f"{run.where}: measured on '{device}', which is no {profile.name}", hint)
+        if not profile.models and device != runs[0].measurement.device:
+            first = f"{runs[0].where} on '{runs[0].measurement.device}'"
+            message = f"{run.where}: measured on '{device}', and {first}"
+            raise DataError(message, "Give measurements of one device; each device has a profile of its own.")
 
 
-def _check_once(runs: Sequence[Run]) -> None:
+def _check_once(runs: Sequence[MeasuredBundle]) -> None:
     for number, run in enumerate(runs):
-        twin = next((other for other in runs[:number] if other.document == run.document), None)
+        twin = next((other for other in runs[:number] if other.measurement == run.measurement), None)
         if twin is not None:
             raise DataError(f"{run.where}: the same measurement as {twin.where}", "Give each measurement once.")

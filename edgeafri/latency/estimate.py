@@ -1,7 +1,7 @@
 """How long one sentence should take on a device: an interval, from what a bundle computes and the device can do."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from edgeafri.device.calibration import Constants
 from edgeafri.device.profile import DeviceProfile
@@ -21,8 +21,8 @@ _BOARDS = (
 )
 
 
-class _Found(NamedTuple):
-    """What speaks for a time: the ends of its interval, what is expected, and on what grounds."""
+class _Interval(NamedTuple):
+    """An estimate without the bundle's sizes: its ends and what is expected, in milliseconds, and its basis."""
 
     low: float | None
     high: float | None
@@ -32,12 +32,13 @@ class _Found(NamedTuple):
     level: float | None = None
 
 
-def estimate(facts: Mapping[str, Any], profile: DeviceProfile, seq_len: int, threads: int) -> Estimate:
-    """The latency of a bundle with these manifest facts at `seq_len` sub-words, from the best grounds there are.
+def estimate(facts: Mapping[str, object], profile: DeviceProfile, seq_len: int, threads: int) -> Estimate:
+    """The latency of a bundle with these manifest facts at `seq_len` subwords, from the best basis there is.
 
-    A calibration of this device is used first, then one of a device with the same core, then the profile: low is the
-    larger of fastest arithmetic and reading the weights, high the sum of slow arithmetic and slow reading.
-    ArtifactError when a fact is missing, UsageError when the device has not so many cores.
+    A calibration of this device comes first, then one of a device with the same core, then the profile: there, low is
+    the larger of the fastest arithmetic and reading the weights, high the sum of slow arithmetic and slow reading (a
+    roofline; Williams, Waterman, Patterson 2009). ArtifactError when a fact is missing, UsageError when the device has
+    fewer cores than `threads`.
     """
     work = read_work(facts)
     _check(profile, seq_len, threads)
@@ -60,7 +61,7 @@ def estimate(facts: Mapping[str, Any], profile: DeviceProfile, seq_len: int, thr
 
 
 def predicted_ms(constants: Constants, work: Work, seq_len: int) -> float | None:
-    """What a calibration expects; None when it counts what this bundle does not say."""
+    """Milliseconds by a calibration; None when it counts layers or bytes that this bundle does not state."""
     if (constants.ms_per_layer and work.layers is None) or (
         constants.ms_per_megabyte and work.activation_bytes(seq_len) is None
     ):
@@ -77,35 +78,37 @@ def _check(profile: DeviceProfile, seq_len: int, threads: int) -> None:
     if not 1 <= threads <= cores:
         raise UsageError(f"{threads} threads: {profile.name} has {cores} cores", f"Use 1 to {cores} threads.")
     if seq_len < 1:
-        raise UsageError(f"a sentence of {seq_len} sub-words", "Use a length of 1 and up.")
+        raise UsageError(f"a sentence of {seq_len} subwords", "Use a length of 1 and up.")
 
 
-def _uncalibrated(work: Work, profile: DeviceProfile, seq_len: int, threads: int) -> _Found:
+def _uncalibrated(work: Work, profile: DeviceProfile, seq_len: int, threads: int) -> _Interval:
     low, high = milliseconds(work, profile, seq_len, threads)
-    return _Found(low, high, UNCALIBRATED, unknowns(work, profile, threads))
+    return _Interval(low, high, UNCALIBRATED, unknowns(work, profile, threads))
 
 
-def _of_this_device(work: Work, profile: DeviceProfile, seq_len: int, threads: int, plain: _Found) -> _Found | None:
+def _of_this_device(
+    work: Work, profile: DeviceProfile, seq_len: int, threads: int, plain: _Interval
+) -> _Interval | None:
     known = _predicted(work, profile, seq_len, threads, profile.name)
     if known is None:
         return None
     constants, expected = known
     notes = _range_notes(constants, work.macs(seq_len))
     if constants.factor is None or constants.median_error is None:
-        # One run has no error to learn an interval from: the profile's is kept, widened to hold the prediction.
+        # One run gives no error, so no interval: the profile's is kept, wider where the prediction lies outside.
         low = None if plain.low is None else min(plain.low, expected)
         high = None if plain.high is None else max(plain.high, expected)
         notes.append("A single run gives no error: the ends are those without calibration.")
-        return _Found(low, high, "calibrated on this device: 1 run, error not known", notes + plain.notes, expected)
+        return _Interval(low, high, "calibrated on this device: 1 run, error not known", notes + plain.notes, expected)
     basis = f"calibrated on this device: {constants.runs} runs, median error {100 * constants.median_error:.1f} %"
     notes.append(f"The interval holds a run with a probability of {100 * (constants.level or 0):.0f} %.")
     if constants.bundles < constants.runs:
         bundles = "one bundle" if constants.bundles == 1 else f"{constants.bundles} bundles"
         notes.append(f"The runs are of {bundles} at several lengths; a bundle unlike them may be further off.")
-    return _Found(expected / constants.factor, expected * constants.factor, basis, notes, expected, constants.level)
+    return _Interval(expected / constants.factor, expected * constants.factor, basis, notes, expected, constants.level)
 
 
-def _of_the_same_core(work: Work, profile: DeviceProfile, seq_len: int, threads: int) -> _Found | None:
+def _of_the_same_core(work: Work, profile: DeviceProfile, seq_len: int, threads: int) -> _Interval | None:
     """The prediction for another device with the same core, by the clocks."""
     first = profile.cores[0]
     for other in profile.calibrations:
@@ -115,14 +118,16 @@ def _of_the_same_core(work: Work, profile: DeviceProfile, seq_len: int, threads:
         constants, factor = known[0], known[0].factor
         expected = known[1] * other.ghz / first.ghz.value
         notes = [_BOARDS.format(device=other.device), *_range_notes(constants, work.macs(seq_len))]
-        return _Found(expected / factor / _BOARDS_APART, expected * factor * _SLOWEST_BOARD, SAME_CORE, notes, expected)
+        return _Interval(
+            expected / factor / _BOARDS_APART, expected * factor * _SLOWEST_BOARD, SAME_CORE, notes, expected
+        )
     return None
 
 
 def _predicted(
     work: Work, profile: DeviceProfile, seq_len: int, threads: int, device: str
 ) -> tuple[Constants, float] | None:
-    """The constants of a device for such weights and threads, and what they expect."""
+    """The constants of a device for such weights and threads, and the milliseconds that they give."""
     found = (item for known in profile.calibrations if known.device == device for item in known.constants)
     constants = next((item for item in found if (item.weight_bits, item.threads) == (work.weight_bits, threads)), None)
     expected = None if constants is None else predicted_ms(constants, work, seq_len)
@@ -137,15 +142,17 @@ def _range_notes(constants: Constants, macs: int) -> list[str]:
 
 
 def _unused(work: Work, profile: DeviceProfile, threads: int, basis: str) -> list[str]:
-    """That there is a calibration of this device, but not for such a bundle."""
+    """A note where this device has a calibration, but none for such a bundle."""
     own = [item for known in profile.calibrations if known.device == profile.name for item in known.constants]
     if not own or basis.startswith("calibrated"):
         return []
     named = ", ".join(f"{item.weight_bits}-bit weights on {_threads(item.threads)}" for item in own)
     mine = f"{work.weight_bits}-bit weights on {_threads(threads)}"
     if any((item.weight_bits, item.threads) == (work.weight_bits, threads) for item in own):
-        return ["The calibration counts layers or activations, and this bundle of an older version does not name them."]
-    return [f"The calibration of {profile.name} is of {named}; it says nothing of {mine}."]
+        return [
+            "The calibration counts layers or activations, and this bundle of an older version does not state them."
+        ]
+    return [f"The calibration of {profile.name} is for {named}, not for {mine}."]
 
 
 def _threads(count: int) -> str:

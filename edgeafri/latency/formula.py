@@ -3,12 +3,15 @@
 import ast
 import operator
 from collections.abc import Callable
-from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edgeafri.errors import UsageError
 
 _LONGEST = 2000
-_OPERATIONS: dict[type, Callable[[Any, Any], Any]] = {
+Value = float | NDArray[np.float64]
+_OPERATIONS: dict[type, Callable[[Value, Value], Value]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -16,8 +19,11 @@ _OPERATIONS: dict[type, Callable[[Any, Any], Any]] = {
 }
 
 
-def evaluate(text: str, column: Callable[[str], Any]) -> Any:
-    """The value of a formula; `column` gives that of a name. UsageError for anything but sums and products."""
+def evaluate(text: str, column: Callable[[str], Value]) -> Value:
+    """The value of a formula: a number, or float64 of shape (rows,) where it names a column, which `column` returns.
+
+    UsageError for anything but names, numbers, + - * / and brackets.
+    """
     if len(text) > _LONGEST:
         raise UsageError(f"a formula of {len(text)} letters", f"Use up to {_LONGEST}, or add the column to the table.")
     try:
@@ -26,7 +32,7 @@ def evaluate(text: str, column: Callable[[str], Any]) -> Any:
         raise _wrong(text) from None
 
 
-def _value(node: ast.expr, column: Callable[[str], Any]) -> Any:
+def _value(node: ast.expr, column: Callable[[str], Value]) -> Value:
     if isinstance(node, ast.BinOp) and type(node.op) in _OPERATIONS:
         return _OPERATIONS[type(node.op)](_value(node.left, column), _value(node.right, column))
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):

@@ -2,23 +2,24 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from functools import partial
+from typing import Literal
 
 from edgeafri import settings
 from edgeafri.device.profile import Cluster, DeviceProfile, Fact, Speed
 from edgeafri.errors import ArtifactError
 
 _BYTES = 4  # of a number in float32
-Kind = Literal["fp32", "int8"]
-Rate = Callable[[Kind], float | None]  # millions of MACs per millisecond with all threads at work
-Busy = list[tuple[Cluster, int]]  # each kind of core that works, and how many of it
+Precision = Literal["fp32", "int8"]
+Rate = Callable[[Precision], float | None]  # millions of MACs per millisecond with all threads at work
+Busy = list[tuple[Cluster, int]]  # each kind of core that works, and how many cores of that kind
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a bundle does for one sentence of n sub-words: linear * n + attention * n * n multiply-accumulates.
+    """What a bundle computes for one sentence of n subwords: linear * n + attention * n * n MACs.
 
-    Its layers' matrices write `activation_bytes_per_token` * n + `activation_bytes_per_token_pair` * n * n bytes.
+    The matrices of its layers write `activation_bytes_per_token` * n + `activation_bytes_per_token_pair` * n * n bytes.
     Bundles of older versions do not say that, nor how many `layers` there are.
     """
 
@@ -46,11 +47,17 @@ class Work:
 
 
 def milliseconds(work: Work, profile: DeviceProfile, seq_len: int, threads: int) -> tuple[float | None, float | None]:
-    """Both ends of an uncalibrated estimate, not rounded; None where the device is not known enough."""
+    """Both ends of an uncalibrated estimate in milliseconds, not rounded; None where the device is not known enough."""
     busy = _busy(profile.cores, threads)
     megabytes = (work.weight_bytes + work.embedding_row_bytes * seq_len) / 1e6
-    fast = (_arithmetic(work, seq_len, lambda kind: _fast(busy, kind)), _reading(megabytes, profile.memory.read))
-    slow = (_arithmetic(work, seq_len, lambda kind: _slow(busy, kind)), _reading(megabytes, profile.memory.copy))
+    fast = (
+        _arithmetic(work, seq_len, partial(_fast, busy)),
+        _reading(megabytes, profile.memory.read),
+    )
+    slow = (
+        _arithmetic(work, seq_len, partial(_slow, busy)),
+        _reading(megabytes, profile.memory.copy),
+    )
     low = max((part for part in fast if part is not None), default=None)
     high = None if None in slow else sum(part for part in slow if part is not None)
     return low, high
@@ -73,7 +80,7 @@ def unknowns(work: Work, profile: DeviceProfile, threads: int) -> list[str]:
     return notes
 
 
-def read_work(facts: Mapping[str, Any]) -> Work:
+def read_work(facts: Mapping[str, object]) -> Work:
     """The facts that an estimate is made from. ArtifactError when one is missing."""
     known = {field.name: facts[field.name] for field in fields(Work) if field.name in facts}
     missing = [field.name for field in fields(Work) if field.name not in known and field.default is not None]
@@ -83,7 +90,7 @@ def read_work(facts: Mapping[str, Any]) -> Work:
 
 
 def activations(hidden: int, head_size: int, heads: Sequence[int], ffn: Sequence[int]) -> tuple[int, int]:
-    """Bytes in float32 that the matrices of all layers write, for a sub-word and for a pair of them.
+    """Bytes in float32 that the matrices of all layers write, for a subword and for a pair of them.
 
     A layer writes queries, keys, values and what is attended to, its two outputs, its units, and its scores.
     """
@@ -92,7 +99,7 @@ def activations(hidden: int, head_size: int, heads: Sequence[int], ffn: Sequence
 
 
 def _busy(cores: tuple[Cluster, ...], threads: int) -> Busy:
-    """Each kind of core that works, and how many of it; the fastest kind, listed first, is filled first."""
+    """Each kind of core that works, and how many of them; the fastest kind is listed first and used first."""
     busy = []
     for cluster in cores:
         if count := min(cluster.count, threads):
@@ -116,27 +123,27 @@ def _reading(megabytes: float, speed: Fact | None) -> float | None:
     return None if speed is None else megabytes / speed.value * 1000
 
 
-def _fast(busy: Busy, kind: Kind) -> float | None:
-    rates = [_per_core(cluster, _speed(cluster, kind).fast) for cluster, _ in busy]
+def _fast(busy: Busy, precision: Precision) -> float | None:
+    rates = [_per_core(cluster, _speed(cluster, precision).fast) for cluster, _ in busy]
     if None in rates:
         return None
     return sum(rate * count for rate, (_, count) in zip(rates, busy, strict=True) if rate is not None)
 
 
-def _slow(busy: Busy, kind: Kind) -> float | None:
-    rates = [_slow_core(cluster, count, kind) for cluster, count in busy]
+def _slow(busy: Busy, precision: Precision) -> float | None:
+    rates = [_slow_core(cluster, count, precision) for cluster, count in busy]
     known = [rate for rate in rates if rate is not None]
     if len(known) < len(rates):
         return None
-    # Work is cut into equal parts, so everyone waits for the slowest core.
+    # Work is cut into equal parts, so that all cores wait for the slowest one.
     return min(known) * sum(count for _, count in busy)
 
 
-def _slow_core(cluster: Cluster, count: int, kind: Kind) -> float | None:
-    speed = _speed(cluster, kind)
+def _slow_core(cluster: Cluster, count: int, precision: Precision) -> float | None:
+    speed = _speed(cluster, precision)
     if speed.slow_one_core is None and speed.slow_all_cores is None:
-        # Nobody measured int8 here. Signed int8 takes fewer instructions than fp32, so fp32 stands for its slow end.
-        return _slow_core(cluster, count, "fp32") if kind == "int8" else None
+        # Nobody measured int8 here. Signed int8 takes fewer instructions than fp32, so the slow end of fp32 is used.
+        return _slow_core(cluster, count, "fp32") if precision == "int8" else None
     return _per_core(cluster, _at_count(speed, count, cluster.count))
 
 
@@ -157,13 +164,13 @@ def _per_core(cluster: Cluster, speed: Fact | float | None) -> float | None:
     return macs * cluster.ghz.value
 
 
-def _speed(cluster: Cluster, kind: Kind) -> Speed:
-    return cluster.fp32 if kind == "fp32" else cluster.int8
+def _speed(cluster: Cluster, precision: Precision) -> Speed:
+    return cluster.fp32 if precision == "fp32" else cluster.int8
 
 
 def _unknown_speeds(work: Work, busy: Busy, kinds: str, ended: bool) -> list[str]:
     notes = []
-    needed: tuple[Kind, ...] = ("fp32", "int8") if work.weight_bits == 8 else ("fp32",)
+    needed: tuple[Precision, ...] = ("fp32", "int8") if work.weight_bits == 8 else ("fp32",)
     slowest = [named for named in needed if any(_speed(cluster, named).fast is None for cluster, _ in busy)]
     if slowest:
         notes.append(
@@ -183,7 +190,7 @@ def _slow_is_unknown(speed: Speed) -> bool:
 
 _OF_BITS = {
     4: (
-        "4-bit weights are unpacked before they are multiplied, and where the core has no dotprod in float32; on one "
-        "x86 machine with VNNI that took 1.9 times as long as int8 (benchmarks/README.md).",
+        "4-bit weights are unpacked before they are multiplied; a core without dotprod multiplies them in float32. On "
+        "one x86 machine with VNNI this took 1.9 times as long as int8 (benchmarks/README.md).",
     )
 }

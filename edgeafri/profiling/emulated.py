@@ -11,8 +11,8 @@ from edgeafri.data.dataset import Split, check_labels, read_split
 from edgeafri.data.text import words_of
 from edgeafri.device.profile import DeviceProfile
 from edgeafri.documents.answers import LogitsAnswer, VerifyAnswer
-from edgeafri.documents.base import Json
 from edgeafri.documents.emulated_run import EmulatedRun, GoldenReplay, Instructions, MachineF1, MachineParity
+from edgeafri.documents.runtime_requests import BenchRequest, LogitsRequest, MarksRequest, VerifyRequest
 from edgeafri.emulator.install import Emulator, ready
 from edgeafri.emulator.overlay import Core, choose_core
 from edgeafri.errors import WorkerError
@@ -55,9 +55,9 @@ class ComparedBundle:
     splits: tuple[Split, ...]
     sentences: tuple[tuple[str, ...], ...]
 
-    def request(self, what: str, **values: Json) -> dict[str, Json]:
-        """A request to a runtime about this bundle."""
-        return {"do": what, "bundle": str(self.bundle.absolute()), **values}
+    def logits(self, threads: int | None = None, noise: int | None = None) -> LogitsRequest:
+        """The request for the logits of these sentences; with a seed of `noise`, those of a graph with noise in it."""
+        return LogitsRequest(bundle=self.bundle, sentences=self.sentences, threads=threads, noise=noise)
 
 
 def run_emulated(
@@ -79,12 +79,11 @@ def run_emulated(
     emulator, core = check_emulated(profile)
     compared, runner = read_compared(bundle, data, languages), EmulatedRunner(emulator, profile)
     at_once = min(threads, os.cpu_count() or 1)
-    logits = compared.request("logits", sentences=compared.sentences, threads=at_once)
-    verify = compared.request("verify", threads=at_once)
-    marks = compared.request("marks", threads=1, seq_len=seq_len, runs=_RUNS, warmup=1)
-    bench = compared.request("bench", threads=threads, seq_len=seq_len, runs=2, warmup=1)
+    verify = VerifyRequest(bundle=compared.bundle, threads=at_once)
+    marks = MarksRequest(bundle=compared.bundle, threads=1, seq_len=seq_len, runs=_RUNS, warmup=1)
+    bench = BenchRequest(bundle=compared.bundle, threads=threads, seq_len=seq_len, runs=2, warmup=1)
     labelling = start(f"label {len(compared.sentences)} sentences on a {core.model}")
-    there = readings_of(LogitsAnswer.from_json(runner.call(logits, labelling)))
+    there = readings_of(LogitsAnswer.from_json(runner.call(compared.logits(at_once), labelling)))
     verified = VerifyAnswer.from_json(runner.call(verify, start(f"replay the golden sentences on a {core.model}")))
     counted = runner.counts(marks, start(f"count the instructions of a {core.model}"))
     # Last: by now what the guest's Python compiles is on disk, and not in the peak.
@@ -112,17 +111,17 @@ def read_compared(bundle: Path, data: Path | None, languages: Sequence[str]) -> 
     """The bundle, checked, and the sentences to compare on; without `languages`, in the bundle's own."""
     with Digests() as digests:
         facts = load(bundle, digests).manifest.facts
-    config = read_config(bundle)
+    config, place = read_config(bundle), bundle.absolute()  # a runtime may run in another folder
     unit, float32 = unit_of(config.task), facts.get("weight_bits") == 32
     if data is None:
         sentences = tuple(tuple(words_of(golden.text, unit)) for golden in read_golden(bundle))
-        return ComparedBundle(bundle, config, float32, (), sentences)
+        return ComparedBundle(place, config, float32, (), sentences)
     count = FEW if float32 else MANY
     splits = tuple(_first(read_split(data, code, SPLIT, unit), count) for code in languages or config.languages)
     for split in splits:
         check_labels(split, config.labels)
     sentences = tuple(sentence.words for split in splits for sentence in split.sentences)
-    return ComparedBundle(bundle, config, float32, splits, sentences)
+    return ComparedBundle(place, config, float32, splits, sentences)
 
 
 def per_inference(counted: Sequence[Mapping[str, int]]) -> dict[str, int]:
@@ -139,9 +138,8 @@ def per_inference(counted: Sequence[Mapping[str, int]]) -> dict[str, int]:
 
 def compare_machines(compared: ComparedBundle, there: Sequence[SentenceLogits]) -> MachineParity:
     """How far another machine's readings are from this machine's, and how far noise alone moves this machine's."""
-    request = compared.request("logits", sentences=compared.sentences)
-    here = readings_of(_logits(request))
-    answers = [] if compared.float32 else [_logits({**request, "noise": seed}) for seed in _NOISE_SEEDS]
+    here = readings_of(_logits(compared.logits()))
+    answers = [] if compared.float32 else [_logits(compared.logits(noise=seed)) for seed in _NOISE_SEEDS]
     noisy = [readings_of(answer) for answer in answers if answer.logits is not None]
     found, noises = difference(here, there), [difference(here, readings) for readings in noisy]
     noise_flips = max((noise.flips for noise in noises), default=None)
@@ -161,7 +159,7 @@ def compare_machines(compared: ComparedBundle, there: Sequence[SentenceLogits]) 
     )
 
 
-def _logits(request: Mapping[str, Json]) -> LogitsAnswer:
+def _logits(request: LogitsRequest) -> LogitsAnswer:
     return LogitsAnswer.from_json(call_worker(RUNTIME, request))
 
 

@@ -2,15 +2,14 @@
 
 import os
 import platform
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeafri.device.isa import Isa
 from edgeafri.device.profile import DeviceProfile
-from edgeafri.documents.base import Json
 from edgeafri.documents.host_run import COMPARED, HostArithmetic, HostRun, MemoryLimitRun
 from edgeafri.documents.measurement import Measurement
+from edgeafri.documents.runtime_requests import BenchRequest
 from edgeafri.errors import WorkerError
 from edgeafri.profiling.memory_limit import MemoryLimit, memory_limit
 from edgeafri.runners.local import RUNTIME, call_worker
@@ -38,22 +37,17 @@ def run_on_host(bundle: Path, profile: DeviceProfile, request: HostRequest, prog
     No more threads are used than this machine has. Wall time here compares two bundles; it is not the device's time.
     """
     isa: Isa = request.isa or profile.isa
-    asked: dict[str, Json] = {
-        "do": "bench",
-        "bundle": str(bundle),
-        "seq_len": request.seq_len,
-        "threads": min(request.threads, os.cpu_count() or 1),
-        "runs": request.runs,
-        "warmup": request.warmup,
-        "isa": isa,
-    }
+    threads = min(request.threads, os.cpu_count() or 1)
+    asked = BenchRequest(
+        bundle=bundle, threads=threads, seq_len=request.seq_len, runs=request.runs, warmup=request.warmup, isa=isa
+    )
     measurement = Measurement.from_json(call_worker(RUNTIME, asked, progress))
     free, peak = profile.memory.free, measurement.peak_rss_mb
     limited = None if free is None or peak is None else run_in_memory(asked, free.value, peak)
     return HostRun(measurement, limited, host_arithmetic(isa, measurement.conditions.int8_arithmetic or ""))
 
 
-def run_in_memory(request: Mapping[str, Json], limit_mb: float, peak_mb: float) -> MemoryLimitRun:
+def run_in_memory(request: BenchRequest, limit_mb: float, peak_mb: float) -> MemoryLimitRun:
     """Run a request again with at most `limit_mb` of memory, in MB of 10^6 bytes.
 
     Without control groups, `peak_mb`, which was measured without a limit, is compared with it.
@@ -69,9 +63,9 @@ def host_arithmetic(isa: Isa, arithmetic: str) -> HostArithmetic:
     return HostArithmetic(isa, arithmetic, _note(isa, platform.machine(), arithmetic))
 
 
-def _survives(request: Mapping[str, Json], limit: MemoryLimit) -> bool:
+def _survives(request: BenchRequest, limit: MemoryLimit) -> bool:
     try:
-        call_worker(RUNTIME, {**request, "runs": _LIMITED_RUNS, "warmup": 1}, before=limit.prefix)
+        call_worker(RUNTIME, replace(request, runs=_LIMITED_RUNS, warmup=1), before=limit.prefix)
     except WorkerError:
         if not limit.killed:
             raise

@@ -8,10 +8,10 @@ from edgeafri.artifact import MANIFEST, Artifact, load_bundle
 from edgeafri.bundle import read_config
 from edgeafri.data.dataset import Dataset
 from edgeafri.documents.answers import VerifyAnswer
-from edgeafri.documents.base import Json
 from edgeafri.documents.device_run import DeviceFacts, DeviceRun, DeviceSystem
 from edgeafri.documents.measurement import Measurement
 from edgeafri.documents.quality import BundleEvaluation
+from edgeafri.documents.runtime_requests import BenchRequest, EvaluateRequest, VerifyRequest
 from edgeafri.errors import ConnectionLost, DeviceError, EdgeAfriError, UsageError
 from edgeafri.runners.adb import Adb
 from edgeafri.runners.remote import FileToCopy, Remote, file_to_copy
@@ -93,12 +93,13 @@ def _run(
 ) -> DeviceRun:
     remote.install(start("bring the runner"))
     remote.copy(_bundle_files(artifact), start("bring the bundle"))
-    named: dict[str, Json] = {"bundle": f"bundle-{artifact.id}", "threads": request.threads}
+    place, threads, limits = Path(_place(artifact)), request.threads, request.limits
     before = remote.conditions()
-    verify = VerifyAnswer.from_json(remote.call({"do": "verify", **named}, start("verify")))
-    taken = _rounds(remote, {"do": "bench", **named, "seq_len": request.seq_len}, request.limits, start("bench"))
+    verify = remote.call(VerifyRequest(bundle=place, threads=threads), start("verify"))
+    bench = BenchRequest(bundle=place, threads=threads, seq_len=request.seq_len, runs=limits.runs, warmup=limits.warmup)
+    taken = _rounds(remote, bench, limits, start("bench"))
     after = remote.conditions()
-    quality = _quality(remote, named, data, start) if data else None
+    quality = _quality(remote, place, threads, data, start) if data else None
     found = pooled(taken)
     return DeviceRun(
         on=where,
@@ -114,18 +115,17 @@ def _run(
         notes=found.notes,
         before=before,
         after=after,
-        verify=verify,
+        verify=VerifyAnswer.from_json(verify),
         quality=quality,
     )
 
 
-def _rounds(remote: Remote, request: dict[str, Json], limits: RoundLimits, progress: Progress) -> list[Measurement]:
+def _rounds(remote: Remote, request: BenchRequest, limits: RoundLimits, progress: Progress) -> list[Measurement]:
     taken: list[Measurement] = []
     began = time.monotonic()
-    asked = {**request, "runs": limits.runs, "warmup": limits.warmup}
     while len(taken) < limits.most:
         progress(len(taken), limits.most)
-        taken.append(Measurement.from_json(remote.call(asked)))
+        taken.append(Measurement.from_json(remote.call(request)))
         enough = settled(taken) or time.monotonic() - began > limits.seconds
         if len(taken) >= limits.least and enough:
             break
@@ -133,10 +133,12 @@ def _rounds(remote: Remote, request: dict[str, Json], limits: RoundLimits, progr
     return taken
 
 
-def _quality(remote: Remote, named: dict[str, Json], data: list[FileToCopy], start: StartProgress) -> BundleEvaluation:
+def _quality(
+    remote: Remote, bundle: Path, threads: int | None, data: list[FileToCopy], start: StartProgress
+) -> BundleEvaluation:
     remote.copy(data, start("bring the data"))
-    languages = [Path(file.place).parent.name for file in data]
-    asked = {"do": "evaluate", **named, "data": "data", "split": "test", "languages": languages}
+    languages = tuple(Path(file.place).parent.name for file in data)
+    asked = EvaluateRequest(bundle=bundle, threads=threads, data=Path("data"), split="test", languages=languages)
     answer = BundleEvaluation.from_json(remote.call(asked, start("evaluate")))
     # A row for each sentence: only intervals need them.
     return replace(answer, quality={code: replace(own, counts=None) for code, own in answer.quality.items()})
@@ -146,8 +148,12 @@ def _system(facts: DeviceFacts) -> DeviceSystem:
     return DeviceSystem(facts.os, facts.system, facts.machine, facts.python, facts.libc)
 
 
+def _place(artifact: Artifact) -> str:
+    return f"bundle-{artifact.id}"
+
+
 def _bundle_files(artifact: Artifact) -> list[FileToCopy]:
-    place, entries = f"bundle-{artifact.id}", artifact.manifest.files
+    place, entries = _place(artifact), artifact.manifest.files
     sealed = [
         FileToCopy(artifact.path / name, f"{place}/{name}", entry.sha256, entry.bytes)
         for name, entry in entries.items()

@@ -5,14 +5,14 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgeafri.benchmark.memory import repeated
 from edgeafri.device.profile import DeviceProfile
-from edgeafri.documents.base import Json
+from edgeafri.documents.base import Document
 from edgeafri.emulator.install import Emulator, emulator_folder
 from edgeafri.emulator.overlay import choose_core, lay_overlay
 from edgeafri.emulator.plugin import between, option, parse_marks
@@ -35,7 +35,7 @@ class EmulatedRunner:
     emulator: Emulator
     profile: DeviceProfile
 
-    def call(self, request: Mapping[str, Json], progress: Progress = silent) -> object:
+    def call(self, request: Document, progress: Progress = silent) -> object:
         """Send one request to the runtime and return its answer.
 
         Errors that the runtime reports are raised as what they are. WorkerError for a runtime that dies, also when it
@@ -43,11 +43,11 @@ class EmulatedRunner:
         """
         return self._exchange(request, progress)[0]
 
-    def peak_bytes(self, request: Mapping[str, Json], progress: Progress = silent) -> int:
+    def peak_bytes(self, request: Document, progress: Progress = silent) -> int:
         """The most memory that the guest held while it answered, in bytes, without QEMU's own; read every 50 ms."""
         return self._exchange(request, progress, watch=True)[1]
 
-    def counts(self, request: Mapping[str, Json], progress: Progress = silent) -> list[dict[str, int]]:
+    def counts(self, request: Document, progress: Progress = silent) -> list[dict[str, int]]:
         """Instructions by class from each mark of a `marks` request to the next."""
         with tempfile.TemporaryDirectory(prefix="edgeafri-") as folder:
             out = Path(folder) / "marks"
@@ -55,7 +55,7 @@ class EmulatedRunner:
             return between(parse_marks(out.read_text("utf-8")))
 
     def _exchange(
-        self, request: Mapping[str, Json], progress: Progress, extra: tuple[str, ...] = (), watch: bool = False
+        self, request: Document, progress: Progress, extra: tuple[str, ...] = (), watch: bool = False
     ) -> tuple[object, int]:
         with (
             tempfile.TemporaryDirectory(prefix="edgeafri-") as folder,
@@ -64,7 +64,7 @@ class EmulatedRunner:
         ):
             root, project = _folders(Path(folder))
             lay_overlay(self.profile, self.emulator.userland, root)
-            json.dump(request, question)
+            json.dump(request.to_json(), question)
             question.seek(0)
             with (
                 subprocess.Popen(

@@ -104,14 +104,15 @@ class Remote:
         """
         self._again(lambda: self._copy(wanted, progress, unpacked))
 
-    def call(self, request: Mapping[str, Json], progress: Progress = silent) -> object:
+    def call(self, request: Document, progress: Progress = silent) -> object:
         """The answer of a fresh process of the runtime there, as local.call_worker gives it.
 
         `bundle` and `data` in the request are paths below the folder there. DeviceError where that process was ended
         from outside. Its own errors are raised here as what they are, with the device's name.
         """
-        placed = {key: f"{self._root}/{request[key]}" for key in ("bundle", "data") if key in request}
-        question = json.dumps({**request, **placed}).encode()
+        values = request.to_json()
+        placed = {key: f"{self._root}/{values[key]}" for key in ("bundle", "data") if key in values}
+        question = json.dumps({**values, **placed}).encode()
         return self._again(lambda: self._answer(self._run_ours(("-m", RUNTIME), [question], progress)))
 
     def conditions(self) -> Conditions:

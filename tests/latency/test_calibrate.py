@@ -1,5 +1,7 @@
 """Calibration: planted constants come back from measurements, and what cannot be used is refused or left out aloud."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,21 @@ from edgeafri.errors import DataError
 from edgeafri.latency.calibrate import calibrate
 
 PI = "Raspberry Pi 4 Model B Rev 1.4"
+# What calibration does not read of a measurement.
+OTHERS = {
+    "schema": 3,
+    "runtime": "onnxruntime 1.31.1",
+    "runs": 100,
+    "warmup": 3,
+    "load_ms": 60.0,
+    "p95_ms": 1.0,
+    "mean_ms": 1.0,
+    "cpu_ms": 4.0,
+    "tokens_per_s": 1.0,
+    "peak_rss_mb": 90.0,
+    "conditions": {"throttled": []},
+}
+PUBLISHED = Path(__file__).parents[2] / "benchmarks" / "results" / "devices" / "loopback.json"
 PER_MILLION = 0.3
 
 
@@ -35,17 +52,28 @@ def work(width: int, layers: int = 4, bits: int = 32, **more: Any) -> dict[str, 
 
 def measured(width: int, **changes: Any) -> dict[str, Any]:
     """
-    A measurement of a Pi 4 that takes 0.3 ms a million MACs, with what calibration reads of it.
+    A measurement of a Pi 4 that takes 0.3 ms for a million MACs.
     """
     facts = changes.get("work") or work(width)
     length = changes.get("seq_len", 64)
     macs = facts["linear_macs_per_token"] * length + facts["attention_macs_per_token_pair"] * length**2
     plain = {"bundle_id": f"bundle-{width}", "device": PI, "seq_len": length, "threads": 4, "work": facts}
-    return {**plain, "p50_ms": PER_MILLION * macs / 1e6, "conditions": {"throttled": []}, **changes}
+    return {**OTHERS, **plain, "p50_ms": PER_MILLION * macs / 1e6, **changes}
 
 
 def named(*documents: Any) -> list[tuple[str, Any]]:
     return [(f"{place}.json", document) for place, document in enumerate(documents)]
+
+
+def profiled(target: str, run: dict[str, Any] | None, throttled: bool = False) -> dict[str, Any]:
+    """
+    The profile of a device, with its own measurement and one of this machine.
+    """
+    profile = json.loads(PUBLISHED.read_text("utf-8"))["results"][0]
+    isa = {"asked": "neon", "arithmetic": "exact", "note": ""}
+    host = {"measurement": measured(64, device="a workstation"), "ceiling": None, "isa": isa}
+    device = run and {**profile["tiers"]["device"], "measurement": run, "throttled": throttled}
+    return {**profile, "target": target, "tiers": {"host": host, "device": device}}
 
 
 FIVE = tuple(measured(width) for width in (128, 192, 256, 320, 384))
@@ -124,13 +152,8 @@ def test_documents_of_profile_and_farm_and_lists_are_read(pi4: DeviceProfile):
     """
     Only the device's own tier counts: the host is another machine, and what is of another device is left out aloud.
     """
-    host = measured(64, device="a workstation")
-
-    def profiled(target: str, run: Any) -> dict[str, Any]:
-        tiers = {"host": {"measurement": host}, "device": run and {"measurement": run, "throttled": False}}
-        return {"kind": "profile", "target": target, "tiers": tiers}
-
-    farm = {"kind": "farm", "results": [profiled("rpi4", FIVE[1]), profiled("rpi5", host), {"name": "broken"}]}
+    five = profiled("rpi5", measured(64, device="Raspberry Pi 5"))
+    farm = {"kind": "farm", "results": [profiled("rpi4", FIVE[1]), five, {"name": "broken"}]}
 
     found = calibrate(pi4, named([FIVE[0]], profiled("rpi4", FIVE[2]), farm, profiled("rpi4", None)))
 
@@ -173,7 +196,7 @@ def test_a_device_that_throttled_by_its_profile_is_left_out(pi4: DeviceProfile):
     """
     The device tier says so itself, by the clock it saw.
     """
-    document = {"kind": "profile", "target": "rpi4", "tiers": {"device": {"measurement": FIVE[0], "throttled": True}}}
+    document = profiled("rpi4", FIVE[0], throttled=True)
 
     with pytest.raises(DataError, match=r"no measurement of rpi4 to calibrate with; .*slowed down"):
         calibrate(pi4, named(document))
@@ -202,7 +225,7 @@ def test_one_bundle_alone_says_that_others_are_not_known(pi4: DeviceProfile):
 
     assert (found.constants[0].runs, found.constants[0].bundles) == (3, 1)
     assert found.notes == (
-        "32-bit weights on 4 threads: one bundle alone was measured, so the error on others is not known",
+        "32-bit weights on 4 threads: only one bundle was measured, so the error on others is not known",
     )
 
 
@@ -255,11 +278,11 @@ def test_two_kinds_of_core_at_work_say_nothing_of_either():
         ),
         ([measured(1, work=None) | {"work": None}], "does not say what the bundle computes", "edgeafri bench"),
         ([measured(1) | {"work": {"weight_bits": 8}}], "no fact 'linear_macs_per_token'", "Build the bundle again."),
-        ([measured(1) | {"threads": None}], "0.json: its 'threads' is missing or odd", "edgeafri bench"),
-        ([measured(1) | {"p50_ms": "3"}], "0.json: its 'p50_ms' is missing or odd", "edgeafri bench"),
-        ([measured(1) | {"p50_ms": -3.0}], "-3 ms on 4 threads for 64 sub-words is no measurement", "edgeafri bench"),
+        ([measured(1) | {"threads": None}], "0.json.threads: None is not a whole number", "edgeafri bench"),
+        ([measured(1) | {"p50_ms": "3"}], "0.json.p50_ms: '3' is not a number", "edgeafri bench"),
+        ([measured(1) | {"p50_ms": -3.0}], "-3 ms on 4 threads for 64 subwords is no measurement", "edgeafri bench"),
         ([measured(1) | {"p50_ms": float("nan")}], "nan ms on 4 threads", "edgeafri bench"),
-        ([measured(1) | {"seq_len": 0}], "for 0 sub-words is no measurement", "edgeafri bench"),
+        ([measured(1) | {"seq_len": 0}], "for 0 subwords is no measurement", "edgeafri bench"),
         ([{"build": {"p50": 3}}], "0.json: no measurement in it", "edgeafri bench"),
         ([3], "0.json: no measurement", "edgeafri bench"),
         ([[FIVE[0], None]], "0.json, 2: no measurement", "edgeafri bench"),

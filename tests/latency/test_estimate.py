@@ -217,7 +217,7 @@ def test_a_bundle_without_the_facts_is_named_as_such(pi4: DeviceProfile):
     [
         (64, 5, "5 threads: rpi4 has 4 cores", "Use 1 to 4 threads."),
         (64, 0, "0 threads: rpi4 has 4 cores", "Use 1 to 4 threads."),
-        (0, 4, "a sentence of 0 sub-words", "Use a length of 1 and up."),
+        (0, 4, "a sentence of 0 subwords", "Use a length of 1 and up."),
     ],
 )
 def test_what_cannot_be_is_refused(pi4: DeviceProfile, seq_len: int, threads: int, message: str, hint: str):
@@ -322,7 +322,7 @@ def test_a_calibration_in_fp32_says_nothing_of_int8(pi4: DeviceProfile):
 
     assert int8.basis == four.basis == "uncalibrated"
     assert int8.low_ms == estimate(encoder(4, 256, weight_bits=8), pi4, seq_len=64, threads=1).low_ms
-    said = "The calibration of rpi4 is of 32-bit weights on 1 thread; it says nothing of {}."
+    said = "The calibration of rpi4 is for 32-bit weights on 1 thread, not for {}."
     assert int8.notes[-1] == said.format("8-bit weights on 1 thread")
     assert four.notes[-1] == said.format("32-bit weights on 4 threads")
 

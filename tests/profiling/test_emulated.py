@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from edgeafri.bundle import read_config
 from edgeafri.device.profile import read_profile
 from edgeafri.documents.answers import LogitsAnswer
+from edgeafri.documents.runtime_requests import MarksRequest, RunRequest
 from edgeafri.emulator.overlay import Core
 from edgeafri.errors import DataError, MissingPackage, WorkerError
 from edgeafri.inference.predict import SentenceLogits
@@ -24,8 +24,7 @@ SIMD = ("fmla", "smull_smlal", "umull_umlal", "sdot", "udot")
 
 def logits(compared: ComparedBundle) -> list[SentenceLogits]:
     """What this machine answers."""
-    request = compared.request("logits", sentences=compared.sentences)
-    return readings_of(LogitsAnswer.from_json(call_worker(RUNTIME, request)))
+    return readings_of(LogitsAnswer.from_json(call_worker(RUNTIME, compared.logits())))
 
 
 def counts(total: int, fmla: int) -> dict[str, int]:
@@ -126,9 +125,9 @@ def test_a_bundle_has_requests(bundle: Path):
     """
     With its whole path: a runtime may run in another folder.
     """
-    request = ComparedBundle(bundle, read_config(bundle), True, (), ()).request("verify", threads=1)
+    request = read_compared(bundle, None, ()).logits(threads=1)
 
-    assert request == {"do": "verify", "bundle": str(bundle.absolute()), "threads": 1}
+    assert (request.bundle, request.threads, request.noise) == (bundle.absolute(), 1, None)
 
 
 def test_without_the_emulator_nothing_begins(bundle: Path, rpi4):
@@ -171,9 +170,8 @@ def test_float32_logits_are_those_of_this_machine(emulator, float_bundle: Path, 
     Within 1e-4, on another processor and with other kernels.
     """
     compared = read_compared(float_bundle, data, ())
-    request = compared.request("logits", sentences=compared.sentences)
     found = compare_machines(
-        compared, readings_of(LogitsAnswer.from_json(EmulatedRunner(emulator, rpi4).call(request)))
+        compared, readings_of(LogitsAnswer.from_json(EmulatedRunner(emulator, rpi4).call(compared.logits())))
     )
 
     assert compared.float32
@@ -186,7 +184,7 @@ def test_vector_instructions_repeat_exactly(emulator, float_bundle: Path, rpi4):
     """
     From run to run in one process, and from process to process; all others within 2 %.
     """
-    request = {"do": "marks", "bundle": str(float_bundle), "threads": 1, "seq_len": 16, "runs": 3, "warmup": 1}
+    request = MarksRequest(bundle=float_bundle, threads=1, seq_len=16, runs=3, warmup=1)
     first, second = (EmulatedRunner(emulator, rpi4).counts(request) for _ in range(2))
     simd = [[item[name] for name in SIMD] for item in (*first, *second)]
 
@@ -203,6 +201,4 @@ def test_kernels_of_another_core_end_in_an_illegal_instruction(emulator, bundle:
     monkeypatch.setattr(runner, "choose_core", lambda profile, models: Core("cortex-a53", None))
 
     with pytest.raises(WorkerError, match=r"illegal instruction: .* cortex-a53 \(rpi5\) lacks"):
-        EmulatedRunner(emulator, read_profile("rpi5")).call(
-            {"do": "run", "bundle": str(bundle), "texts": ["Juma alizuru"] * 9}
-        )
+        EmulatedRunner(emulator, read_profile("rpi5")).call(RunRequest(bundle=bundle, texts=("Juma alizuru",) * 9))

@@ -10,6 +10,7 @@ import pytest
 
 from edgeafri.device.profile import DeviceProfile, read_profile
 from edgeafri.documents.host_run import MemoryLimitRun
+from edgeafri.documents.runtime_requests import BenchRequest
 from edgeafri.errors import WorkerError
 from edgeafri.profiling import host
 from edgeafri.profiling.host import HostRequest, host_arithmetic, run_on_host
@@ -42,10 +43,10 @@ class Worker:
     """
 
     def __init__(self) -> None:
-        self.asked: list[dict[str, Any]] = []
+        self.asked: list[BenchRequest] = []
         self.dies = False
 
-    def ask(self, module: str, request: dict[str, Any], progress: object = None, before: object = ()) -> dict[str, Any]:
+    def ask(self, module: str, request: BenchRequest, progress: object = None, before: object = ()) -> dict[str, Any]:
         self.asked.append(request)
         if before and self.dies:
             raise WorkerError("ended early (signal 9)", "Run it again.")
@@ -94,7 +95,7 @@ def test_more_threads_than_this_machine_has_are_not_asked_for(worker, group, dev
     group(False)
     run_on_host(Path("bundle"), device, REQUEST)
 
-    assert {asked["threads"] for asked in worker.asked} == {os.cpu_count()}
+    assert {asked.threads for asked in worker.asked} == {os.cpu_count()}
 
 
 def test_what_the_system_ends_does_not_survive(worker, group, device):
@@ -181,7 +182,7 @@ def test_int8_is_multiplied_as_on_the_device(worker, group, device, of_the_devic
     group(False)
     found = run_on_host(Path("bundle"), replace(device, isa=of_the_device), replace(REQUEST, isa=asked))
 
-    assert {request["isa"] for request in worker.asked} == {timed}
+    assert {request.isa for request in worker.asked} == {timed}
     assert found.isa.asked == timed
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgeafri.device.profile import read_profile
+from edgeafri.documents.runtime_requests import MarksRequest, RunRequest, VerifyRequest
 from edgeafri.emulator.install import Emulator
 from edgeafri.emulator.tools import Qemu
 from edgeafri.errors import UsageError, WorkerError
@@ -14,11 +15,13 @@ from edgeafri.runners import emulated as module
 from edgeafri.runners.emulated import EmulatedRunner, guest_bytes
 
 MODELS = frozenset({"cortex-a53", "cortex-a72", "cortex-a76"})
+RUN = RunRequest(bundle=Path("bundle"), texts=("ẹ́ ɓ ጤ",))
 ANSWER = """import json, os, sys
 request = json.load(sys.stdin)
 sys.stderr.write("\\x1eprogress 1 2\\n")
-if "error" in request:
-    print(json.dumps(request))
+if request["do"] == "verify":
+    error = {"kind": "UsageError", "message": "what is wrong", "hint": "what to do"}
+    print(json.dumps({"error": error}))
 else:
     environment = {name: os.environ[name] for name in os.environ if name not in ("PWD", "SHLVL", "_", "OLDPWD")}
     seen = {"arguments": sys.argv[1:], "environment": environment, "request": request}
@@ -51,7 +54,7 @@ def test_qemu_is_the_devices_processor(runner: EmulatedRunner):
     """
     Processor, guest's root and its /proc/cpuinfo come from one profile; the runtime is what runs.
     """
-    seen = runner.call({"do": "run"})
+    seen = runner.call(RUN)
     arguments = seen["arguments"]
 
     assert arguments[:4] == ["-cpu", "cortex-a72", "-B", "0x200000000000"]
@@ -67,7 +70,7 @@ def test_the_guest_sees_nothing_of_this_python(runner: EmulatedRunner, monkeypat
     monkeypatch.setenv("LD_PRELOAD_X", "x86.so")
     monkeypatch.setenv("PYTHONPATH", "/elsewhere")
     monkeypatch.setenv("PYTHONSTARTUP", "/elsewhere")
-    seen = runner.call({})
+    seen = runner.call(RUN)
     environment = seen["environment"]
 
     assert not {"LD_PRELOAD_X", "PYTHONSTARTUP"} & set(environment)
@@ -81,9 +84,9 @@ def test_request_answer_and_progress_cross(runner: EmulatedRunner):
     Letters survive both ways.
     """
     ticks: list[tuple[int, int]] = []
-    seen = runner.call({"do": "run", "texts": ["ẹ́ ɓ ጤ"]}, lambda done, total: ticks.append((done, total)))
+    seen = runner.call(RUN, lambda done, total: ticks.append((done, total)))
 
-    assert seen["request"] == {"do": "run", "texts": ["ẹ́ ɓ ጤ"]}
+    assert seen["request"] == {"do": "run", "bundle": "bundle", "texts": ["ẹ́ ɓ ጤ"], "threads": None}
     assert ticks == [(1, 2)]
 
 
@@ -92,7 +95,7 @@ def test_an_error_of_the_guest_is_the_same_error_here(runner: EmulatedRunner):
     As of a runtime on this machine.
     """
     with pytest.raises(UsageError, match="what is wrong"):
-        runner.call({"error": {"kind": "UsageError", "message": "what is wrong", "hint": "what to do"}})
+        runner.call(VerifyRequest(bundle=Path("bundle")))
 
 
 def test_nothing_is_left_of_a_run(runner: EmulatedRunner, tmp_path: Path, monkeypatch):
@@ -102,7 +105,7 @@ def test_nothing_is_left_of_a_run(runner: EmulatedRunner, tmp_path: Path, monkey
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr(module.tempfile, "tempdir", str(scratch))
-    runner.call({})
+    runner.call(RUN)
 
     assert list(scratch.iterdir()) == []
 
@@ -115,7 +118,7 @@ def test_an_illegal_instruction_is_named(runner: EmulatedRunner, tmp_path: Path,
     script(tmp_path, end)
 
     with pytest.raises(WorkerError, match=r"illegal instruction: .* a cortex-a72 \(rpi4\) lacks") as error:
-        runner.call({})
+        runner.call(RUN)
     assert "`features`" in error.value.hint
 
 
@@ -126,7 +129,7 @@ def test_a_guest_that_dies_otherwise_is_told_with_its_last_line(runner: Emulated
     script(tmp_path, "echo out of paper >&2; exit 7")
 
     with pytest.raises(WorkerError, match=r"on an emulated cortex-a72` ended early \(exit code 7\): out of paper"):
-        runner.call({})
+        runner.call(RUN)
 
 
 def test_counts_are_read_from_the_plugin(runner: EmulatedRunner, tmp_path: Path):
@@ -136,7 +139,7 @@ def test_counts_are_read_from_the_plugin(runner: EmulatedRunner, tmp_path: Path)
     plugin = r'case "$1" in *,out=*) printf "0 total=5\n1 total=9\n" > "${1#*,out=}" ;; esac; shift'
     script(tmp_path, f"while [ $# -gt 0 ]; do {plugin}; done; echo '{json.dumps({'answer': {}})}'")
 
-    assert runner.counts({"do": "marks"}) == [{"total": 4}]
+    assert runner.counts(MarksRequest(bundle=Path("bundle"), seq_len=16, runs=1, warmup=1)) == [{"total": 4}]
 
 
 SMAPS = """\

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from edgeafri.documents.runtime_requests import VerifyRequest
 from edgeafri.errors import ArtifactError, ConnectionLost, DeviceError
 from edgeafri.runners import remote
 from edgeafri.runners.remote import FileToCopy, Remote, file_to_copy
@@ -287,7 +288,7 @@ def test_a_process_that_is_ended_there_is_told(name: str, said: str, board: Any,
     """
     board.script("python3", f'case "$*" in *edgeafri.runtime*) kill -{name} $$;; esac; exec {sys.executable} "$@"')
     with pytest.raises(DeviceError) as error:
-        device.call({"do": "verify", "bundle": "bundle"})
+        device.call(VerifyRequest(bundle=Path("bundle")))
 
     assert error.value.message.startswith(f"{board.where}: {said}")
     assert error.value.hint
@@ -300,7 +301,7 @@ def test_an_error_of_the_runtime_names_the_device(board: Any, device: Remote):
     """
     device.install()
     with pytest.raises(ArtifactError) as error:
-        device.call({"do": "verify", "bundle": "bundle"})
+        device.call(VerifyRequest(bundle=Path("bundle")))
 
     assert error.value.message.startswith(f"{board.where}: {board.root}/bundle: not an EdgeAfri artifact")
 
