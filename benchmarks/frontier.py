@@ -109,8 +109,8 @@ def summary(options: argparse.Namespace, built: dict[str, dict[str, Any]], timin
     notes = (
         "F1: entities on test, mean over the languages, of the bundle through the runtime; lost: against the teacher, "
         "paired, 95 %. dev: the student's F1 on dev, in float32, by which shapes are chosen.",
-        "share: of the teacher's float32 file. MACs: linear layers, a sub-word. times as fast: against PyTorch fp32 in "
-        "the same round, at 32 and 128 sub-words; p: processor time.",
+        "share: of the teacher's float32 file. MACs: linear layers, per subword. times as fast: against PyTorch fp32 "
+        "in the same round, at 32 and 128 subwords; p: processor time.",
     )
     return Table("frontier", "Size, speed and F1", COLUMNS, tuple(rows), notes)
 
@@ -158,7 +158,7 @@ def plots(table: Table) -> list[Plot]:
     """F1 against size, and against multiply-accumulates: a mark a point."""
     points = [item for item in table.rows if item["point"] != TEACHER]
     title, y = "What smaller costs", "F1, mean over the languages"
-    axes = {"size": ("graph_mb", "MB of the graph"), "macs": ("macs", "million MACs a sub-word")}
+    axes = {"size": ("graph_mb", "MB of the graph"), "macs": ("macs", "million MACs per subword")}
     return [Plot(f"f1-{name}", title, x, y, marks(points, key)) for name, (key, x) in axes.items()]
 
 

@@ -3,9 +3,9 @@
     python benchmarks/llm_int8.py MODEL --data DIR --lang swa,hau --out benchmarks/results/llm-int8.json
 
 Two models: yours, whose F1 per language on test is measured too, and one of AfriBERTa-large's shape with random weights
-(10 layers, 768 wide, 6 heads, 3,072 feed-forward units, 70,006 sub-words), for speed and size alone. Needs torch,
+(10 layers, 768 wide, 6 heads, 3,072 feed-forward units, 70,006 subwords), for speed and size alone. Needs torch,
 transformers (4.57 or 5), bitsandbytes and this package: pip install '.[gpu]'. One thread, sentences of 32 and 128
-sub-words, fresh processes in turns, medians over the rounds. What a machine cannot run is listed with the reason.
+subwords, fresh processes in turns, medians over the rounds. What a machine cannot run is listed with the reason.
 """
 
 import argparse
@@ -111,15 +111,15 @@ def _in_turns(model: Path, length: int, rounds: int) -> dict[str, Any]:
         for form, answers in found.items():
             if not any("not run" in answer for answer in answers):
                 answers.append(_tried({**request, "form": _form(form)}))
-        print(f"{model.name}: {length} sub-words: round {done + 1} of {rounds}", file=sys.stderr)
+        print(f"{model.name}: {length} subwords: round {done + 1} of {rounds}", file=sys.stderr)
     middle = {form: _middle(answers) for form, answers in found.items()}
     middle["fp32"]["weight_bytes"] = sum(file.stat().st_size for file in model.glob("*.safetensors"))
     return middle
 
 
-def _form(form: str) -> str:
+def _form(form: str) -> str | None:
     """The worker reads float32 as it is."""
-    return "" if form == "fp32" else form
+    return None if form == "fp32" else form
 
 
 def _tried(request: dict[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "beside, u8 x u8 twin": ("beside", {"session.x64quantprecision": "1"}),
 }
 BUDGETS = (0, 64, 128, 256, 512)
-SENTENCES = 48  # log-normal lengths of 5 to 120 sub-words, 27 on average
+SENTENCES = 48  # log-normal lengths of 5 to 120 subwords, 27 on average
 _TASK = "LOADING_TASK"
 
 
@@ -141,7 +141,7 @@ def opened(task: dict[str, Any]) -> tuple[Any, Any]:
 
 
 def timed(session: Any, run_options: Any, length: int, vocabulary: int) -> dict[str, float]:
-    """Wall and processor time of one sentence of random sub-words: medians."""
+    """Wall and processor time of one sentence of random subwords: medians."""
     import numpy as np
 
     ids = np.random.default_rng(0).integers(4, vocabulary, size=(1, length), dtype=np.int64)
@@ -157,25 +157,25 @@ def timed(session: Any, run_options: Any, length: int, vocabulary: int) -> dict[
 
 
 def together(task: dict[str, Any]) -> dict[str, float]:
-    """Processor time a sentence when so many sub-words, padding included, are computed at once; 0 is one by one."""
+    """Processor time a sentence when so many subwords, padding included, are computed at once; 0 is one by one."""
     import numpy as np
 
     from edgeafri.bundle import Frame
-    from edgeafri.inference.predict import Encoder, Predictor, Row
+    from edgeafri.inference.predict import EncodedInput, Encoder, Predictor
     from edgeafri.inference.session import forward, open_session
 
     draw = np.random.default_rng(0)
     lengths = np.clip(draw.lognormal(3.2, 0.5, SENTENCES).astype(int), 5, 120)
     ids = [tuple(draw.integers(4, task["vocabulary"], size=length).tolist()) for length in lengths]
-    rows = [Row(index, row, (0,), (0,)) for index, row in enumerate(ids)]
+    inputs = [EncodedInput(index, row, (0,), (0,)) for index, row in enumerate(ids)]
     words = [["x"]] * SENTENCES
-    encoder = Encoder(None, Frame(0, 2, 1), 512)  # type: ignore[arg-type]  # rows are given, nothing is encoded
+    encoder = Encoder(None, Frame(0, 2, 1), 512)  # type: ignore[arg-type]  # inputs are given, nothing is encoded
     session = forward(open_session(Path(task["graph"]), task["threads"]))
     labels = tuple(str(number) for number in range(session(*(np.ones((1, 4), np.int64),) * 2).shape[-1]))
     found = {}
     for budget in (BUDGETS[0], *BUDGETS):  # the first is the warm-up
         cpu = time.process_time()
-        Predictor(encoder, labels, session, batch=budget or 1, tokens=budget or None).readings(words, rows)
+        Predictor(encoder, labels, session, batch=budget or 1, tokens=budget or None).logits_from(inputs, words)
         found[str(budget)] = 1000 * (time.process_time() - cpu) / SENTENCES
     return found
 

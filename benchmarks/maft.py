@@ -1,4 +1,4 @@
-"""Speed of adapt-maft: sub-words a second in float32 and bfloat16, batches mixed and of a single language, in turns.
+"""Speed of adapt-maft: subwords per second in float32 and bfloat16, batches mixed and of a single language, in turns.
 
     python benchmarks/maft.py --model DIR --text DIR --lang swa,hau,yor [--steps 60] [--rounds 5]
 
@@ -133,7 +133,7 @@ def training(options: argparse.Namespace) -> dict[str, Any]:
 
 
 class Clock(TrainerCallback):
-    """Wall and processor time of the steps after the warm-up, and the sub-words and positions that they computed."""
+    """Wall and processor time of the steps after the warm-up, and the subwords and positions that they computed."""
 
     def __init__(self, loss: Any) -> None:
         self._loss, self.found = loss, {"sub_words": 0, "positions": 0, "wall_s": 0.0, "cpu_s": 0.0}

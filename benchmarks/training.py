@@ -1,10 +1,10 @@
-"""CPU training beside transformers' own recipe: sub-words a second of the finetune stage and of run_ner, in turns.
+"""CPU training beside transformers' own recipe: subwords per second of the finetune stage and of run_ner, in turns.
 
     python benchmarks/training.py --model DIR --data DIR [--lang all] [--sentences 1600] [--rounds 5] [--batch 16]
 
 Each round trains both for one epoch on the same random sentences, each in a fresh process, with the same batch, float32
 products, threads and spin; nothing is validated or saved. The recipe is transformers' run_ner.py
-with its defaults: random order, dynamic padding, AutoModel's attention. A sentence's sub-words count once, whoever cuts
+with its defaults: random order, dynamic padding, AutoModel's attention. A sentence's subwords count once, whoever cuts
 it into how many inputs. Prints one JSON document. `padding` is the share of computed positions that hold nothing.
 """
 
@@ -152,7 +152,7 @@ def recipe_trainer(options: argparse.Namespace, splits: Sequence[Split], out: Pa
 
 
 def recipe_rows(model: Path, splits: Sequence[Split], labels: Sequence[str]) -> list[dict[str, list[int]]]:
-    """Sentences as one input each, cut at the model's end, with the label at a word's first sub-word."""
+    """Sentences as one input each, cut at the model's end, with the label at a word's first subword."""
     tokenizer = AutoTokenizer.from_pretrained(model)
     index = {label: number for number, label in enumerate(labels)}
     sentences = [sentence for split in splits for sentence in split.sentences]

@@ -23,8 +23,11 @@ from edgeafri.artifact import Artifact
 from edgeafri.build.events import Event, Finished, Noted
 from edgeafri.cli.lines import event_line
 from edgeafri.data.dataset import languages_in
+from edgeafri.documents.quality import Quality
 from edgeafri.documents.table import Column, Table
+from edgeafri.inference.comparison import counts_of
 from edgeafri.inference.metrics import average_drop
+from edgeafri.menu.facts.conversion import HeldOut, TrimFacts
 from edgeafri.studies.page import StudyPage, write
 from edgeafri.studies.workbench import StudyRequest, Workbench, weights_mb
 from edgeafri.util.files import Digests
@@ -76,7 +79,7 @@ def measured(bench: Workbench, covered: Path, size: int) -> Iterator[dict[str, A
     languages, teacher = bench.request.languages, bench.fine_tuned("trim")
     name = languages[0] if len(languages) == 1 else "all"
     known = bench.quality(bench.bundle(teacher, languages), languages)
-    yield {"lang": name, "mode": "teacher", **shape(teacher), **judged(known, known)}
+    yield {"lang": name, "mode": "teacher", **shape(teacher), **compared(known, known)}
     modes: dict[str, dict[str, Any]] = {
         COVERED: {"keep": "corpus", "data": covered},
         "corpus": {"keep": "corpus"},
@@ -89,7 +92,8 @@ def measured(bench: Workbench, covered: Path, size: int) -> Iterator[dict[str, A
     for mode, settings in modes.items():
         model = bench.make("trim", teacher, settings, prove=True)
         found = bench.quality(bench.bundle(model, languages), languages)
-        yield {"lang": name, "mode": mode, **shape(model), **judged(known, found), "facts": model.manifest.facts}
+        facts = TrimFacts.from_json(model.manifest.facts)
+        yield {"lang": name, "mode": mode, **shape(model), **compared(known, found), "facts": facts}
 
 
 def shape(model: Artifact) -> dict[str, Any]:
@@ -103,31 +107,32 @@ def shape(model: Artifact) -> dict[str, Any]:
     return {"vocabulary": table[0], "parameters": total / 1e6, "file_mb": weights_mb(model)}
 
 
-def judged(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+def compared(before: Quality, after: Quality) -> dict[str, Any]:
     """F1 averaged over the languages, what is lost with its paired interval, and the language that loses most."""
-    lost = average_drop(*({code: np.array(own["counts"]) for code, own in side.items()} for side in (before, after)))
-    each = {code: before[code]["f1"] - after[code]["f1"] for code in before}
+    codes = list(before)
+    lost = average_drop(counts_of(before, codes), counts_of(after, codes))
+    each = {code: before[code].f1 - after[code].f1 for code in codes}
     worst = max(each, key=lambda code: each[code])
     return {
-        "f1": fmean(own["f1"] for own in after.values()),
+        "f1": fmean(own.f1 for own in after.values()),
         "lost": lost.value,
         "low": lost.low,
         "high": lost.high,
         "worst": worst,
         "worst_lost": each[worst],
-        "by_language": {code: own["f1"] for code, own in after.items()},
+        "by_language": {code: own.f1 for code, own in after.items()},
     }
 
 
 def modes_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """A row a choice of languages and mode."""
+    """A row per choice of languages and mode."""
     shown = {column.key for column in _MODES}
     notes = (
         "rank: the word embedding factorised (trim --factorise); nothing is trained after it.",
         "F1: entities on test, in points, mean over the languages named; float32 bundles through the runtime.",
         "lost: the teacher's F1 minus this one's on the same sentences, paired bootstrap, 95 %.",
-        "logits: the largest difference to the teacher's on sentences whose pieces are all kept (trim --prove).",
-        "one to one: of text held out, the share of sentences that are cut as before, worst language; judged by the "
+        "logits: the largest difference to the teacher's on sentences whose subwords are all kept (trim --prove).",
+        "one to one: of text held out, the share of sentences that are cut as before, worst language; by the "
         "vocabulary that the rest of the text alone would have kept.",
     )
     filled = tuple({**{key: value for key, value in row.items() if key in shown}, **_proven(row)} for row in rows)
@@ -142,10 +147,10 @@ def details(rows: Sequence[Mapping[str, Any]]) -> list[Table]:
     quality = [{"mode": row["mode"], "avg": row["f1"], **row["by_language"]} for row in own]
     columns = (Column("mode", "mode"), *(Column(code, code) for code in codes), Column("avg", "avg"))
     kept = [
-        {"mode": row["mode"], "lang": code, "covered": 100 * found["coverage"], **_percent(found["held_out"])}
+        {"mode": row["mode"], "lang": code, "covered": 100 * found.coverage, **_percent(found.held_out)}
         for row in own
         if "facts" in row and "rank" not in row["mode"]
-        for code, found in row["facts"]["languages"].items()
+        for code, found in row["facts"].languages.items()
     ]
     return [
         Table("languages", f"F1 per language, {last}", columns, tuple(quality)),
@@ -156,18 +161,19 @@ def details(rows: Sequence[Mapping[str, Any]]) -> list[Table]:
 def _proven(row: Mapping[str, Any]) -> dict[str, Any]:
     if "facts" not in row:
         return {}
-    facts = row["facts"]
-    found = [own["largest_difference"] for own in facts["proof"]["languages"].values()]
-    same = [own["held_out"]["one_to_one"] for own in facts["languages"].values()]
+    facts: TrimFacts = row["facts"]
+    found = [own.largest_difference for own in facts.proof.languages.values()] if facts.proof else []
+    same = [own.held_out.one_to_one for own in facts.languages.values()]
     known = [value for value in found if value is not None]
     # The proof is of the cut alone; a factorised table gives other logits.
-    logits = f"{max(known):.1e}" if known and "factorised" not in facts else None
+    logits = f"{max(known):.1e}" if known and facts.factorised is None else None
     return {"logits": logits, "one_to_one": 100 * min(same)}
 
 
-def _percent(found: Mapping[str, Any]) -> dict[str, Any]:
+def _percent(found: HeldOut) -> dict[str, Any]:
     shares = ("coverage", "one_to_one", "unknown_before", "unknown")
-    return {key: 100 * value if key in shares else value for key, value in found.items() if key != "sentences"}
+    figures = {key: value for key, value in found.to_json().items() if key != "sentences"}
+    return {key: 100 * value if key in shares else value for key, value in figures.items()}
 
 
 _MODES = (
@@ -191,13 +197,13 @@ _TEXT = (
     Column("covered", "covered", "%", 3),
     Column("coverage", "held out: covered", "%", 3),
     Column("one_to_one", "one to one", "%", 1),
-    Column("fertility_before", "pieces a word before", digits=3),
+    Column("fertility_before", "subwords per word before", digits=3),
     Column("fertility", "after", digits=3),
     Column("unknown_before", "unknown before", "%", 3),
     Column("unknown", "after", "%", 3),
 )
 _TEXT_NOTES = (
-    "covered: the share of running pieces of all text counted that is kept. held out: one sentence in 50, judged by "
+    "covered: the share of running subwords of all text counted that is kept. held out: one sentence in 50, by "
     "the vocabulary that the rest alone would have kept.",
 )
 

@@ -2,7 +2,7 @@
 
     python benchmarks/wasm.py NAME=BUNDLE... [--rounds 5] [--runs 20] [--out FILE]
 
-All compute one sentence of 128 sub-words on one thread. A round measures every bundle natively, once more natively as a
+All compute one sentence of 128 subwords on one thread. A round measures every bundle natively, once more natively as a
 processor without VNNI does, and in a new browser; the ratio is that of a bundle's medians in one round, so that a busy
 machine hits all of them. Needs node, chromium, and
 `npm ci` in android-demo/web.

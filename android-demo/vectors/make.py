@@ -102,7 +102,7 @@ def vector(source: str, text: str, encoder: Encoder, labels: Sequence[str] | Non
     words = words_of(text, encoder.unit)
     split = split_words(text) if encoder.unit == "word" else []
     placed = [(word.text, word.start, word.end) for word in split]
-    rows = [{"ids": row.ids, "words": row.words, "firsts": row.firsts} for row in encoder.rows([words])]
+    rows = [{"ids": row.ids, "words": row.words, "firsts": row.firsts} for row in encoder.encode([words])]
     made: dict[str, Any] = {"source": source, "text": text, "words": placed or words, "rows": rows}
     if labels is None:
         return made

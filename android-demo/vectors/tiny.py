@@ -109,7 +109,7 @@ def _golden(encoder: Encoder, language: str, sentence: Sentence) -> Golden:
     text = " ".join(sentence.words)
     words = [word.text for word in split_words(text)]
     labels = dict(zip(sentence.words, sentence.tags, strict=True))
-    ids = encoder.rows([words])[0].ids
+    ids = encoder.encode([words])[0].ids
     return Golden(language, text, ids, tuple(labels.get(word, "O") for word in words))
 
 
@@ -118,7 +118,7 @@ def _strange(encoder: Encoder, item: Golden) -> Golden:
     text = f"{item.text} {item.text}"
     words = [word.text for word in split_words(text)]
     labels = ["I-PER", "I-LOC", "B-LOC", "I-LOC", "I-ORG", "O", "I-DATE", "B-DATE", "B-DATE"]
-    ids = encoder.rows([words])[0].ids
+    ids = encoder.encode([words])[0].ids
     return Golden(item.language, text, ids, tuple(label for label, _ in zip(labels * len(words), words, strict=False)))
 
 

@@ -54,7 +54,7 @@ def peaks(subject: Mapping[str, Any]) -> Iterator[str]:
     for kind, key, unit in (("fp32", "fp32_gflops", "GFLOP/s"), ("int8", "int8_gops", "GOP/s")):
         best = sorted(share[kind].items(), key=lambda item: -item[1])
         told = ", ".join(f"{name} {value:.0%}" for name, value in best)
-        yield f"Peak {kind} product on one thread {peak[key]:.0f} {unit}; at 128 sub-words of it: {told}."
+        yield f"Peak {kind} product on one thread {peak[key]:.0f} {unit}; at 128 subwords of it: {told}."
         yield ""
 
 

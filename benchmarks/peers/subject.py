@@ -41,7 +41,7 @@ def make(variant: str, model: Path, inputs: Path, out: Path) -> Path:
     for code in asked["languages"]:
         split = read_split(Path(asked["data"]), code, "dev", "word")
         chosen = split.sentences[: CALIBRATED // len(asked["languages"])]
-        rows += checkpoint.encoder(tokenizer, limit).rows([sentence.words for sentence in chosen])
+        rows += checkpoint.encoder(tokenizer, limit).encode([sentence.words for sentence in chosen])
     (inputs / CALIBRATION).write_text(json.dumps([row.ids for row in rows]), "utf-8")
     return folder
 
