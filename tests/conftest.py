@@ -150,9 +150,8 @@ def teacher_folder(encoder_folder: Path, tmp_path_factory: pytest.TempPathFactor
     labels = ["O", *(f"{place}-{kind}" for kind in ("DATE", "PER", "ORG", "LOC") for place in "BI")]
     names = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
     torch.manual_seed(0)
-    model = checkpoint.read_model(
-        encoder_folder, "XLMRobertaForTokenClassification", new_head=True, num_labels=len(labels), **names
-    )
+    config = {"num_labels": len(labels), **names}
+    model = checkpoint.read_model(encoder_folder, "XLMRobertaForTokenClassification", new_head=True, config=config)
     model.classifier.weight.data.mul_(200)
     folder = tmp_path_factory.mktemp("teacher")
     checkpoint.write_model(model, checkpoint.read_tokenizer(encoder_folder), folder)

@@ -47,7 +47,7 @@ LAYERS = (
         "artifact bundle data errors inference menu stages.graphs stages.models stages.quantization stages.training "
         "tasks util",
     ),
-    ("stages.packaging", "artifact bundle data root tasks"),
+    ("stages.packaging", "artifact bundle data menu root tasks"),
     (
         "stages",
         "artifact benchmark bundle data device errors inference latency menu stages.comparison stages.distillation "

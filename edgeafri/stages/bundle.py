@@ -1,9 +1,9 @@
 """bundle: everything a device needs and nothing else, with golden sentences that every device must label alike."""
 
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import onnx
 from tokenizers import Tokenizer, normalizers
@@ -13,10 +13,12 @@ from edgeafri.bundle import CARD, GRAPH, SCHEMA, TOKENIZER, WEIGHTS, BundleConfi
 from edgeafri.data.dataset import Unit
 from edgeafri.data.languages import golden, language
 from edgeafri.data.text import words_of
+from edgeafri.documents.base import Json, read_as
 from edgeafri.errors import ModelError
 from edgeafri.inference.predict import Encoder, Predictor
 from edgeafri.inference.session import forward, open_session
 from edgeafri.latency.roofline import activations
+from edgeafri.menu.facts.conversion import BundleFacts, SentenceCosts
 from edgeafri.menu.settings import Bundle
 from edgeafri.stages.graphs.external_weights import batch_tokens, weights_mb, write_beside
 from edgeafri.stages.graphs.linear_layers import linear_layers
@@ -45,7 +47,7 @@ _SINCE_IR = {7: (1, 6), 8: (1, 10), 9: (1, 16), 10: (1, 18)}
 _SINCE_BLOCKS = {4: (1, 17), 8: (1, 22)}  # MatMulNBits, by bits; 1.20 and 1.21 were tried and refuse 8
 
 
-def run(source: Artifact, settings: Bundle, out: Path, progress: Progress) -> Mapping[str, Any]:
+def run(source: Artifact, settings: Bundle, out: Path, progress: Progress) -> BundleFacts:
     """Write graph, tokenizer, configuration, golden sentences and card; count what the estimate needs."""
     _check_task(source)
     progress(0, 3)
@@ -54,7 +56,7 @@ def run(source: Artifact, settings: Bundle, out: Path, progress: Progress) -> Ma
     counted, groups = costs(graph, checkpoint.read_config(source.path)), group_bytes(graph)
     normalized_tokenizer(source.path).save(str(out / TOKENIZER))
     config = _config(source, settings, graph, counted)
-    needed = _versions_needed(graph, config)
+    opset, contrib = _opset(graph), _contrib_operators(graph)
     if beside:
         write_beside(graph, out)
     else:
@@ -64,12 +66,19 @@ def run(source: Artifact, settings: Bundle, out: Path, progress: Progress) -> Ma
     chosen, offered = choose_golden(config, settings, out)
     write_golden(chosen, out)
     progress(2, 3)
-    facts: dict[str, Any] = {**counted, **needed}
-    facts |= {"weights": "beside" if beside else "inside", "prepack": config.prepack}
-    facts["batch_tokens"] = config.batch_tokens
-    facts["golden"] = {code: sum(item.language == code for item in chosen) for code in config.languages}
-    facts["golden_offered"] = offered
-    facts["group_bytes"] = _with_the_rest(groups, out)
+    facts = BundleFacts(
+        costs=counted,
+        opset=opset,
+        ir_version=graph.ir_version,
+        oldest_onnxruntime=config.oldest_onnxruntime,
+        contrib_operators=contrib,
+        weights="beside" if beside else "inside",
+        prepack=config.prepack,
+        batch_tokens=config.batch_tokens,
+        golden={code: sum(item.language == code for item in chosen) for code in config.languages},
+        golden_offered=offered,
+        group_bytes=_with_the_rest(groups, out),
+    )
     (out / CARD).write_text(render_card(config, source, facts, settings.licence), "utf-8", newline="\n")
     return facts
 
@@ -101,25 +110,26 @@ def choose_golden(config: BundleConfig, settings: Bundle, folder: Path) -> tuple
     return chosen, offered
 
 
-def costs(graph: onnx.ModelProto, config: Mapping[str, Any]) -> dict[str, int]:
-    """What one sentence of n tokens costs: linear MACs a token, attention MACs a pair of tokens, bytes read."""
+def costs(graph: onnx.ModelProto, config: Mapping[str, Json]) -> SentenceCosts:
+    """What one sentence costs with this graph, whose layers have the sizes that a config.json describes."""
     weights = {weight.name: weight for weight in graph.graph.initializer}
     linear = linear_layers(graph)
     tables = {node.input[0] for node in graph.graph.node if node.op_type == "Gather" and node.input[0] in weights}
     rows = [weights[name] for name in tables if len(weights[name].dims) >= 2]
     sizes = sizes_of(config)
-    once, pairs = activations(config["hidden_size"], sizes.head_size, sizes.heads, sizes.ffn)
-    return {
-        "linear_macs_per_token": sum(layer.weights for layer in linear),
-        "attention_macs_per_token_pair": 2 * sizes.head_size * sum(sizes.heads),
-        "weight_bits": min((layer.bits for layer in linear), default=32),
-        "weight_bytes": sum(layer.weights * layer.bits // 8 for layer in linear),
-        "embedding_bytes": sum(_bytes(weight) for weight in rows),
-        "embedding_row_bytes": sum(_bytes(weight) // weight.dims[0] for weight in rows),
-        "layers": len(sizes.heads),
-        "activation_bytes_per_token": once,
-        "activation_bytes_per_token_pair": pairs,
-    }
+    hidden = read_as(int, config["hidden_size"], "config.json.hidden_size")
+    once, pairs = activations(hidden, sizes.head_size, sizes.heads, sizes.ffn)
+    return SentenceCosts(
+        linear_macs_per_token=sum(layer.weights for layer in linear),
+        attention_macs_per_token_pair=2 * sizes.head_size * sum(sizes.heads),
+        weight_bits=min((layer.bits for layer in linear), default=32),
+        weight_bytes=sum(layer.weights * layer.bits // 8 for layer in linear),
+        embedding_bytes=sum(_bytes(weight) for weight in rows),
+        embedding_row_bytes=sum(_bytes(weight) // weight.dims[0] for weight in rows),
+        layers=len(sizes.heads),
+        activation_bytes_per_token=once,
+        activation_bytes_per_token_pair=pairs,
+    )
 
 
 def _with_the_rest(groups: Mapping[str, int], folder: Path) -> dict[str, int]:
@@ -152,7 +162,7 @@ def _telling_first(items: list[Golden], unit: Unit) -> list[Golden]:
     return sorted(items, key=lambda item: first[item.labels] is not item)
 
 
-def _config(source: Artifact, settings: Bundle, graph: onnx.ModelProto, counted: Mapping[str, int]) -> BundleConfig:
+def _config(source: Artifact, settings: Bundle, graph: onnx.ModelProto, counted: SentenceCosts) -> BundleConfig:
     values = checkpoint.read_config(source.path)
     tokenizer = checkpoint.read_tokenizer(source.path)
     return BundleConfig(
@@ -166,7 +176,7 @@ def _config(source: Artifact, settings: Bundle, graph: onnx.ModelProto, counted:
         normalization="NFC",
         sample=settings.sample,
         oldest_onnxruntime=_oldest(graph),
-        prepack=_prepacked(settings, counted["weight_bytes"] / 1e6),
+        prepack=_prepacked(settings, counted.weight_bytes / 1e6),
         batch_tokens=batch_tokens(graph),
     )
 
@@ -174,7 +184,7 @@ def _config(source: Artifact, settings: Bundle, graph: onnx.ModelProto, counted:
 def _prepacked(settings: Bundle, copy_mb: float) -> bool:
     """Whether to take a copy of the linear weights, which the system cannot give to others, for 9 to 15 % less time.
 
-    That is AfriBERTa-large's shape in int8 at 128 and 32 sub-words (benchmarks/results/loading.json).
+    That is AfriBERTa-large's shape in int8 at 128 and 32 subwords (benchmarks/results/loading.json).
     """
     if settings.prepack == "auto":
         return settings.free_mb is None or copy_mb <= _COPY_SHARE * settings.free_mb
@@ -182,28 +192,20 @@ def _prepacked(settings: Bundle, copy_mb: float) -> bool:
 
 
 def _oldest(graph: onnx.ModelProto) -> str:
-    opset = next(entry.version for entry in graph.opset_import if entry.domain == "")
+    opset = _opset(graph)
     blocks = [_SINCE_BLOCKS[layer.bits] for layer in linear_layers(graph) if layer.blocks]
     newest = max(_SINCE_OPSET.get(opset, (1, 20)), _SINCE_IR.get(graph.ir_version, (1, 20)), *blocks)
     return ".".join(str(part) for part in newest)
 
 
-def _versions_needed(graph: onnx.ModelProto, config: BundleConfig) -> dict[str, Any]:
-    contrib = {f"{node.domain}.{node.op_type}" for node in graph.graph.node if node.domain}
-    return {
-        "opset": next(entry.version for entry in graph.opset_import if entry.domain == ""),
-        "ir_version": graph.ir_version,
-        "oldest_onnxruntime": config.oldest_onnxruntime,
-        "contrib_operators": sorted(contrib),
-    }
+def _opset(graph: onnx.ModelProto) -> int:
+    return next(int(entry.version) for entry in graph.opset_import if entry.domain == "")
 
 
-def _elements(weight: onnx.TensorProto) -> int:
-    count = 1
-    for size in weight.dims:
-        count *= size
-    return count
+def _contrib_operators(graph: onnx.ModelProto) -> tuple[str, ...]:
+    """The operators that are onnxruntime's own and not the standard's."""
+    return tuple(sorted({f"{node.domain}.{node.op_type}" for node in graph.graph.node if node.domain}))
 
 
 def _bytes(weight: onnx.TensorProto) -> int:
-    return _elements(weight) * int(onnx.helper.tensor_dtype_to_np_dtype(weight.data_type).itemsize)
+    return int(math.prod(weight.dims) * onnx.helper.tensor_dtype_to_np_dtype(weight.data_type).itemsize)

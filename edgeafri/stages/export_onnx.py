@@ -1,8 +1,7 @@
 """export-onnx: the model as an ONNX graph, through optimum, with its logits checked against torch."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -11,16 +10,20 @@ from optimum.exporters.onnx import onnx_export_from_model
 from edgeafri.artifact import Artifact
 from edgeafri.errors import ModelError
 from edgeafri.inference.session import forward, open_session
+from edgeafri.menu.facts.conversion import ExportOnnxFacts
 from edgeafri.menu.settings import ExportOnnx
 from edgeafri.stages.graphs.graph import GRAPH, LARGEST_BYTES, carry, write_graph
 from edgeafri.stages.models import checkpoint
 from edgeafri.tasks import task
 from edgeafri.util.progress import Progress
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 _SEGMENTS = "token_type_ids"
 
 
-def run(source: Artifact, settings: ExportOnnx, out: Path, progress: Progress) -> Mapping[str, Any]:
+def run(source: Artifact, settings: ExportOnnx, out: Path, progress: Progress) -> ExportOnnxFacts:
     """Trace the graph with dynamic batch and sequence axes, pin its versions, compare logits on a padded batch.
 
     A word embedding that a masked-LM head shares stands in the file once.
@@ -46,13 +49,14 @@ def run(source: Artifact, settings: ExportOnnx, out: Path, progress: Progress) -
     difference = largest_difference(model, out / GRAPH)
     if not difference <= settings.tolerance:
         if np.isnan(difference):
-            raise ModelError("export-onnx: the logits are not numbers", "The weights hold NaN: save the model again.")
+            raise ModelError("export-onnx: the logits are NaN", "The weights hold NaN: save the model again.")
         message = f"export-onnx: logits differ from torch by {difference:.2g}, allowed are {settings.tolerance:g}"
         raise ModelError(message, "Report the model's architecture; --set export-onnx.tolerance=... lets it pass.")
-    return {"opset": settings.opset, "ir_version": graph.ir_version, "max_logit_difference": float(f"{difference:.1e}")}
+    found = float(f"{difference:.1e}")
+    return ExportOnnxFacts(opset=settings.opset, ir_version=graph.ir_version, max_logit_difference=found)
 
 
-def largest_difference(model: Any, graph: Path) -> float:
+def largest_difference(model: "PreTrainedModel", graph: Path) -> float:
     """The largest absolute difference of torch's and onnxruntime's logits on one padded batch of random ids."""
     return checkpoint.largest_difference(model, forward(open_session(graph, threads=1)))
 
@@ -70,7 +74,7 @@ def fill_segments(graph: onnx.ModelProto) -> None:
         graph.graph.node.insert(place, node)
 
 
-def _check_size(model: Any, path: Path) -> None:
+def _check_size(model: "PreTrainedModel", path: Path) -> None:
     size = checkpoint.weight_bytes(model)
     if size > LARGEST_BYTES:
         hint = "Most of it is vocabulary of other languages: edgeafri trim MODEL --languages LANG --text DIR --out DIR."

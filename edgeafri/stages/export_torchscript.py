@@ -2,10 +2,9 @@
 
 import shutil
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,11 +13,15 @@ from torch import nn
 
 from edgeafri.artifact import Artifact, load
 from edgeafri.errors import ArtifactError, ModelError
+from edgeafri.menu.facts.conversion import ExportTorchscriptFacts
 from edgeafri.menu.settings import ExportTorchscript
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.quantization.torch_dynamic import SCHEME, choose_engine, quantize
 from edgeafri.util.files import Digests
 from edgeafri.util.progress import Progress
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 SCRIPT = "model.pt"
 TOLERANCE = 1e-4  # between the logits of the model that was traced and of the trace
@@ -27,7 +30,7 @@ _UNWANTED = (".debug_pkl", "serialization_id")  # the second is a hash over the 
 _AGAIN = "Copy the folder again from where it was made, or make it again: edgeafri export-torchscript MODEL --out DIR."
 
 
-def run(source: Artifact, settings: ExportTorchscript, out: Path, progress: Progress) -> Mapping[str, Any]:
+def run(source: Artifact, settings: ExportTorchscript, out: Path, progress: Progress) -> ExportTorchscriptFacts:
     """Trace, freeze, save, and compare the logits of what was saved with those of the float model on a padded batch."""
     progress(0, 2)
     checkpoint.check_head(source.path, "export-torchscript")
@@ -40,21 +43,21 @@ def run(source: Artifact, settings: ExportTorchscript, out: Path, progress: Prog
     progress(1, 2)
     saved = Scripted(out)
     _check_trace(checkpoint.largest_difference(traced, checkpoint.forward(saved)))
-    return {
-        "runs_on": RUNS_ON,
-        "weight_bits": 8 if settings.weights == "int8" else 32,
-        "bytes": (out / SCRIPT).stat().st_size,
-        "max_logit_difference": float(f"{checkpoint.largest_difference(model, checkpoint.forward(saved)):.1e}"),
-    }
+    return ExportTorchscriptFacts(
+        runs_on=RUNS_ON,
+        weight_bits=8 if settings.weights == "int8" else 32,
+        bytes=(out / SCRIPT).stat().st_size,
+        max_logit_difference=float(f"{checkpoint.largest_difference(model, checkpoint.forward(saved)):.1e}"),
+    )
 
 
-def _int8(model: Any) -> Any:
+def _int8(model: "PreTrainedModel") -> "PreTrainedModel":
     small = quantize(model)
     small.config.update({checkpoint.QUANTIZED: SCHEME})
     return small
 
 
-def trace(model: Any) -> Any:
+def trace(model: "PreTrainedModel") -> torch.jit.ScriptFunction:
     """A function of ids and mask, both int64 (batch, sequence) of any size, that gives the logits of a torch model.
 
     All weights are constants of its graph (torch.jit.freeze).
@@ -70,7 +73,7 @@ def trace(model: Any) -> Any:
     return torch._C._create_function_from_graph("logits", graph)
 
 
-def save(script: Any, path: Path) -> None:
+def save(script: torch.jit.ScriptFunction, path: Path) -> None:
     """Save a traced function; equal models give equal bytes.
 
     torch writes down where every operator was called from: paths of this machine, and whoever called. That is left out.
@@ -99,7 +102,7 @@ class Scripted:
         except (RuntimeError, ValueError) as error:
             raise ModelError(f"{path / SCRIPT}: cannot be read ({str(error).splitlines()[0]})", _AGAIN) from None
 
-    def __call__(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
+    def __call__(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> SimpleNamespace:
         return SimpleNamespace(logits=self._run(input_ids, attention_mask))
 
 
@@ -123,11 +126,11 @@ def check_whole(path: Path) -> None:
 class _Logits(nn.Module):
     """A model with tensors alone going in and coming out, as tracing asks."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: "PreTrainedModel") -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> Any:
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return self.model(input_ids=ids, attention_mask=mask).logits
 
 
@@ -135,6 +138,6 @@ def _check_trace(difference: float) -> None:
     if difference <= TOLERANCE:
         return
     if np.isnan(difference):
-        raise ModelError("export-torchscript: the logits are not numbers", "Save the model again.")
+        raise ModelError("export-torchscript: the logits are NaN", "Save the model again.")
     message = f"export-torchscript: logits differ from torch by {difference:.2g}, allowed are {TOLERANCE:g}"
     raise ModelError(message, "Report the model's architecture: its trace does not hold for other lengths.")

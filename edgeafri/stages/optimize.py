@@ -1,4 +1,4 @@
-"""optimize: a leaner graph. Constants are folded, place numbers sliced from a constant, dead nodes removed.
+"""optimize: a leaner graph. Constants are folded, position ids sliced from a constant, dead nodes removed.
 
 Fused nodes are a choice: onnxruntime fuses what it can when it opens a graph, and what is written fused runs nowhere
 else. Measured on x86, fused layer norms are slower than their parts, and fused attention pays in float32 alone.
@@ -6,7 +6,6 @@ else. Measured on x86, fused layer norms are slower than their parts, and fused 
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import onnx
 import onnxruntime
@@ -15,7 +14,9 @@ from onnxruntime.transformers.fusion_options import FusionOptions
 from onnxruntime.transformers.optimizer import optimize_model
 
 from edgeafri.artifact import Artifact
+from edgeafri.documents.base import Json
 from edgeafri.errors import ModelError
+from edgeafri.menu.facts.conversion import OptimizeFacts
 from edgeafri.menu.settings import Optimize
 from edgeafri.stages.graphs.cleanup import drop_unused, tie_tables
 from edgeafri.stages.graphs.graph import GRAPH, carry, read_graph, write_graph
@@ -27,7 +28,7 @@ from edgeafri.util.progress import Progress
 _REFUSED = (state.Fail, state.InvalidGraph, state.InvalidArgument, state.NotImplemented, state.RuntimeException)
 
 
-def run(source: Artifact, settings: Optimize, out: Path, progress: Progress) -> Mapping[str, Any]:
+def run(source: Artifact, settings: Optimize, out: Path, progress: Progress) -> OptimizeFacts:
     """Fold, clean and, if asked, fuse; the weights stay in float32."""
     progress(0, 2)
     before = len(read_graph(source.path / GRAPH).graph.node)
@@ -41,13 +42,13 @@ def run(source: Artifact, settings: Optimize, out: Path, progress: Progress) -> 
     drop_unused(graph)
     write_graph(graph, out / GRAPH)
     carry(source.path, out)
-    return {
-        "nodes_before": before,
-        "nodes": len(graph.graph.node),
-        "positions_sliced": sliced,
-        "segments_folded": folded,
-        "fused": list(settings.fuse),
-    }
+    return OptimizeFacts(
+        nodes_before=before,
+        nodes=len(graph.graph.node),
+        positions_sliced=sliced,
+        segments_folded=folded,
+        fused=settings.fuse,
+    )
 
 
 def _folded(source: Path, scratch: Path) -> onnx.ModelProto:
@@ -63,7 +64,7 @@ def _folded(source: Path, scratch: Path) -> onnx.ModelProto:
     return onnx.load(scratch)
 
 
-def _fused(graph: onnx.ModelProto, config: Mapping[str, Any], parts: Sequence[str]) -> onnx.ModelProto:
+def _fused(graph: onnx.ModelProto, config: Mapping[str, Json], parts: Sequence[str]) -> onnx.ModelProto:
     # Layers of unlike size each have their own numbers; with 0, onnxruntime finds them in the graph.
     heads, width = (0, 0) if KEY in config else (config["num_attention_heads"], config["hidden_size"])
     options = FusionOptions("bert")

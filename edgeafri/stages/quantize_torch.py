@@ -1,19 +1,18 @@
 """quantize-torch: PyTorch's own dynamic int8 of the linear layers, saved without a pickle. To compare with."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from edgeafri.artifact import Artifact
+from edgeafri.menu.facts.conversion import QuantizeTorchFacts
 from edgeafri.menu.settings import QuantizeTorch
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.quantization.torch_dynamic import int8_layers, quantize, write_quantized
 from edgeafri.util.progress import Progress
 
 
-def run(source: Artifact, settings: QuantizeTorch, out: Path, progress: Progress) -> Mapping[str, Any]:
+def run(source: Artifact, settings: QuantizeTorch, out: Path, progress: Progress) -> QuantizeTorchFacts:
     """Quantize, save, and compare the logits with those of the float model on a padded batch."""
     progress(0, 2)
     checkpoint.check_head(source.path, "quantize-torch")
@@ -23,14 +22,14 @@ def run(source: Artifact, settings: QuantizeTorch, out: Path, progress: Progress
     write_quantized(small, tokenizer, out)
     progress(1, 2)
     before, after = _weight_bytes(source.path), _weight_bytes(out)
-    return {
-        "linear_layers": len(int8_layers(small)),
-        "bytes_before": before,
-        "bytes": after,
-        "share": round(after / before, 3),
-        "engine": torch.backends.quantized.engine,
-        "max_logit_difference": float(f"{checkpoint.largest_difference(model, checkpoint.forward(small)):.1e}"),
-    }
+    return QuantizeTorchFacts(
+        linear_layers=len(int8_layers(small)),
+        bytes_before=before,
+        bytes=after,
+        share=round(after / before, 3),
+        engine=torch.backends.quantized.engine,
+        max_logit_difference=float(f"{checkpoint.largest_difference(model, checkpoint.forward(small)):.1e}"),
+    )
 
 
 def _weight_bytes(path: Path) -> int:

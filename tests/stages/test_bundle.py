@@ -73,7 +73,7 @@ def test_weights_may_stand_beside_the_graph(quantized, tmp_path, monkeypatch):
     assert (beside / "model.onnx.data").stat().st_size > 1000
     assert np.array_equal(*answers)
     assert read_golden(beside) == read_golden(inside) != []
-    assert (facts["weights"], others["weights"]) == ("beside", "inside")
+    assert (facts.weights, others.weights) == ("beside", "inside")
     assert (beside / "card.md").read_text("utf-8") == (inside / "card.md").read_text("utf-8")
 
 
@@ -85,7 +85,7 @@ def test_small_weights_stay_in_the_graph(quantized, tmp_path, monkeypatch, least
     monkeypatch.setattr(external_weights, "_PAGE", 64)
     monkeypatch.setattr(bundle, "_BESIDE_MB", least_mb)
 
-    assert made(quantized, tmp_path)[1]["weights"] == expected
+    assert made(quantized, tmp_path)[1].weights == expected
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_weights_are_copied_where_a_quarter_of_the_free_memory_holds_them(quanti
     """
     folder, facts = made(quantized, tmp_path, **values)
 
-    assert read_config(folder).prepack is facts["prepack"] is expected
+    assert read_config(folder).prepack is facts.prepack is expected
 
 
 def test_a_float_graph_may_take_several_sentences_at_once(quantized, optimized, tmp_path):
@@ -177,14 +177,14 @@ def test_costs_are_those_counted_by_hand(optimized, quantized):
     shared |= {"layers": 2, "activation_bytes_per_token": 2 * (4 * 16 + 32 + 2 * 16) * 4}
     shared |= {"activation_bytes_per_token_pair": 2 * heads * 4}
 
-    assert bundle.costs(onnx.load(optimized.path / "model.onnx"), config) == {
+    assert bundle.costs(onnx.load(optimized.path / "model.onnx"), config).to_json() == {
         **shared,
         "weight_bits": 32,
         "weight_bytes": 4 * 4240,
         "embedding_bytes": rows * 16 * 4,
         "embedding_row_bytes": 2 * 16 * 4,
     }
-    assert bundle.costs(onnx.load(quantized.path / "model.onnx"), config) == {
+    assert bundle.costs(onnx.load(quantized.path / "model.onnx"), config).to_json() == {
         **shared,
         "weight_bits": 8,
         "weight_bytes": 4240,
@@ -217,8 +217,8 @@ def test_golden_sentences_obey_the_margin(quantized, tmp_path, margin):
         assert (item.ids, item.labels) == (ids, labelled.labels)
     clear = [text for code in SENTENCES for text in SENTENCES[code] if min(margins(folder, text)[1].margins) >= margin]
     assert sorted(item.text for item in chosen) == sorted(clear)
-    assert facts["golden"] == {code: sum(item.language == code for item in chosen) for code in SENTENCES}
-    assert facts["golden_offered"] == {"swa": 5, "hau": 3}
+    assert facts.golden == {code: sum(item.language == code for item in chosen) for code in SENTENCES}
+    assert facts.golden_offered == {"swa": 5, "hau": 3}
 
 
 def test_no_sentence_may_be_clear_enough(quantized, tmp_path):
@@ -228,7 +228,7 @@ def test_no_sentence_may_be_clear_enough(quantized, tmp_path):
     folder, facts = made(quantized, tmp_path, margin=1e6)
 
     assert read_golden(folder) == []
-    assert facts["golden"] == {"swa": 0, "hau": 0}
+    assert facts.golden == {"swa": 0, "hau": 0}
 
 
 def test_sentences_with_entities_go_first(quantized, tmp_path, monkeypatch):
@@ -296,8 +296,8 @@ def test_the_card_has_every_language_and_what_takes_the_space(quantized, tmp_pat
     folder, facts = made(quantized, tmp_path)
     card = (folder / "card.md").read_text("utf-8")
 
-    assert f"| Hausa | hau | Latn | {facts['golden']['hau']} |" in card
-    assert f"| tokenizer | {facts['group_bytes']['tokenizer'] / 1e6:.1f} |" in card
+    assert f"| Hausa | hau | Latn | {facts.golden['hau']} |" in card
+    assert f"| tokenizer | {facts.group_bytes['tokenizer'] / 1e6:.1f} |" in card
     assert "| feed-forward | 0.0 |" in card
 
 
@@ -319,7 +319,7 @@ def test_contributed_operators_are_named(fused, tmp_path):
     """
     folder, facts = made(fused, tmp_path)
 
-    assert "com.microsoft.Attention" in facts["contrib_operators"]
+    assert "com.microsoft.Attention" in facts.contrib_operators
     assert "com.microsoft.Attention" in (folder / "card.md").read_text("utf-8")
 
 
@@ -348,7 +348,7 @@ def test_blocks_ask_for_a_newer_onnxruntime(optimized, tmp_path, weights, bits, 
     costs = bundle.costs(graph, config)
 
     assert bundle._oldest(graph) == oldest
-    assert (costs["linear_macs_per_token"], costs["weight_bits"], costs["weight_bytes"]) == (
+    assert (costs.linear_macs_per_token, costs.weight_bits, costs.weight_bytes) == (
         4240,
         bits,
         4240 * bits // 8,
@@ -381,7 +381,7 @@ def test_a_golden_text_has_one_label(classifier_graphs, tmp_path):
     predictor = Predictor(encoder, config.labels, forward(open_session(folder / "model.onnx", threads=1)))
 
     assert (config.task, config.labels) == ("sentiment", ("negative", "neutral", "positive"))
-    assert min(facts["golden"].values()) > 0
+    assert min(facts.golden.values()) > 0
     for item in chosen:
         (row,), (labelled,) = encoder.encode([item.text.split()]), predictor.label([item.text.split()])
         assert (item.ids, item.labels, len(item.labels)) == (row.ids, labelled.labels, 1)
@@ -397,8 +397,8 @@ def test_the_card_says_how_long_text_is_read(quantized, classifier_graphs, tmp_p
         for name, source in (("words", quantized), ("texts", classifier_graphs["quantize"]))
     )
 
-    assert "longest input | 64 sub-words; longer text is read in overlapping windows |" in words
-    assert "longest input | 64 sub-words; of a longer text the beginning is read |" in texts
+    assert "longest input | 64 subwords; longer text is read in overlapping windows |" in words
+    assert "longest input | 64 subwords; of a longer text the beginning is read |" in texts
 
 
 def test_a_masked_language_model_is_no_bundle(quantized, tmp_path):

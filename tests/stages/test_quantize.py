@@ -41,7 +41,7 @@ def test_embeddings_are_numpys_per_row_codes(optimized, tmp_path):
     before, after = float_weights(optimized.path, "Gather", 0), weights_of(tmp_path)
     tables = {name: table for name, table in before.items() if table.ndim == 2}
 
-    assert (facts["tables"], facts["embedding_bits"], facts["weight_bits"]) == (len(tables), 8, 32) == (2, 8, 32)
+    assert (facts.tables, facts.embedding_bits, facts.weight_bits) == (len(tables), 8, 32) == (2, 8, 32)
     for name, table in tables.items():
         codes, scales = quantize_rows(table)
         assert (after[f"{name}_int8"] == codes).all()
@@ -69,7 +69,7 @@ def test_linear_weights_are_signed_and_per_channel(optimized, tmp_path):
     weights = weights_of(tmp_path)
     nodes = [node for node in graph_of(tmp_path).node if node.op_type == "MatMulInteger"]
 
-    assert (facts["linear_layers"], facts["weight_bits"], facts["embedding_bits"]) == (13, 8, 32)
+    assert (facts.linear_layers, facts.weight_bits, facts.embedding_bits) == (13, 8, 32)
     assert len(nodes) == 13
     for node in nodes:
         matrix, zero = weights[node.input[1]], weights[node.input[3]]
@@ -109,7 +109,7 @@ def test_all_float32_changes_nothing(optimized, tmp_path, logits_of, as_artifact
     """
     facts = quantize.run(optimized, Quantize(weights="float32", embeddings="float32"), tmp_path, silent)
 
-    assert (facts["tables"], facts["linear_layers"]) == (0, 0)
+    assert (facts.tables, facts.linear_layers) == (0, 0)
     assert (logits_of(as_artifact(tmp_path, "onnx")) == logits_of(optimized)).all()
 
 
@@ -151,7 +151,7 @@ def test_a_fused_graph_is_quantized_too(fused, tmp_path, logits_of, as_artifact)
 
     assert kinds.count("QAttention") == 2
     assert kinds.count("Attention") == 0
-    assert facts["linear_layers"] == kinds.count("QAttention") + kinds.count("MatMulInteger") == 2 + 2 * 3 + 1
+    assert facts.linear_layers == kinds.count("QAttention") + kinds.count("MatMulInteger") == 2 + 2 * 3 + 1
     assert np.abs(after - before).max() < 0.1 * (before.max() - before.min())
 
 
@@ -197,12 +197,12 @@ def test_every_form_stays_close_and_says_what_it_did(optimized, text, tmp_path, 
     settings = Quantize(text=text, languages=("swa", "hau"), **asked)
     facts = quantize.run(optimized, settings, tmp_path, silent)
     before, after = logits_of(optimized), logits_of(as_artifact(tmp_path, "onnx"))
-    four = 4 in (facts["weight_bits"], facts["embedding_bits"])
+    four = 4 in (facts.weight_bits, facts.embedding_bits)
 
-    assert (facts["form"], facts["isa"]) == (settings.form, None)
-    assert facts["linear_layers"] == 13
-    assert ("block" in facts) == (four or settings.form == "weights")
-    assert facts.get("calibrated_on") == ({"swa": 30, "hau": 10} if settings.form == "static" else None)
+    assert (facts.form, facts.isa) == (settings.form, None)
+    assert facts.linear_layers == 13
+    assert (facts.block is not None) == (four or settings.form == "weights")
+    assert facts.calibrated_on == ({"swa": 30, "hau": 10} if settings.form == "static" else None)
     assert np.abs(after - before).max() < (0.33 if four else 0.1) * (before.max() - before.min())
 
 

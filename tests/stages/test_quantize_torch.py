@@ -56,7 +56,7 @@ def test_linear_weights_are_int8_with_one_scale_a_matrix(made, teacher):
     before, after = load_file(teacher.path / "model.safetensors"), load_file(made[0] / "model.safetensors")
     names = [name.removesuffix(".scale") for name in after if name.endswith(".scale")]
 
-    assert len(names) == made[1]["linear_layers"] == 2 * 6 + 1
+    assert len(names) == made[1].linear_layers == 2 * 6 + 1
     for name in names:
         matrix, scale = before[f"{name}.weight"].numpy(), after[f"{name}.scale"].item()
         codes = np.clip(np.rint(matrix / np.float32(scale)), -128, 127)
@@ -88,9 +88,9 @@ def test_the_folder_is_smaller_and_holds_no_pickle(made, teacher):
     sizes = [(path / "model.safetensors").stat().st_size for path in (teacher.path, out)]
     files = {file.name for file in out.iterdir()}
 
-    assert [facts["bytes_before"], facts["bytes"]] == sizes
-    assert facts["share"] == round(sizes[1] / sizes[0], 3) < 1
-    assert facts["engine"] in torch.backends.quantized.supported_engines
+    assert [facts.bytes_before, facts.bytes] == sizes
+    assert facts.share == round(sizes[1] / sizes[0], 3) < 1
+    assert facts.engine in torch.backends.quantized.supported_engines
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= files
     assert files <= {file.name for pattern in MODEL_FILES for file in out.glob(pattern)}
     assert checkpoint.read_config(out)["edgeafri_quantized"] == "dynamic-int8"
@@ -114,7 +114,7 @@ def test_uneven_layers_are_read_bit_for_bit(teacher, batch, tmp_path):
     Layers of unlike size are built before their weights are put in.
     """
     config = checkpoint.read_model(teacher.path).config
-    sizes = uneven_layers.Sizes(head_size=8, heads=(2, 1), ffn=(32, 12))
+    sizes = uneven_layers.LayerSizes(head_size=8, heads=(2, 1), ffn=(32, 12))
     model = uneven_layers.build(
         type(checkpoint.read_model(teacher.path)), uneven_layers.described(config, 16, sizes)
     ).eval()
@@ -134,7 +134,7 @@ def test_logits_stay_close(made, teacher, batch):
     after = checkpoint.forward(torch_dynamic.read_quantized(made[0]))(*batch)
 
     assert 0 < np.abs(after - before).max() < 0.1 * (before.max() - before.min())
-    assert 0 < made[1]["max_logit_difference"] < 0.1 * (before.max() - before.min())
+    assert 0 < made[1].max_logit_difference < 0.1 * (before.max() - before.min())
 
 
 def test_equal_input_gives_equal_bytes(made, teacher, tmp_path):

@@ -10,12 +10,13 @@ import torch
 import transformers
 
 from edgeafri.errors import DataError, ModelError
+from edgeafri.menu.facts.conversion import HeldOut
 from edgeafri.menu.settings import Scratch, Trim
 from edgeafri.stages import scratch, trim
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.training import second_head
 from edgeafri.stages.trim import cut_embeddings, held_out
-from edgeafri.stages.vocab.equivalence import proof
+from edgeafri.stages.vocab.equivalence import check_equivalence
 from edgeafri.util.progress import silent
 
 SWAHILI = ["Wavuvi wa Lamu walirudi jioni", "Mwalimu Zawadi anafundisha hisabati", "Bei ya mahindi imepanda tena"]
@@ -61,7 +62,7 @@ def wide(tmp_path_factory, as_artifact):
     settings = Scratch(vocabulary=400, layers=1, hidden=16, heads=2, ffn=32, positions=64)
     scratch.run(as_artifact(root, "corpus"), settings, folder, silent)
     torch.manual_seed(0)
-    model = checkpoint.read_model(folder, "XLMRobertaForTokenClassification", new_head=True, num_labels=5)
+    model = checkpoint.read_model(folder, "XLMRobertaForTokenClassification", new_head=True, config={"num_labels": 5})
     checkpoint.write_model(model, checkpoint.read_tokenizer(folder), folder)
     return as_artifact(folder, "torch")
 
@@ -98,7 +99,7 @@ def test_ids_map_one_to_one(both, trimmed):
     for text in [*SWAHILI, KEPT_TEXT, "Zawadi 漢 Lamu"]:
         pieces = before.convert_ids_to_tokens(before(text)["input_ids"])
         assert after.convert_ids_to_tokens(after(text)["input_ids"]) == pieces
-    assert len(after) == trimmed[1]["vocabulary"] < len(before)
+    assert len(after) == trimmed[1].vocabulary < len(before)
 
 
 def test_logits_of_kept_text_are_equal(wide, trimmed, both):
@@ -118,11 +119,11 @@ def test_facts_count_what_went(wide, trimmed):
     Every piece dropped is one row of the embedding.
     """
     folder, facts = trimmed
-    dropped = facts["vocabulary_before"] - facts["vocabulary"]
+    dropped = facts.vocabulary_before - facts.vocabulary
 
-    assert facts["parameters_before"] - facts["parameters"] == 16 * dropped > 0
-    assert facts["languages"]["swa"]["words"] == sum(len(sentence.split()) for sentence in SWAHILI)
-    assert checkpoint.read_config(folder)["vocab_size"] == facts["vocabulary"]
+    assert facts.parameters_before - facts.parameters == 16 * dropped > 0
+    assert facts.languages["swa"].words == sum(len(sentence.split()) for sentence in SWAHILI)
+    assert checkpoint.read_config(folder)["vocab_size"] == facts.vocabulary
 
 
 def test_fast_and_slow_files_agree_id_by_id(trimmed):
@@ -132,7 +133,7 @@ def test_fast_and_slow_files_agree_id_by_id(trimmed):
     folder, facts = trimmed
     fast = transformers.AutoTokenizer.from_pretrained(folder, use_fast=True)
     slow = transformers.AutoTokenizer.from_pretrained(folder, use_fast=False)
-    ids = range(facts["vocabulary"])
+    ids = range(facts.vocabulary)
     config = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
 
     assert not slow.is_fast
@@ -231,8 +232,8 @@ def test_other_kinds_of_vocabulary_are_cut_too(family, as_artifact, labelled, tm
     fast, slow = (transformers.AutoTokenizer.from_pretrained(out, use_fast=kind) for kind in (True, False))
     words = SWAHILI[0].split()
 
-    assert facts["vocabulary"] < facts["vocabulary_before"]
-    assert facts["proof"]["languages"]["swa"]["inputs"] == 1
+    assert facts.vocabulary < facts.vocabulary_before
+    assert facts.proof.languages["swa"].inputs == 1
     assert fast(words, is_split_into_words=True)["input_ids"] == slow(words, is_split_into_words=True)["input_ids"]
     assert len(fast) == checkpoint.read_model(out).get_input_embeddings().num_embeddings
 
@@ -273,8 +274,8 @@ def test_rows_behind_the_last_token_go(wide, labelled, as_artifact, tmp_path):
     checkpoint.write_model(model, tokenizer, tmp_path / "padded")
     facts = trim.run(as_artifact(tmp_path / "padded", "torch"), Trim(("swa",), data=labelled), tmp_path, silent)
 
-    assert facts["vocabulary_before"] == len(tokenizer) + 5
-    assert checkpoint.read_model(tmp_path).get_input_embeddings().num_embeddings == facts["vocabulary"]
+    assert facts.vocabulary_before == len(tokenizer) + 5
+    assert checkpoint.read_model(tmp_path).get_input_embeddings().num_embeddings == facts.vocabulary
 
 
 def test_words_of_texts_are_those_between_spaces(wide, as_artifact, tmp_path):
@@ -292,7 +293,7 @@ def test_words_of_texts_are_those_between_spaces(wide, as_artifact, tmp_path):
         (tmp_path / task).mkdir()
         kept = settings if task == "topic" else replace(settings, data=None)
         source = as_artifact(wide.path, "torch", task)
-        counted[task] = trim.run(source, kept, tmp_path / task, silent)["languages"]["swa"]["words"]
+        counted[task] = trim.run(source, kept, tmp_path / task, silent).languages["swa"].words
 
     assert counted == {"ner": 4, "topic": 3 + 3 + 2}
 
@@ -302,14 +303,14 @@ def test_what_trimming_keeps_is_said_of_every_language(wide, trimmed):
     In mode corpus all that was counted is kept. What was not seen before is judged by sentences set aside: here one of
     three, whose own words nobody else uses.
     """
-    found = trimmed[1]["languages"]["swa"]
-    aside = found["held_out"]
+    found = trimmed[1].languages["swa"]
+    aside = found.held_out
 
-    assert found["coverage"] == 1
-    assert (aside["sentences"], aside["one_to_one"]) == (1, 0)
-    assert aside["coverage"] < 1
-    assert aside["fertility"] > aside["fertility_before"] >= 1
-    assert (aside["unknown_before"], aside["unknown"]) == (0, 0)
+    assert found.coverage == 1
+    assert (aside.sentences, aside.one_to_one) == (1, 0)
+    assert aside.coverage < 1
+    assert aside.fertility > aside.fertility_before >= 1
+    assert (aside.unknown_before, aside.unknown) == (0, 0)
 
 
 def test_a_tokenizer_that_cuts_inputs_off_is_judged_on_whole_sentences(wide, labelled, as_artifact, tmp_path):
@@ -322,10 +323,10 @@ def test_a_tokenizer_that_cuts_inputs_off_is_judged_on_whole_sentences(wide, lab
     (tmp_path / "out").mkdir()
     settings = Trim(("swa",), data=labelled, keep="scripts", prove=True)
     facts = trim.run(as_artifact(tmp_path / "source", "torch"), settings, tmp_path / "out", silent)
-    found = facts["languages"]["swa"]["held_out"]
+    found = facts.languages["swa"].held_out
 
-    assert (found["coverage"], found["one_to_one"]) == (1, 1)
-    assert found["fertility"] == found["fertility_before"] >= 1
+    assert (found.coverage, found.one_to_one) == (1, 1)
+    assert found.fertility == found.fertility_before >= 1
     assert json.loads((tmp_path / "out" / "tokenizer.json").read_text("utf-8"))["truncation"]["max_length"] == 3
 
 
@@ -338,9 +339,9 @@ def test_held_out_counts_what_becomes_unknown(both):
     unknown = before.token_to_id("<unk>")
     found = held_out(before, after, kept, [("Lamu", "jioni"), ("Ɗalibai",)], unknown)
 
-    assert (found["one_to_one"], found["unknown_before"]) == (0.5, 0)
-    assert found["unknown"] > 0
-    assert held_out(before, after, kept, [], unknown) == {"sentences": 0}
+    assert (found.one_to_one, found.unknown_before) == (0.5, 0)
+    assert found.unknown > 0
+    assert held_out(before, after, kept, [], unknown) == HeldOut(sentences=0)
 
 
 def test_the_proof_compares_both_models(wide, labelled, masked, text, tmp_path):
@@ -350,27 +351,27 @@ def test_the_proof_compares_both_models(wide, labelled, masked, text, tmp_path):
     settings = Trim(("swa",), data=labelled, keep="corpus", prove=True)
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
-    facts = trim.run(wide, settings, tmp_path / "one", silent)["proof"]
-    of_masked = trim.run(masked, Trim(("swa",), text=text, prove=True), tmp_path / "two", silent)["proof"]
+    facts = trim.run(wide, settings, tmp_path / "one", silent).proof
+    of_masked = trim.run(masked, Trim(("swa",), text=text, prove=True), tmp_path / "two", silent).proof
 
-    assert facts == {
+    assert facts.to_json() == {
         "of": "logits",
         "tolerance": 1e-6,
         "languages": {"swa": {"inputs": 1, "largest_difference": pytest.approx(0, abs=1e-6)}},
     }
-    assert of_masked["of"] == "masked-LM logits"
-    assert of_masked["languages"]["swa"]["inputs"] == 1
-    assert of_masked["languages"]["swa"]["largest_difference"] <= 1e-5
+    assert of_masked.of == "masked-LM logits"
+    assert of_masked.languages["swa"].inputs == 1
+    assert of_masked.languages["swa"].largest_difference <= 1e-5
 
 
 def test_a_bare_encoder_is_proven_by_its_hidden_states(encoder, text, tmp_path):
     """
     Without a head there are no logits; what a head would read is compared.
     """
-    found = trim.run(encoder, Trim(("swa",), text=text, prove=True), tmp_path, silent)["proof"]
+    found = trim.run(encoder, Trim(("swa",), text=text, prove=True), tmp_path, silent).proof
 
-    assert (found["of"], found["tolerance"]) == ("hidden states", 1e-6)
-    assert found["languages"]["swa"]["largest_difference"] <= 1e-6
+    assert (found.of, found.tolerance) == ("hidden states", 1e-6)
+    assert found.languages["swa"].largest_difference <= 1e-6
 
 
 def test_a_second_head_is_cut_too(masked, text, as_artifact, tmp_path):
@@ -402,9 +403,9 @@ def test_a_proof_that_fails_ends_the_stage(wide):
     cut.get_input_embeddings().weight.data *= 2
     kept = list(range(whole.config.vocab_size))
 
-    with pytest.raises(ModelError, match=r"trim: logits in swa are off by .* where all pieces are kept"):
-        proof(whole, cut, kept, {"swa": inputs})
-    assert proof(whole, whole, kept, {"swa": []})["languages"]["swa"]["largest_difference"] is None
+    with pytest.raises(ModelError, match=r"trim: logits in swa are off by .* where all subwords are kept"):
+        check_equivalence(whole, cut, kept, {"swa": inputs})
+    assert check_equivalence(whole, whole, kept, {"swa": []}).languages["swa"].largest_difference is None
 
 
 def test_raw_text_in_another_script_is_refused(wide, tmp_path):
@@ -424,6 +425,6 @@ def test_the_embedding_is_factorised_on_request(wide, labelled, tmp_path):
     facts = trim.run(wide, Trim(("swa",), data=labelled, keep="corpus", factorise=6), tmp_path, silent)
     table = checkpoint.read_model(tmp_path).get_input_embeddings()
 
-    assert tuple(table.weight.shape) == (facts["vocabulary"], 6)
-    assert facts["factorised"]["rank"] == 6
-    assert 0.3 < facts["factorised"]["squares_kept"] < 1
+    assert tuple(table.weight.shape) == (facts.vocabulary, 6)
+    assert facts.factorised.rank == 6
+    assert 0.3 < facts.factorised.squares_kept < 1

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from edgeafri.documents.base import Document, omitted_when_none
+from edgeafri.documents.base import Document, inlined, omitted_when_none
 from edgeafri.menu.facts import Facts, millions
 
 
@@ -209,10 +209,10 @@ class QuantizeFacts(Facts):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BundleFacts(Facts):
-    """What one sentence costs, what the graph needs, what is in the files, and the golden sentences of every language.
+class SentenceCosts(Document):
+    """What one sentence costs: multiply-accumulates (MACs) and bytes, per token or per pair of its tokens.
 
-    Costs are multiply-accumulates (MACs) and bytes, per token or per pair of tokens of one sentence.
+    `weight_bits` are the fewest that a linear layer has, `weight_bytes` those of all linear layers.
     """
 
     linear_macs_per_token: int
@@ -224,6 +224,16 @@ class BundleFacts(Facts):
     layers: int
     activation_bytes_per_token: int
     activation_bytes_per_token_pair: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleFacts(Facts):
+    """What a sentence costs, what the graph needs, what is in the files, and the golden sentences of every language.
+
+    `weights` says whether they are beside the graph or inside it, `group_bytes` how large each part of the model is.
+    """
+
+    costs: SentenceCosts = inlined()
     opset: int
     ir_version: int
     oldest_onnxruntime: str

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from edgeafri.artifact import Artifact
 from edgeafri.bundle import GRAPH
 from edgeafri.data.dataset import Split, Unit
-from edgeafri.documents.base import Json
 from edgeafri.documents.parity import Gap, LayerCost, LayerCosts
 from edgeafri.documents.torch_requests import LayersRequest
 from edgeafri.errors import DataError, ModelError
 from edgeafri.inference.predict import Encoder, Predictor, padded
 from edgeafri.inference.session import forward, open_session
+from edgeafri.menu.facts.conversion import MixedPrecision
 from edgeafri.menu.settings import Quantize
 from edgeafri.stages.comparison.model_outputs import (
     ModelOutputs,
@@ -95,7 +95,7 @@ def measure_layers(request: LayersRequest, progress: Progress) -> LayerCosts:
 
 def mixed_precision(
     source: Artifact, quantized: onnx.ModelProto, settings: Quantize, progress: Progress
-) -> tuple[onnx.ModelProto, dict[str, Json]]:
+) -> tuple[onnx.ModelProto, MixedPrecision]:
     """The quantized graph with as few layers back in float32 as bring the worst language's loss within the gate.
 
     `settings.mixed` is the gate: points of F1 on dev, or where nothing is labelled the per cent of labels that change.
@@ -116,13 +116,13 @@ def mixed_precision(
         found = measured_layers(before, quantized, runner, sample, progress)
         ranked = [item.layer for item in sorted(found, key=lambda item: _harm(item.gaps[worst]), reverse=True)]
         in_float, graph, last = _fewest(ranked, allowed, before, quantized, lost_by)
-    return graph, {
-        "allowed": allowed,
-        "measure": "F1 on dev" if has_labels(whole) else "labels changed on text",
-        "float_layers": [layer.name for layer in in_float],
-        "loss_before": _rounded(first),
-        "loss": _rounded(last),
-    }
+    return graph, MixedPrecision(
+        allowed=allowed,
+        measure="F1 on dev" if has_labels(whole) else "labels changed on text",
+        float_layers=tuple(layer.name for layer in in_float),
+        loss_before=_rounded(first),
+        loss=_rounded(last),
+    )
 
 
 def measured_layers(

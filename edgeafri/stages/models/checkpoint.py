@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Union
 
 import numpy as np
 import torch
@@ -12,13 +12,19 @@ from safetensors import SafetensorError
 
 from edgeafri.bundle import Frame
 from edgeafri.data.dataset import Unit
+from edgeafri.documents.base import Json
 from edgeafri.errors import ModelError
 from edgeafri.inference.predict import Encoder, Forward, Ids, Logits, padded
 from edgeafri.stages.models import factorised_embedding, uneven_layers
 from edgeafri.tasks import tasks_of
 
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+    from transformers.modeling_outputs import ModelOutput
+
 _OFFSET_TYPES = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "xmod")
 _HEADS = ("Model", "ForMaskedLM", "ForTokenClassification", "ForSequenceClassification")
+Config = Union["PretrainedConfig", Mapping[str, Json]]  # of a model in memory, or a config.json as it was read
 QUANTIZED = "edgeafri_quantized"  # in config.json: the weights are torch's int8, for quantize_torch.read_quantized
 _LENGTHS = (3, 17, 40)  # one padded batch: what differs between lengths shows here
 _LONGEST = 160
@@ -30,14 +36,14 @@ def read_model(
     architecture: str | None = None,
     new_head: bool = False,
     weights: Mapping[str, torch.Tensor] | None = None,
-    **config: Any,
-) -> Any:
+    config: Mapping[str, object] | None = None,
+) -> "PreTrainedModel":
     """The model in a folder, in float32 and in evaluation mode, as `architecture` or as its own config says.
 
     Reads safetensors only and runs no code from the folder. With `new_head`, a head that the weights lack or have in
     another shape is made new; any other missing or misfitting weight is a ModelError. `weights` stand in for the
-    folder's own. Layers may be of unlike size (uneven_layers.py) and the word embedding factorised
-    (factorised_embedding.py).
+    folder's own, and `config` for values of its config.json. Layers may be of unlike size (uneven_layers.py) and the
+    word embedding factorised (factorised_embedding.py).
     """
     if weights is None and QUANTIZED in read_config(path):
         hint = "Give the float model it was made from; for a device, `quantize` in a recipe comes after export-onnx."
@@ -53,15 +59,16 @@ def read_model(
             attn_implementation="eager",  # the exporter traces plain matrix products, which every device runs
             output_loading_info=True,
             ignore_mismatched_sizes=new_head,
-            **config,
+            **(config or {}),
         )
     except (SafetensorError, OSError, RuntimeError, ValueError, TypeError) as error:
         raise ModelError(f"{path}: the weights cannot be read ({_short(error)})", _BROKEN) from None
-    _check_complete(path, model, report, new_head)
+    misfits = [name for name, *_ in report["mismatched_keys"]]
+    _check_complete(path, model, report["missing_keys"], misfits, new_head)
     return model.eval()
 
 
-def read_tokenizer(path: Path) -> Any:
+def read_tokenizer(path: Path) -> "PreTrainedTokenizerFast":
     """The fast tokenizer of a folder; one that exists only as a SentencePiece model is converted."""
     options = {"local_files_only": True, "trust_remote_code": False, "use_fast": True}
     try:
@@ -73,7 +80,9 @@ def read_tokenizer(path: Path) -> Any:
         raise ModelError(f"{path}: no usable tokenizer there ({_short(error)})", hint) from None
 
 
-def with_head(path: Path, head: str, labels: Sequence[str] | None, seed: int, dropout: float | None = None) -> Any:
+def with_head(
+    path: Path, head: str, labels: Sequence[str] | None, seed: int, dropout: float | None = None
+) -> "PreTrainedModel":
     """The encoder in a folder with the head that a task needs: its own where labels are the same, else a new one.
 
     `head` is the suffix of an architecture of transformers. ModelError for what is not an encoder.
@@ -82,21 +91,21 @@ def with_head(path: Path, head: str, labels: Sequence[str] | None, seed: int, dr
     body = next((base.removesuffix(suffix) for suffix in _HEADS if base.endswith(suffix)), None)
     if body is None:
         raise ModelError(f"{path}: '{base}' is not an encoder that can take a head", "Use an XLM-R or BERT encoder.")
-    config: dict[str, Any] = {}
+    config: dict[str, object] = {}
     if labels is not None:
         names = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
         config = {"num_labels": len(labels), **names}
     if dropout is not None:
         config |= {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
     torch.manual_seed(seed)
-    model = read_model(path, body + head, new_head=True, **config)
+    model = read_model(path, body + head, new_head=True, config=config)
     if labels is not None and base == body + head and tuple(labels) != labels_of(read_config(path)):
         # As many labels, but others or in another order: the weights would fit and mean something else.
         _renew_head(model)
     return model
 
 
-def _renew_head(model: Any) -> None:
+def _renew_head(model: "PreTrainedModel") -> None:
     for name, part in model.named_children():
         if name != model.base_model_prefix:
             for weight in part.parameters():
@@ -104,7 +113,7 @@ def _renew_head(model: Any) -> None:
             part.apply(model._init_weights)
 
 
-def write_model(model: Any, tokenizer: Any, out: Path) -> None:
+def write_model(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast", out: Path) -> None:
     """Save a model and its tokenizer, fast and slow, into a folder."""
     model.save_pretrained(out, safe_serialization=True)
     tokenizer.save_pretrained(out)
@@ -117,14 +126,14 @@ def check_head(path: Path, stage: str) -> None:
         raise ModelError(f"{stage}: {path} is an encoder without a head", hint)
 
 
-def check_finite(model: Any, stage: str, path: Path) -> None:
-    """ModelError for a weight that is no number: what is measured on such a model means nothing."""
+def check_finite(model: "PreTrainedModel", stage: str, path: Path) -> None:
+    """ModelError for a weight that is NaN or infinite: what is measured on such a model means nothing."""
     for name, weight in model.named_parameters():
         if not weight.isfinite().all():
             raise ModelError(f"{stage}: {path}: {name} holds NaN or infinity", "Save the model again.")
 
 
-def encoder(tokenizer: Any, limit: int, unit: Unit = "word") -> Encoder:
+def encoder(tokenizer: "PreTrainedTokenizerFast", limit: int, unit: Unit = "word") -> Encoder:
     """Words to inputs with a transformers tokenizer, through the same path as on the device."""
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
@@ -132,7 +141,7 @@ def encoder(tokenizer: Any, limit: int, unit: Unit = "word") -> Encoder:
     return Encoder(backend, frame(tokenizer), limit, unit)
 
 
-def frame(tokenizer: Any) -> Frame:
+def frame(tokenizer: "PreTrainedTokenizerFast") -> Frame:
     """The ids that inputs start and end with, and the padding. ModelError when the tokenizer has none."""
     ids = (tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id)
     if None in ids:
@@ -142,33 +151,41 @@ def frame(tokenizer: Any) -> Frame:
     return Frame(*ids)
 
 
-def max_tokens(config: Mapping[str, Any]) -> int:
-    """The longest input the positions in a config.json allow. RoBERTa's position table starts behind the padding."""
-    try:
-        positions, pad = int(config["max_position_embeddings"]), int(config.get("pad_token_id") or 0)
-    except (KeyError, TypeError, ValueError):
+def read_encoder(path: Path, unit: Unit = "word") -> Encoder:
+    """Words to inputs as long as the model in a folder takes them, with the tokenizer of that folder."""
+    return encoder(read_tokenizer(path), max_tokens(read_config(path)), unit)
+
+
+def max_tokens(config: Config) -> int:
+    """The longest input the positions in a config allow. RoBERTa's position table starts behind the padding."""
+    values = _values(config)
+    positions, pad = values.get("max_position_embeddings"), values.get("pad_token_id") or 0
+    if not isinstance(positions, int) or not isinstance(pad, int):
         hint = "Use an encoder with learnt positions, such as XLM-R or BERT."
-        raise ModelError("config.json names no 'max_position_embeddings'", hint) from None
-    return positions - (pad + 1 if config.get("model_type") in _OFFSET_TYPES else 0)
+        raise ModelError("config.json names no 'max_position_embeddings'", hint)
+    return positions - (pad + 1 if values.get("model_type") in _OFFSET_TYPES else 0)
 
 
-def labels_of(config: Mapping[str, Any]) -> tuple[str, ...]:
+def labels_of(config: Config) -> tuple[str, ...]:
     """The label of every output of the head, in order."""
-    labels = {int(index): str(label) for index, label in config["id2label"].items()}
+    named = _values(config).get("id2label")
+    if not isinstance(named, Mapping):
+        raise ModelError("config.json names no labels in 'id2label'", "Save the model again with save_pretrained().")
+    labels = {int(index): str(label) for index, label in named.items()}
     return tuple(labels[index] for index in range(len(labels)))
 
 
-def parameters(model: Any) -> int:
+def parameters(model: torch.nn.Module) -> int:
     """How many numbers a model learns; a matrix that two layers share counts once."""
     return sum(weight.numel() for weight in model.parameters())
 
 
-def weight_bytes(model: Any) -> int:
+def weight_bytes(model: torch.nn.Module) -> int:
     """The bytes of these numbers as they are kept."""
     return sum(weight.numel() * weight.element_size() for weight in model.parameters())
 
 
-def forward(model: Any) -> Forward:
+def forward(model: "PreTrainedModel") -> Forward:
     """A torch model as a forward function over numpy arrays, on the device the model is on."""
 
     def run(ids: Ids, mask: Ids) -> Logits:
@@ -181,11 +198,11 @@ def forward(model: Any) -> Forward:
     return run
 
 
-def largest_difference(model: Any, other: Forward) -> float:
+def largest_difference(model: "PreTrainedModel", other: Forward) -> float:
     """The largest absolute difference of a torch model's logits and `other`'s on one padded batch of random ids."""
     random = np.random.default_rng(0)
     top = model.config.vocab_size
-    longest = min(max(_LENGTHS), max_tokens(model.config.to_dict()))
+    longest = min(max(_LENGTHS), max_tokens(model.config))
     rows = [random.integers(0, top, size=min(length, longest)).tolist() for length in _LENGTHS]
     ids, mask = padded(rows, model.config.pad_token_id)
     # A padding id inside the text would move the positions behind it, which no real input does.
@@ -196,10 +213,12 @@ def largest_difference(model: Any, other: Forward) -> float:
     return float(np.abs(expected[seen] - found[seen]).max())
 
 
-def answers(model: Any, batch: Mapping[str, torch.Tensor], **wanted: bool) -> tuple[torch.Tensor, Any]:
+def answers(
+    model: "PreTrainedModel", batch: Mapping[str, torch.Tensor], **wanted: bool
+) -> tuple[torch.Tensor, "ModelOutput"]:
     """Logits (positions, labels) at the positions of a training batch (examples.Collator), and the whole output.
 
-    A masked-LM head is computed at these positions only: at every sub-word it would cost more than the encoder.
+    A masked-LM head is computed at these positions only: at every token it would cost more than the encoder.
     """
     inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
     head = getattr(model, "lm_head", None) or getattr(model, "cls", None)
@@ -217,14 +236,15 @@ def own_architecture(path: Path) -> str:
     return architecture_of(read_config(path), path)
 
 
-def architecture_of(config: Mapping[str, Any], path: Path) -> str:
+def architecture_of(config: Mapping[str, Json], path: Path) -> str:
+    """The first architecture that a config names. ModelError when it names none."""
     names = config.get("architectures")
-    if not names:
+    if not isinstance(names, list) or not names:
         raise ModelError(f"{path}/config.json: no 'architectures'", "Save the model again with save_pretrained().")
     return str(names[0])
 
 
-def read_config(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Json]:
     """config.json as it stands. ModelError when it is missing or not JSON."""
     try:
         values = json.loads((path / "config.json").read_text("utf-8"))
@@ -235,7 +255,14 @@ def read_config(path: Path) -> dict[str, Any]:
     return values
 
 
-def _model_class(path: Path, architecture: str) -> Any:
+def _values(config: Config) -> Mapping[str, Json]:
+    if isinstance(config, Mapping):
+        return config
+    values: Mapping[str, Json] = config.to_dict()
+    return values
+
+
+def _model_class(path: Path, architecture: str) -> type["PreTrainedModel"]:
     found = getattr(transformers, architecture, None)
     if not (isinstance(found, type) and issubclass(found, transformers.PreTrainedModel)):
         hint = "EdgeAfri runs no code from model folders; use an architecture of transformers, such as XLM-R."
@@ -249,25 +276,27 @@ def _model_class(path: Path, architecture: str) -> Any:
     return factorised_embedding.class_for(uneven_layers.class_for(found, values), values)
 
 
-def _origin(path: Path, model_class: Any, weights: Mapping[str, torch.Tensor] | None) -> dict[str, Any]:
+def _origin(
+    path: Path, model_class: type["PreTrainedModel"], weights: Mapping[str, torch.Tensor] | None
+) -> dict[str, object]:
     if weights is None:
         return {"pretrained_model_name_or_path": path}
     config = model_class.config_class.from_pretrained(path, local_files_only=True)
     return {"pretrained_model_name_or_path": None, "config": config, "state_dict": dict(weights)}
 
 
-def _check_complete(path: Path, model: Any, report: Mapping[str, Any], new_head: bool) -> None:
+def _check_complete(
+    path: Path, model: "PreTrainedModel", missing: Sequence[str], misfits: Sequence[str], new_head: bool
+) -> None:
     # A bare encoder has no head that could be new, so all its weights count.
     body = f"{model.base_model_prefix}." if new_head and model.base_model is not model else ""
     new = ("position_ids", "pooler.") if new_head else ("position_ids",)
-    missing = [
-        name for name in report["missing_keys"] if name.startswith(body) and not any(part in name for part in new)
-    ]
-    if missing:
-        raise ModelError(f"{path}: {len(missing)} weights are missing, such as {sorted(missing)[0]}", _BROKEN)
-    misfits = [name for name, *_ in report["mismatched_keys"] if name.startswith(body)]
-    if misfits:
-        raise ModelError(f"{path}: weight of another shape than config.json says: {sorted(misfits)[0]}", _BROKEN)
+    lost = [name for name in missing if name.startswith(body) and not any(part in name for part in new)]
+    if lost:
+        raise ModelError(f"{path}: {len(lost)} weights are missing, such as {sorted(lost)[0]}", _BROKEN)
+    odd = [name for name in misfits if name.startswith(body)]
+    if odd:
+        raise ModelError(f"{path}: weight of another shape than config.json says: {sorted(odd)[0]}", _BROKEN)
 
 
 def _short(error: BaseException) -> str:

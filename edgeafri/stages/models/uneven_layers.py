@@ -1,25 +1,29 @@
 """uneven: layers of unlike size, which no config of transformers can express: how they are described and built.
 
 config.json keeps its usual fields, the largest layer's sizes in them, and beside them, only where those do not say it
-all: "edgeafri_layers": {"head_size": 64, "heads": [4, 3, 2], "ffn": [512, 300, 64]}, a number a layer.
+all: "edgeafri_layers": {"head_size": 64, "heads": [4, 3, 2], "ffn": [512, 300, 64]}, one number per layer.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
 
+from edgeafri.documents.base import Json, read_as
 from edgeafri.errors import ModelError
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
 
 KEY = "edgeafri_layers"
 FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert")  # their layers have the same parts under the same names
 
 
 @dataclass(frozen=True)
-class Sizes:
+class LayerSizes:
     """How large the layers are: attention heads and feed-forward units of each, and the width of every head."""
 
     head_size: int
@@ -27,19 +31,20 @@ class Sizes:
     ffn: tuple[int, ...]
 
 
-def sizes_of(config: Mapping[str, Any], where: str = "config.json") -> Sizes:
+def sizes_of(config: Mapping[str, Json], where: str = "config.json") -> LayerSizes:
     """The layers' sizes that a config.json describes. ModelError at `where` when it contradicts itself."""
     if KEY in config:
         _check(config, where)
-        told = config[KEY]
-        return Sizes(told["head_size"], tuple(told["heads"]), tuple(told["ffn"]))
-    layers, heads = int(config["num_hidden_layers"]), int(config["num_attention_heads"])
-    gone = {int(layer): len(numbers) for layer, numbers in (config.get("pruned_heads") or {}).items()}
+        return read_as(LayerSizes, config[KEY], f"{where}.{KEY}")
+    names = ("num_hidden_layers", "num_attention_heads", "hidden_size", "intermediate_size")
+    layers, heads, hidden, ffn = (read_as(int, config[name], f"{where}.{name}") for name in names)
+    pruned = cast("Mapping[str, Sequence[int]]", config.get("pruned_heads") or {})
+    gone = {int(layer): len(numbers) for layer, numbers in pruned.items()}
     left = tuple(heads - gone.get(layer, 0) for layer in range(layers))
-    return Sizes(int(config["hidden_size"]) // heads, left, (int(config["intermediate_size"]),) * layers)
+    return LayerSizes(hidden // heads, left, (ffn,) * layers)
 
 
-def described(config: Any, hidden: int, sizes: Sizes) -> Any:
+def described(config: "PretrainedConfig", hidden: int, sizes: LayerSizes) -> "PretrainedConfig":
     """A copy of a transformers config for layers of these sizes in an encoder `hidden` wide."""
     found = copy.deepcopy(config)
     found.num_hidden_layers, found.hidden_size = len(sizes.heads), hidden
@@ -51,28 +56,29 @@ def described(config: Any, hidden: int, sizes: Sizes) -> Any:
     return found
 
 
-def forget(config: Any) -> None:
+def forget(config: "PretrainedConfig") -> None:
     """Leave the usual fields of a transformers config alone. Changes `config`."""
     if hasattr(config, KEY):
         delattr(config, KEY)
 
 
-def class_for(architecture: Any, config: Mapping[str, Any]) -> Any:
+def class_for(architecture: type["PreTrainedModel"], config: Mapping[str, Json]) -> type["PreTrainedModel"]:
     """The class that builds what a config describes: the architecture, or one of its name with uneven layers."""
     if KEY not in config or issubclass(architecture, _Uneven):
         return architecture
     return type(architecture.__name__, (_Uneven, architecture), {"__module__": architecture.__module__})
 
 
-def build(architecture: Any, config: Any) -> Any:
+def build(architecture: type["PreTrainedModel"], config: "PretrainedConfig") -> "PreTrainedModel":
     """A new model of that config, in float32 with plain attention; the caller's random numbers go on as before."""
     with torch.random.fork_rng(range(torch.cuda.device_count())):
+        # The public way, AutoModel.from_config(), knows only the classes of transformers, and not ours.
         return class_for(architecture, config.to_dict())._from_config(
             config, dtype=torch.float32, attn_implementation="eager"
         )
 
 
-def layers_of(model: Any) -> Any:
+def layers_of(model: "PreTrainedModel") -> nn.ModuleList:
     """The encoder layers of a model. ModelError for a family whose layers have other parts."""
     if known(model.config):
         return model.base_model.encoder.layer
@@ -80,7 +86,7 @@ def layers_of(model: Any) -> Any:
     raise ModelError(f"the layers of a {model.config.model_type} model cannot be of unlike size", hint)
 
 
-def known(config: Any) -> bool:
+def known(config: "PretrainedConfig") -> bool:
     """Whether the layers of a transformers config's family have the parts that are named here."""
     absolute = getattr(config, "position_embedding_type", "absolute") == "absolute"
     return config.model_type in FAMILIES and absolute
@@ -89,7 +95,8 @@ def known(config: Any) -> bool:
 class _Uneven(nn.Module):
     """What an architecture does differently: each layer gets its own sizes, once all are built."""
 
-    def __init__(self, config: Any, *more: Any, **named: Any) -> None:
+    # Any: what else a class of transformers is built with is passed on as it is.
+    def __init__(self, config: "PretrainedConfig", *more: Any, **named: Any) -> None:
         if not hasattr(config, KEY):
             super().__init__(config, *more, **named)
             return
@@ -101,7 +108,7 @@ class _Uneven(nn.Module):
             _resize(layer, config.hidden_size, heads, sizes.head_size, ffn)
 
 
-def _resize(layer: Any, hidden: int, heads: int, head_size: int, ffn: int) -> None:
+def _resize(layer: nn.Module, hidden: int, heads: int, head_size: int, ffn: int) -> None:
     own, width = layer.attention.self, heads * head_size
     own.num_attention_heads, own.attention_head_size, own.all_head_size = heads, head_size, width
     own.scaling = head_size**-0.5  # transformers 5 keeps it beside them; 4.57 finds it anew
@@ -112,16 +119,18 @@ def _resize(layer: Any, hidden: int, heads: int, head_size: int, ffn: int) -> No
     layer.output.dense = nn.Linear(ffn, hidden)
 
 
-def _check(config: Mapping[str, Any], where: str) -> None:
+def _check(config: Mapping[str, Json], where: str) -> None:
     told, layers = config[KEY], config.get("num_hidden_layers")
     hint = "The file was changed by hand or damaged: shrink the model again."
     if not isinstance(told, Mapping) or set(told) != {"head_size", "heads", "ffn"}:
         raise ModelError(f"{where}: '{KEY}' must hold head_size, heads and ffn", hint)
     if config.get("pruned_heads"):
         raise ModelError(f"{where}: '{KEY}' and 'pruned_heads' cannot both be there", hint)
+    numbers = [told["head_size"]]
     for name in ("heads", "ffn"):
-        if not isinstance(told[name], list) or len(told[name]) != layers:
-            raise ModelError(f"{where}: '{KEY}.{name}' must be a list of {layers} numbers, one a layer", hint)
-    numbers = [told["head_size"], *told["heads"], *told["ffn"]]
+        own = told[name]
+        if not isinstance(own, list) or len(own) != layers:
+            raise ModelError(f"{where}: '{KEY}.{name}' must be a list of {layers} numbers, one per layer", hint)
+        numbers += own
     if any(type(number) is not int or number < 1 for number in numbers):
         raise ModelError(f"{where}: '{KEY}' must hold whole numbers from 1", hint)

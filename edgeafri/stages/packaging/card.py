@@ -1,8 +1,6 @@
 """The model card of a bundle, as Markdown."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
@@ -11,10 +9,11 @@ from edgeafri.artifact import Artifact
 from edgeafri.bundle import BundleConfig
 from edgeafri.data.languages import language
 from edgeafri.documents.table import escaped
+from edgeafri.menu.facts.conversion import BundleFacts
 from edgeafri.tasks import unit_of
 
 
-def render_card(config: BundleConfig, source: Artifact, facts: Mapping[str, Any], licence: str) -> str:
+def render_card(config: BundleConfig, source: Artifact, facts: BundleFacts, licence: str) -> str:
     """What the model is, serves and was made from; figures of quality are added by a build's report."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),

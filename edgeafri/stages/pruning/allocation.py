@@ -7,7 +7,7 @@ from functools import partial
 
 from edgeafri.errors import ConfigError
 from edgeafri.menu.settings import Shrink
-from edgeafri.stages.models.uneven_layers import Sizes
+from edgeafri.stages.models.uneven_layers import LayerSizes
 
 _UNITS, _DIMENSIONS = 8, 8  # how many units or dimensions go at a time; heads go one by one. Also the fewest units
 _NARROWEST = 16
@@ -73,7 +73,7 @@ class Goal:
         return self.cost(counts) / self.whole
 
 
-def check_asked(asked: Shrink, sizes: Sizes, hidden: int) -> None:
+def check_asked(asked: Shrink, sizes: LayerSizes, hidden: int) -> None:
     """ConfigError for impossible numbers, before any work. `sizes` and `hidden` are the source's."""
     for name, own in (("layers", len(sizes.heads)), ("hidden", hidden)):
         if getattr(asked, name) is not None:

@@ -6,7 +6,7 @@ import torch
 from transformers import PreTrainedModel
 
 from edgeafri.stages.models import uneven_layers
-from edgeafri.stages.models.uneven_layers import Sizes
+from edgeafri.stages.models.uneven_layers import LayerSizes
 from edgeafri.stages.pruning.allocation import Numbers, Parts
 
 _LAYER = re.compile(r"encoder\.layer\.(\d+)\.(.+)")
@@ -21,7 +21,7 @@ def cut(model: PreTrainedModel, parts: Parts) -> PreTrainedModel:
     """
     uneven_layers.layers_of(model)
     own = uneven_layers.sizes_of(model.config.to_dict())
-    sizes = Sizes(own.head_size, tuple(map(len, parts.heads)), tuple(map(len, parts.ffn)))
+    sizes = LayerSizes(own.head_size, tuple(map(len, parts.heads)), tuple(map(len, parts.ffn)))
     small = uneven_layers.build(type(model), uneven_layers.described(model.config, len(parts.hidden), sizes))
     weights = model.state_dict()
     with torch.no_grad():

@@ -23,10 +23,10 @@ class Arithmetic:
 
 
 @dataclass(frozen=True)
-class Choice:
+class LinearForm:
     """What the linear layers' weights become, and why."""
 
-    form: Literal["dynamic", "static", "weights", "none"]
+    name: Literal["dynamic", "static", "weights", "none"]
     bits: Bits
     signed: bool
     reason: str
@@ -61,13 +61,13 @@ _BLOCKS = "{bits} bits for the size of the file; where time counts, form dynamic
 _NO_INT8_KERNELS = "; without dotprod they are computed in float32"
 
 
-def choose(settings: Quantize) -> Choice:
+def choose_form(settings: Quantize) -> LinearForm:
     """What the settings ask for; where they leave it open, what the device computes right and does best."""
     arithmetic = _ARITHMETIC[settings.isa] if settings.isa else _ANYWHERE
     if settings.weights == "float32":
-        return Choice("none", 32, arithmetic.signed, "float32 was asked for")
+        return LinearForm("none", 32, arithmetic.signed, "float32 was asked for")
     if settings.form == "weights":
         bits: Bits = 4 if settings.weights == "auto" else BITS[settings.weights]
         more = _NO_INT8_KERNELS if settings.isa == "neon" else ""
-        return Choice("weights", bits, False, _BLOCKS.format(bits=bits) + more)
-    return Choice(settings.form, 8, arithmetic.signed, arithmetic.int8)
+        return LinearForm("weights", bits, False, _BLOCKS.format(bits=bits) + more)
+    return LinearForm(settings.form, 8, arithmetic.signed, arithmetic.int8)

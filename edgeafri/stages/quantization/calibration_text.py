@@ -1,4 +1,4 @@
-"""calibration: text of every language that a graph is calibrated and compared on, as the inputs of its model."""
+"""calibration_text: text of every language that a graph is calibrated and compared on, as the inputs of its model."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,16 +17,16 @@ FEWEST = 8  # sentences of a language: below that, a range says more about the s
 
 
 @dataclass(frozen=True)
-class Calibration:
+class CalibrationInputs:
     """The inputs of every language, and what frames and pads them."""
 
     rows: Mapping[str, tuple[EncodedInput, ...]]
     frame: Frame
 
 
-def calibration(
+def calibration_inputs(
     folder: Path, languages: Sequence[str], text: Path | None, data: Path | None, sentences: int
-) -> Calibration:
+) -> CalibrationInputs:
     """At most `sentences` of every language, spread over its raw text or else over dev of the labelled data.
 
     `folder` holds the tokenizer and the configuration of the model. DataError for no text, for a file that is empty or
@@ -39,7 +39,7 @@ def calibration(
             message = f"calibration: {len(chosen)} sentences of '{code}', at least {FEWEST} are needed"
             raise DataError(message, "Give more text: a few hundred sentences of every language are plenty.")
         found[code] = tuple(encoder.encode(chosen))
-    return Calibration(found, encoder.frame)
+    return CalibrationInputs(found, encoder.frame)
 
 
 def _encoder(folder: Path) -> Encoder:

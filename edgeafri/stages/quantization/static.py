@@ -14,7 +14,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 from edgeafri.errors import ModelError
 from edgeafri.inference.predict import padded
 from edgeafri.stages.graphs.linear_layers import float_products
-from edgeafri.stages.quantization.calibration_text import Calibration
+from edgeafri.stages.quantization.calibration_text import CalibrationInputs
 
 _KINDS = ["MatMul", "Gemm"]
 _METHODS = {
@@ -26,7 +26,7 @@ _AT_ONCE = 1  # inputs whose activations are in memory together
 
 
 def quantize_by_text(
-    graph: onnx.ModelProto, scratch: Path, text: Calibration, method: Literal["minmax", "entropy", "percentile"]
+    graph: onnx.ModelProto, scratch: Path, text: CalibrationInputs, method: Literal["minmax", "entropy", "percentile"]
 ) -> onnx.ModelProto:
     """The graph with signed int8 weights and fixed scales of activations; `scratch` is a file that it may write.
 
@@ -75,7 +75,7 @@ def round_for_products_alone(graph: onnx.ModelProto) -> None:
 class Reader(CalibrationDataReader):
     """Calibration text as onnxruntime asks for it: so many inputs at a time, none padded, None after the last."""
 
-    def __init__(self, text: Calibration, names: list[str]) -> None:
+    def __init__(self, text: CalibrationInputs, names: list[str]) -> None:
         self.rows = [row.ids for rows in text.rows.values() for row in rows]
         self.pad, self.names = text.frame.pad, names
         self.set_range(0, len(self.rows))

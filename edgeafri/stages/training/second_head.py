@@ -16,6 +16,7 @@ from safetensors import safe_open
 from torch import nn
 from transformers import PreTrainedModel
 
+from edgeafri.documents.base import read_as
 from edgeafri.errors import ConfigError, ModelError
 from edgeafri.menu.settings import AdaptMaft
 from edgeafri.stages.models import checkpoint, uneven_layers
@@ -94,7 +95,7 @@ def set_up(model: PreTrainedModel, settings: AdaptMaft) -> tuple[Loss, Loss]:
 def read_place(path: Path) -> HeadPlace | None:
     """Where the second head of the model in a folder stands; None where it has none."""
     found = checkpoint.read_config(path).get(KEY)
-    return HeadPlace(**found) if found and _weights(path) else None
+    return read_as(HeadPlace, found, KEY) if found and _weights(path) else None
 
 
 def read_into(model: PreTrainedModel, path: Path) -> None:

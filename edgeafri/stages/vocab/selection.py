@@ -1,4 +1,4 @@
-"""keeping: which pieces of a vocabulary stay: all that a corpus uses, the most frequent, a covering few, or scripts."""
+"""selection: which tokens of a vocabulary stay: all that a text uses, the most frequent, a covering few, or scripts."""
 
 import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from edgeafri.data.languages import alphabet
 from edgeafri.data.scripts import script_of
 from edgeafri.errors import ConfigError
 from edgeafri.menu.settings import Trim
-from edgeafri.stages.vocab.token_counts import Counts
+from edgeafri.stages.vocab.token_counts import Frequencies
 from edgeafri.stages.vocab.vocabulary import Vocabulary
 
 Mode = Literal["corpus", "top", "share", "scripts"]
@@ -19,10 +19,10 @@ _SIGNS = "“”‘’«»–—…₦፡።፣፤፥፦፧፨،؛؟"
 _SLACK = 1e-12  # what sums of shares may be off by rounding
 
 
-def kept_ids(vocabulary: Vocabulary, used: Mapping[str, Counts], settings: Trim) -> list[int]:
+def kept_ids(vocabulary: Vocabulary, used: Mapping[str, Frequencies], settings: Trim) -> list[int]:
     """The ids to keep, in order: what the mode asks for, a safety set, and all that must stay beside them.
 
-    `used` is, by language, how often each piece stands in its text. ConfigError for a size below the safety set.
+    `used` is, by language, how often each token stands in its text. ConfigError for a size below the safety set.
     """
     safe = vocabulary.closed(safety_set(vocabulary, settings.languages))
     chosen = mode_of(settings)
@@ -44,20 +44,20 @@ def mode_of(settings: Trim) -> Mode:
 
 
 def safety_set(vocabulary: Vocabulary, languages: Iterable[str]) -> set[int]:
-    """The pieces of one character of the languages' alphabets, of ASCII digits and signs, and of common punctuation."""
+    """The tokens of one character of the languages' alphabets, of ASCII digits and signs, and of common punctuation."""
     letters = {character for language in languages for character in alphabet(language)}
     safe = letters | {chr(code) for code in range(0x21, 0x7F)} | set(_SIGNS) | {""}
     return {index for index in range(vocabulary.size) if vocabulary.surface(index) in safe}
 
 
-def top(vocabulary: Vocabulary, used: Sequence[Counts], safe: Sequence[int], size: int) -> list[int]:
-    """Every language's most frequent pieces, as many of each as fit into `size` with all that must stay.
+def top(vocabulary: Vocabulary, used: Sequence[Frequencies], safe: Sequence[int], size: int) -> list[int]:
+    """Every language's most frequent tokens, as many of each as fit into `size` with all that must stay.
 
     The recipe of AfroXLMR-small (Alabi et al. 2022, section 3.2): languages get the same number, their union is kept.
     """
     if size < len(safe):
         raise ConfigError(
-            f"trim: a size of {size:,} is less than the {len(safe):,} sub-words that must stay "
+            f"trim: a size of {size:,} is less than the {len(safe):,} subwords that must stay "
             "(special tokens, and the letters, digits and signs of the languages)",
             f"Use a size of {len(safe)} or more.",
         )
@@ -70,9 +70,9 @@ def top(vocabulary: Vocabulary, used: Sequence[Counts], safe: Sequence[int], siz
 
 
 def covering(used: NDArray[np.int64], safe: Sequence[int], coverage: float) -> set[int]:
-    """A small set of pieces that covers that share of the running pieces of every language.
+    """A small set of tokens that covers that share of the running tokens of every language.
 
-    `used` is int64 of shape (languages, vocabulary). Pieces are taken by what they add to the languages that still lack
+    `used` is int64 of shape (languages, vocabulary). Tokens are taken by what they add to the languages that still lack
     something (Wolsey 1982), then those that turned out needless are put back: none of the rest can be left out.
     """
     shares = used / np.maximum(used.sum(axis=1, keepdims=True), 1)
@@ -87,7 +87,7 @@ def covering(used: NDArray[np.int64], safe: Sequence[int], coverage: float) -> s
 
 
 def written_in(vocabulary: Vocabulary, languages: Iterable[str]) -> set[int]:
-    """The pieces without a letter of another script than the languages'; digits, marks and signs belong to all."""
+    """The tokens without a letter of another script than the languages'; digits, marks and signs belong to all."""
     scripts = {script_of(character) for language in languages for character in alphabet(language)} | {""}
     surfaces = ((index, vocabulary.surface(index)) for index in range(vocabulary.size))
     return {index for index, text in surfaces if text is not None and all(script_of(one) in scripts for one in text)}
@@ -96,9 +96,9 @@ def written_in(vocabulary: Vocabulary, languages: Iterable[str]) -> set[int]:
 def _added(
     shares: NDArray[np.float64], open_ids: list[int], missing: NDArray[np.float64]
 ) -> tuple[set[int], NDArray[np.float64]]:
-    """The pieces taken, by what each adds, until no language lacks anything; and what is missing then, 0 or less.
+    """The tokens taken, by what each adds, until no language lacks anything; and what is missing then, 0 or less.
 
-    What a piece adds only falls while others are taken, so it is reckoned anew only when it comes up.
+    What a token adds only falls while others are taken, so it is computed again only when it comes up.
     """
 
     def adds(index: int) -> float:
@@ -118,8 +118,8 @@ def _added(
     return added, missing
 
 
-def _most_frequent_first(counts: Counts) -> NDArray[np.int64]:
-    """The pieces that are used at all; of two that are equally frequent the one with the smaller number first."""
+def _most_frequent_first(counts: Frequencies) -> NDArray[np.int64]:
+    """The tokens that are used at all; of two that are equally frequent the one with the smaller number first."""
     order: NDArray[np.int64] = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
     return order
 

@@ -1,4 +1,4 @@
-"""usage: which pieces of a vocabulary the languages use, how often, and sentences set aside to judge a choice by."""
+"""token_counts: how often the languages use each token of a vocabulary, and sentences to judge a selection by."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,49 +15,49 @@ from edgeafri.errors import DataError
 from edgeafri.menu.settings import Trim
 from edgeafri.util.progress import Progress
 
-Counts = NDArray[np.int64]
+Frequencies = NDArray[np.int64]
 Sentence = tuple[str, ...]
 _BATCH = 2000
-_EVERY, _MOST = 50, 2000  # one sentence in so many is set aside, so many a language at most
+_EVERY, _MOST = 50, 2000  # one sentence in so many is held out, so many per language at most
 
 
 @dataclass(frozen=True)
-class Corpus:
-    """How often each word of a language stands in its text, and some of the sentences, which are counted too."""
+class WordCounts:
+    """How often each word stands in a language's text, and the sentences to hold out, whose words are counted too."""
 
     words: Mapping[str, int]
-    aside: tuple[Sentence, ...]
+    held_out: tuple[Sentence, ...]
 
 
 @dataclass(frozen=True)
-class Usage:
-    """How often each piece stands in a language's text: all of it, and without the sentences set aside.
+class TokenCounts:
+    """How often each token stands in a language's text: in all of it, and without the sentences held out.
 
-    `pieces` and `learnt` are int64 of shape (vocabulary,).
+    `total` and `without_held_out` are int64 of shape (vocabulary,); `words` is how many words there are.
     """
 
-    pieces: Counts
-    learnt: Counts
+    total: Frequencies
+    without_held_out: Frequencies
     words: int
-    aside: tuple[Sentence, ...]
+    held_out: tuple[Sentence, ...]
 
 
-def usage(
+def count_tokens(
     tokenizer: Tokenizer, size: int, settings: Trim, units: Sequence[Unit], progress: Progress
-) -> dict[str, Usage]:
+) -> dict[str, TokenCounts]:
     """What every language uses of a vocabulary of that size, read by each of these units. DataError without text."""
     used = {}
     for done, language in enumerate(settings.languages):
         progress(done, len(settings.languages))
-        found = corpus(settings, language, units)
-        pieces = counted(tokenizer, size, found.words)
-        aside = counted(tokenizer, size, Counter(word for sentence in found.aside for word in sentence))
-        used[language] = Usage(pieces, pieces - aside, sum(found.words.values()), found.aside)
+        found = count_words(settings, language, units)
+        whole = counts_in(tokenizer, size, found.words)
+        aside = counts_in(tokenizer, size, Counter(word for sentence in found.held_out for word in sentence))
+        used[language] = TokenCounts(whole, whole - aside, sum(found.words.values()), found.held_out)
     progress(len(settings.languages), len(settings.languages))
     return used
 
 
-def corpus(settings: Trim, language: str, units: Sequence[Unit]) -> Corpus:
+def count_words(settings: Trim, language: str, units: Sequence[Unit]) -> WordCounts:
     """What a language writes in its raw text, train and dev. Test is never read.
 
     DataError for no text at all, and for raw text without a letter or in another script than the language's.
@@ -69,13 +69,13 @@ def corpus(settings: Trim, language: str, units: Sequence[Unit]) -> Corpus:
             raise DataError(f"{path}: no line of text in it", "Write one sentence a line.")
         check_script(path, language, characters)
     if not raw.words and not labelled.words:
-        hint = "Add --data DIR (labelled) or --text DIR (raw), so that trim can see which pieces the language uses."
+        hint = "Add --data DIR (labelled) or --text DIR (raw), so that trim can see which subwords the language uses."
         raise DataError(f"trim: no text for '{language}'", hint)
-    return Corpus(Counter(raw.words) + Counter(labelled.words), (*raw.aside, *labelled.aside))
+    return WordCounts(Counter(raw.words) + Counter(labelled.words), (*raw.held_out, *labelled.held_out))
 
 
-def counted(tokenizer: Tokenizer, size: int, words: Mapping[str, int]) -> Counts:
-    """How often each piece stands in these words: int64 of shape (size,).
+def counts_in(tokenizer: Tokenizer, size: int, words: Mapping[str, int]) -> Frequencies:
+    """How often each token stands in these words: int64 of shape (size,).
 
     Words are cut alone, exactly as they are in a sentence: the pre-tokenizer never joins two.
     """
@@ -85,19 +85,19 @@ def counted(tokenizer: Tokenizer, size: int, words: Mapping[str, int]) -> Counts
         batch = distinct[start : start + _BATCH]
         cut = tokenizer.encode_batch([[word] for word in batch], is_pretokenized=True, add_special_tokens=False)
         times = np.repeat([words[word] for word in batch], [len(encoding.ids) for encoding in cut])
-        ids = np.fromiter((piece for encoding in cut for piece in encoding.ids), dtype=np.int64, count=len(times))
+        ids = np.fromiter((token for encoding in cut for token in encoding.ids), dtype=np.int64, count=len(times))
         np.add.at(total, ids, times)
     return total
 
 
-def _gathered(sentences: Iterable[Sequence[str]]) -> Corpus:
+def _gathered(sentences: Iterable[Sequence[str]]) -> WordCounts:
     counts: Counter[str] = Counter()
     aside: list[Sentence] = []
     for number, words in enumerate(sentences):
         counts.update(words)
         if number % _EVERY == 0 and len(aside) < _MOST:
             aside.append(tuple(words))
-    return Corpus(counts, tuple(aside))
+    return WordCounts(counts, tuple(aside))
 
 
 def _raw(settings: Trim, language: str, units: Sequence[Unit]) -> Iterator[Sequence[str]]:

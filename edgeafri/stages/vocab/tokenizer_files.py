@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
 from sentencepiece import sentencepiece_model_pb2
@@ -12,28 +12,33 @@ from tokenizers import Tokenizer
 from edgeafri.errors import ModelError
 from edgeafri.stages.vocab.vocabulary import Vocabulary, vocabulary_of
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
 _FAST = "tokenizer.json"
 _SENTENCEPIECE = ".model"
 _LISTS = {"vocab.txt", "vocab.json", "merges.txt"}  # what the tokenizers library writes of a WordPiece or BPE model
-_Piece = sentencepiece_model_pb2.ModelProto.SentencePiece
+_Piece = sentencepiece_model_pb2.ModelProto.SentencePiece  # "piece" is this format's own word for a token
 _STAY = {_Piece.UNKNOWN, _Piece.CONTROL, _Piece.USER_DEFINED, _Piece.BYTE}
 _PLACES = ("unk_id", "bos_id", "eos_id", "pad_id")
 
 
-def read_vocabulary(tokenizer: Any, folder: Path) -> Vocabulary:
+def read_vocabulary(tokenizer: "PreTrainedTokenizerFast", folder: Path) -> Vocabulary:
     """The vocabulary of a fast tokenizer of transformers that was read from `folder`.
 
     ModelError for a kind that cannot be cut, for a tokenizer without special tokens, and for a broken slow file.
     """
     slow = [folder / name for name in _slow_names(tokenizer) if name.endswith(_SENTENCEPIECE)]
-    bound = set().union(*(bound_pieces(_sentencepiece(path)) for path in slow if path.is_file()))
+    bound = set().union(*(bound_tokens(_sentencepiece(path)) for path in slow if path.is_file()))
     return vocabulary_of(json.loads(tokenizer.backend_tokenizer.to_str()), folder, bound)
 
 
-def write_tokenizer(tokenizer: Any, vocabulary: Vocabulary, kept: Sequence[int], source: Path, out: Path) -> None:
+def write_tokenizer(
+    tokenizer: "PreTrainedTokenizerFast", vocabulary: Vocabulary, kept: Sequence[int], source: Path, out: Path
+) -> None:
     """Write the kept ids over the whole tokenizer that stands in `out`; slow files that `source` lacks go.
 
-    ModelError when a token that must stay is not kept, and when the files in `source` name unlike pieces.
+    ModelError when a token that must stay is not kept, and when the files in `source` name unlike tokens.
     """
     text = json.dumps(vocabulary.cut(kept), ensure_ascii=False)
     (out / _FAST).write_text(text, "utf-8", newline="\n")
@@ -48,15 +53,15 @@ def write_tokenizer(tokenizer: Any, vocabulary: Vocabulary, kept: Sequence[int],
     _move_ids(out, {old: place for place, old in enumerate(kept)})
 
 
-def bound_pieces(proto: Any) -> set[str]:
-    """What a SentencePiece model cannot lose: the lowest-scored of its normal pieces, and all other kinds of pieces."""
+def bound_tokens(proto: sentencepiece_model_pb2.ModelProto) -> set[str]:
+    """What a SentencePiece model cannot lose: the lowest-scored of its normal tokens, and all other kinds of tokens."""
     normal = [piece for piece in proto.pieces if piece.type == _Piece.NORMAL]
     lowest = {min(normal, key=lambda piece: piece.score).piece} if normal else set()
     return lowest | {piece.piece for piece in proto.pieces if piece.type in _STAY}
 
 
-def cut_sentencepiece(proto: Any, kept: Set[str]) -> None:
-    """Leave only those pieces in a SentencePiece model, and all that are no normal ones. Changes `proto`."""
+def cut_sentencepiece(proto: sentencepiece_model_pb2.ModelProto, kept: Set[str]) -> None:
+    """Leave only those tokens in a SentencePiece model, and all that are no normal ones. Changes `proto`."""
     places = [place for place, piece in enumerate(proto.pieces) if piece.type in _STAY or piece.piece in kept]
     pieces = [proto.pieces[place] for place in places]
     del proto.pieces[:]
@@ -68,11 +73,11 @@ def cut_sentencepiece(proto: Any, kept: Set[str]) -> None:
             setattr(proto.trainer_spec, name, places.index(place))
 
 
-def _slow_names(tokenizer: Any) -> list[str]:
+def _slow_names(tokenizer: "PreTrainedTokenizerFast") -> list[str]:
     return [name for name in tokenizer.vocab_files_names.values() if name != _FAST]
 
 
-def _sentencepiece(path: Path) -> Any:
+def _sentencepiece(path: Path) -> sentencepiece_model_pb2.ModelProto:
     proto = sentencepiece_model_pb2.ModelProto()
     try:
         proto.ParseFromString(path.read_bytes())
@@ -85,16 +90,16 @@ def _sentencepiece(path: Path) -> Any:
 
 
 def _in_step(path: Path, vocabulary: Vocabulary, kept: Sequence[int]) -> bytes:
-    """The SentencePiece model in a file, cut; special tokens aside, it must name the kept pieces in the same order."""
-    fast = [vocabulary.piece(index) for index in kept]
+    """The SentencePiece model in a file, cut; special tokens aside, it must name the kept tokens in the same order."""
+    fast = [vocabulary.token(index) for index in kept]
     proto = _sentencepiece(path)
     cut_sentencepiece(proto, set(fast))
     slow = [piece.piece for piece in proto.pieces]
-    aside = {vocabulary.piece(index) for index in vocabulary.special}
+    aside = {vocabulary.token(index) for index in vocabulary.special}
     both = set(slow) - aside
-    if [piece for piece in fast if piece in both] != [piece for piece in slow if piece not in aside]:
+    if [token for token in fast if token in both] != [token for token in slow if token not in aside]:
         hint = "Delete the one that is not the model's; the other is enough."
-        raise ModelError(f"{path}: names other pieces than {_FAST}, or in another order", hint)
+        raise ModelError(f"{path}: names other subwords than {_FAST}, or in another order", hint)
     return bytes(proto.SerializeToString())
 
 
@@ -109,5 +114,5 @@ def _move_ids(folder: Path, new: Mapping[int, int]) -> None:
         _write(folder / "added_tokens.json", {token: new[old] for token, old in added.items()})
 
 
-def _write(path: Path, values: Mapping[str, Any]) -> None:
+def _write(path: Path, values: Mapping[str, object]) -> None:
     path.write_text(json.dumps(values, ensure_ascii=False, indent=2), "utf-8", newline="\n")

@@ -96,10 +96,10 @@ def test_the_layer_that_costs_f1_stays_in_float(texts_gate):
     source, graph, settings = texts_gate
     mixed, facts = mixed_precision(source, graph, settings(0.5), silent)
 
-    assert facts["float_layers"] == ["layer 0 attention value"]
-    assert facts["measure"] == "F1 on dev"
-    assert max(facts["loss_before"].values()) > 0.5 >= max(facts["loss"].values())
-    assert set(facts["loss"]) == set(BOTH)
+    assert facts.float_layers == ("layer 0 attention value",)
+    assert facts.measure == "F1 on dev"
+    assert max(facts.loss_before.values()) > 0.5 >= max(facts.loss.values())
+    assert set(facts.loss) == set(BOTH)
     assert len(changed_layers(graph_of(source), mixed)) == len(changed_layers(graph_of(source), graph)) - 1
 
 
@@ -113,7 +113,7 @@ def test_test_is_never_read(texts_gate, tmp_path):
         (tmp_path / code / "test.tsv").write_text("broken", "utf-8")
     asked = dataclasses.replace(settings(0.5), data=tmp_path)
 
-    assert mixed_precision(source, graph, asked, silent)[1]["float_layers"] == ["layer 0 attention value"]
+    assert mixed_precision(source, graph, asked, silent)[1].float_layers == ("layer 0 attention value",)
 
 
 def test_within_the_gate_nothing_is_put_back(texts_gate):
@@ -123,8 +123,8 @@ def test_within_the_gate_nothing_is_put_back(texts_gate):
     source, graph, settings = texts_gate
     mixed, facts = mixed_precision(source, graph, settings(100.0), silent)
 
-    assert facts["float_layers"] == []
-    assert facts["loss"] == facts["loss_before"]
+    assert facts.float_layers == ()
+    assert facts.loss == facts.loss_before
     assert mixed is graph
 
 
@@ -135,9 +135,9 @@ def test_without_labels_changed_labels_are_the_measure(optimized, bad, text):
     settings = Quantize(languages=BOTH, text=text, mixed=5.0)
     _, facts = mixed_precision(optimized, onnx.load(bad / "model.onnx"), settings, silent)
 
-    assert facts["measure"] == "labels changed on text"
-    assert facts["float_layers"][0] == "layer 1 output"
-    assert max(facts["loss_before"].values()) > 5 >= max(facts["loss"].values())
+    assert facts.measure == "labels changed on text"
+    assert facts.float_layers[0] == "layer 1 output"
+    assert max(facts.loss_before.values()) > 5 >= max(facts.loss.values())
 
 
 @pytest.mark.parametrize("form", ["dynamic", "static"])
@@ -152,8 +152,8 @@ def test_quantize_keeps_layers_in_float_by_itself(optimized, text, form, tmp_pat
     graph = onnx.load(tmp_path / "one" / "model.onnx")
     plain = len(changed_layers(graph_of(optimized), graph))
 
-    assert max(facts[0]["mixed"]["loss"].values()) == 0
-    assert plain + len(facts[0]["mixed"]["float_layers"]) >= 15
+    assert max(facts[0].mixed.loss.values()) == 0
+    assert plain + len(facts[0].mixed.float_layers) >= 15
     assert (tmp_path / "one" / "model.onnx").read_bytes() == (tmp_path / "two" / "model.onnx").read_bytes()
     assert facts[0] == facts[1]
 

@@ -90,7 +90,7 @@ def test_the_groups_of_a_bundle_are_its_files(quantized, tmp_path, external, mon
     """
     monkeypatch.setattr(bundle, "golden", lambda code: ())
     monkeypatch.setattr(external_weights, "_PAGE", 64)
-    found = bundle.run(quantized, Bundle(("swa", "hau"), external=external), tmp_path, silent)["group_bytes"]
+    found = bundle.run(quantized, Bundle(("swa", "hau"), external=external), tmp_path, silent).group_bytes
     sizes = {file.name: file.stat().st_size for file in tmp_path.iterdir()}
 
     assert list(found) == ["embeddings", "attention", "ffn", "other", "tokenizer"]

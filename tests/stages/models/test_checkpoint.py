@@ -125,7 +125,9 @@ def test_a_head_that_is_not_there_is_made_new(encoder_folder):
     """
     finetune reads a bare encoder as a model with a head of its labels.
     """
-    model = checkpoint.read_model(encoder_folder, "XLMRobertaForTokenClassification", new_head=True, num_labels=5)
+    model = checkpoint.read_model(
+        encoder_folder, "XLMRobertaForTokenClassification", new_head=True, config={"num_labels": 5}
+    )
 
     assert model.classifier.weight.shape == (5, 16)
 

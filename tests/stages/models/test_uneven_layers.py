@@ -14,14 +14,14 @@ from edgeafri.inference.session import forward, open_session
 from edgeafri.menu.settings import Bundle, ExportOnnx, Finetune, Optimize, Quantize
 from edgeafri.stages import bundle, export_onnx, finetune, optimize, quantize
 from edgeafri.stages.models import checkpoint, uneven_layers
-from edgeafri.stages.models.uneven_layers import KEY, Sizes
+from edgeafri.stages.models.uneven_layers import KEY, LayerSizes
 from edgeafri.stages.pruning.allocation import Parts
 from edgeafri.stages.pruning.surgery import cut
 from edgeafri.util.progress import silent
 
 LANGUAGES = ("swa", "hau")
 PARTS = Parts((0, 1), ((1,), (0, 1)), (tuple(range(20)), (1, 2, 3)), tuple(range(13)))
-SIZES = Sizes(head_size=8, heads=(1, 2), ffn=(20, 3))
+SIZES = LayerSizes(head_size=8, heads=(1, 2), ffn=(20, 3))
 PLAIN = {"num_hidden_layers": 2, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
 TOLERANCE = 1e-4  # of logits whose classifier is scaled up 200-fold
 
@@ -59,8 +59,8 @@ def test_the_sizes_of_a_plain_model_are_its_usual_fields():
     """
     All layers alike; heads that transformers took out are not counted.
     """
-    assert uneven_layers.sizes_of(PLAIN) == Sizes(8, (2, 2), (32, 32))
-    assert uneven_layers.sizes_of({**PLAIN, "pruned_heads": {"1": [0]}}) == Sizes(8, (2, 1), (32, 32))
+    assert uneven_layers.sizes_of(PLAIN) == LayerSizes(8, (2, 2), (32, 32))
+    assert uneven_layers.sizes_of({**PLAIN, "pruned_heads": {"1": [0]}}) == LayerSizes(8, (2, 1), (32, 32))
 
 
 def test_an_uneven_model_names_its_largest_layer_and_every_layer(small):
@@ -104,8 +104,8 @@ def test_a_new_head_stands_on_uneven_layers(small):
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"heads": [1]}, "'edgeafri_layers.heads' must be a list of 2 numbers, one a layer"),
-        ({"ffn": 20}, "'edgeafri_layers.ffn' must be a list of 2 numbers, one a layer"),
+        ({"heads": [1]}, "'edgeafri_layers.heads' must be a list of 2 numbers, one per layer"),
+        ({"ffn": 20}, "'edgeafri_layers.ffn' must be a list of 2 numbers, one per layer"),
         ({"heads": [0, 2]}, "'edgeafri_layers' must hold whole numbers from 1"),
         ({"ffn": [20, 3.0]}, "'edgeafri_layers' must hold whole numbers from 1"),
         ({"head_size": "8"}, "'edgeafri_layers' must hold whole numbers from 1"),
@@ -201,8 +201,8 @@ def test_it_runs_on_a_device_as_in_torch(small, batch, logits_of, tmp_path, as_a
 
     assert np.abs(logits_of(made["folded"]) - expected).max() < TOLERANCE
     assert np.abs(logits_of(made["fused"]) - expected).max() < TOLERANCE
-    assert facts["attention_macs_per_token_pair"] == 2 * 8 * 3
-    assert facts["linear_macs_per_token"] == 13 * (4 * 8 * 3 + 2 * 23 + 9)
+    assert facts.costs.attention_macs_per_token_pair == 2 * 8 * 3
+    assert facts.costs.linear_macs_per_token == 13 * (4 * 8 * 3 + 2 * 23 + 9)
     run = forward(open_session(tmp_path / "bundle" / "model.onnx", threads=1))
     assert np.isfinite(run(*padded([(0, 5, 2)], 1))).all()
 

@@ -6,7 +6,7 @@ import pytest
 
 from edgeafri.errors import ConfigError
 from edgeafri.menu.settings import Shrink
-from edgeafri.stages.models.uneven_layers import Sizes
+from edgeafri.stages.models.uneven_layers import LayerSizes
 from edgeafri.stages.pruning import allocation
 from edgeafri.stages.pruning.allocation import Goal, ImportanceScores, PartCounts, Parts
 
@@ -15,7 +15,7 @@ SCORES = ImportanceScores(
     ffn=((1.0, 2.0, 3.0, 4.0), (9.0, 8.0, 7.0, 6.0), (0.1, 0.4, 0.3, 0.2)),
     hidden=(4.0, 1.0, 3.0, 2.0),
 )
-SIZES = Sizes(head_size=4, heads=(3, 3, 3), ffn=(4, 4, 4))
+SIZES = LayerSizes(head_size=4, heads=(3, 3, 3), ffn=(4, 4, 4))
 EVERY = (0, 1, 2)
 
 
@@ -115,7 +115,7 @@ def test_where_layers_go_no_layer_may_have_fewer_than_asked_for():
     """
     Which will stay is not known yet.
     """
-    sizes = Sizes(head_size=4, heads=(3, 1, 3), ffn=(4, 4, 4))
+    sizes = LayerSizes(head_size=4, heads=(3, 1, 3), ffn=(4, 4, 4))
 
     assert "'heads' 2 is more than there are | Use at most 1" in refusal(sizes, layers=2.0, heads=(1.0, 2.0))
     allocation.check_asked(Shrink(heads=(3.0, 1.0, 2.0)), sizes, 16)

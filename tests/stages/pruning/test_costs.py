@@ -46,7 +46,7 @@ def test_what_the_estimate_is_told_is_what_the_bundle_stage_counts(teacher, opti
     So a goal in a device's time is the time that the bundle's report will name.
     """
     model = checkpoint.read_model(teacher.path)
-    facts = bundle.costs(onnx.load(optimized.path / "model.onnx"), checkpoint.read_config(optimized.path))
+    facts = bundle.costs(onnx.load(optimized.path / "model.onnx"), checkpoint.read_config(optimized.path)).to_json()
     costs, counts, profile = cost_model_of(model), counts_in(model.config), read_profile("rpi4")
     told = estimate(facts, profile, profile.budget.seq_len, profile.threads)
 

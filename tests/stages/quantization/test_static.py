@@ -7,14 +7,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgeafri.errors import ModelError
 from edgeafri.inference.predict import padded
-from edgeafri.stages.quantization.calibration_text import calibration
+from edgeafri.stages.quantization.calibration_text import calibration_inputs
 from edgeafri.stages.quantization.static import Reader, quantize_by_text
 
 
 @pytest.fixture
 def sentences(optimized, text):
     """Calibration text of two languages, eight sentences each."""
-    return calibration(optimized.path, ("swa", "hau"), text, None, 8)
+    return calibration_inputs(optimized.path, ("swa", "hau"), text, None, 8)
 
 
 def weights_of(graph: onnx.ModelProto) -> dict[str, np.ndarray]:

@@ -19,7 +19,7 @@ def bpe(*merges, pieces="abcd", over_bytes=False, **more):
 
 def needed(kind, *pieces):
     """The names of what must stay with these pieces."""
-    return {kind.pieces[index] for index in kind.with_needed({kind.model["vocab"][piece] for piece in pieces})}
+    return {kind.tokens[index] for index in kind.with_needed({kind.model["vocab"][piece] for piece in pieces})}
 
 
 def test_a_piece_stays_with_all_that_it_is_merged_from():

@@ -64,7 +64,7 @@ def test_what_is_not_the_vocabulary_stays(old, new):
 
 def test_it_knows_its_language(old, new):
     """
-    Fewer sub-words than the old one's, and none unknown: letters, digits and punctuation that the text lacks too.
+    Fewer subwords than the old one's, and none unknown: letters, digits and punctuation that the text lacks too.
     """
     line = "Yara sun yi wasa kusa da kogi"
 
@@ -92,13 +92,13 @@ def test_a_vocabulary_smaller_than_its_characters_is_refused(old):
     with pytest.raises(ConfigError) as caught:
         embeddings.new_tokenizer(old, LINES, ("hau",), 60)
 
-    assert caught.value.message.startswith("adapt-mini: no vocabulary of 55 sub-words (")
+    assert caught.value.message.startswith("adapt-mini: no vocabulary of 55 subwords (")
     assert caught.value.hint == "Use a larger --vocabulary: all single characters of the text must fit."
 
 
 def test_a_vocabulary_smaller_than_its_bytes_is_refused():
     """
-    Byte-level BPE keeps a sub-word for each of the 256 bytes, whatever was asked for.
+    Byte-level BPE keeps a subword for each of the 256 bytes, whatever was asked for.
     """
     trained = ByteLevelBPETokenizer()
     trained.train_from_iterator(LINES, 300, special_tokens=["<pad>", "<s>", "</s>"], show_progress=False)
@@ -106,7 +106,7 @@ def test_a_vocabulary_smaller_than_its_bytes_is_refused():
 
     with pytest.raises(ConfigError) as caught:
         embeddings.new_tokenizer(old, LINES, ("hau",), 220)
-    assert caught.value.message.startswith("adapt-mini: no vocabulary of 220 sub-words (")
+    assert caught.value.message.startswith("adapt-mini: no vocabulary of 220 subwords (")
     assert caught.value.hint == "Use a larger --vocabulary: all single characters of the text must fit."
 
 

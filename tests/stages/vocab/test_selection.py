@@ -119,7 +119,7 @@ def test_a_size_below_the_safety_set_is_refused():
 
     with pytest.raises(ConfigError) as caught:
         kept_ids(pieces, {"swa": counts(1, 1, 1)}, Trim(("swa",), keep="top", size=2))
-    assert caught.value.message.startswith("trim: a size of 2 is less than the 3 sub-words that must stay")
+    assert caught.value.message.startswith("trim: a size of 2 is less than the 3 subwords that must stay")
     assert caught.value.hint == "Use a size of 3 or more."
 
 

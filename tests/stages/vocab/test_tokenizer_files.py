@@ -11,7 +11,7 @@ from tokenizers import ByteLevelBPETokenizer
 
 from edgeafri.errors import ModelError
 from edgeafri.stages.models import checkpoint
-from edgeafri.stages.vocab.tokenizer_files import bound_pieces, cut_sentencepiece, read_vocabulary, write_tokenizer
+from edgeafri.stages.vocab.tokenizer_files import bound_tokens, cut_sentencepiece, read_vocabulary, write_tokenizer
 
 LINES = ["Rais Amina Juma alizuru Mombasa Jumatatu .", "Gwamna Bala Ɗanjuma ya je Kano ranar Litinin .", "ẹ̀kọ́ ጤና سلام"]
 KEPT_TEXT = "Amina ya je Mombasa <mask> 漢"
@@ -107,7 +107,7 @@ def test_fast_and_slow_name_the_same_token_at_every_id(whole, tmp_path):
     """
     tokenizer, folder = whole
     vocabulary, kept = cut(tokenizer, folder, tmp_path, [KEPT_TEXT])
-    names = [vocabulary.piece(index) for index in kept]
+    names = [vocabulary.token(index) for index in kept]
 
     assert len(kept) < vocabulary.size == len(tokenizer)
     for found in both(tokenizer, tmp_path):
@@ -214,8 +214,8 @@ def test_a_sentencepiece_file_needs_its_special_pieces_and_its_lowest():
     """
     proto = sentencepiece(("<unk>", -99.0, 2), ("a", -1.0, 1), ("b", -3.0, 1), ("c", -3.0, 1), ("<0x41>", 0.0, 6))
 
-    assert bound_pieces(proto) == {"<unk>", "b", "<0x41>"}
-    assert bound_pieces(sentencepiece(("<unk>", 0.0, 2))) == {"<unk>"}
+    assert bound_tokens(proto) == {"<unk>", "b", "<0x41>"}
+    assert bound_tokens(sentencepiece(("<unk>", 0.0, 2))) == {"<unk>"}
 
 
 def test_sentencepiece_bpe_is_cut_too():
@@ -228,7 +228,7 @@ def test_sentencepiece_bpe_is_cut_too():
     )
     proto.normalizer_spec.add_dummy_prefix = False
     before = SentencePieceProcessor(model_proto=proto.SerializeToString())
-    cut_sentencepiece(proto, {"a", "b", "c", "ab", "bc", "abc"} | bound_pieces(proto))
+    cut_sentencepiece(proto, {"a", "b", "c", "ab", "bc", "abc"} | bound_tokens(proto))
     after = SentencePieceProcessor(model_proto=proto.SerializeToString())
 
     assert before.encode("abcab", out_type=str) == after.encode("abcab", out_type=str) == ["abc", "ab"]
@@ -262,5 +262,5 @@ def test_files_that_do_not_belong_together_are_refused(encoder_folder, tmp_path)
 
     with pytest.raises(ModelError) as caught:
         cut(tokenizer, tmp_path, out, LINES, range(len(tokenizer)))
-    assert caught.value.message == f"{path}: names other pieces than tokenizer.json, or in another order"
+    assert caught.value.message == f"{path}: names other subwords than tokenizer.json, or in another order"
     assert "the other is enough" in caught.value.hint
