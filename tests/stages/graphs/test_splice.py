@@ -12,7 +12,7 @@ from edgeafri.inference.predict import padded
 from edgeafri.inference.session import forward
 from edgeafri.menu import stage
 from edgeafri.menu.settings import Quantize
-from edgeafri.stages.comparison.sensitivity import opened
+from edgeafri.stages.comparison.sensitivity import open_graph
 from edgeafri.stages.graphs.splice import Layer, changed_layers, splice
 
 
@@ -22,7 +22,7 @@ def graph_of(artifact):
 
 def logits(graph):
     ids, mask = padded([(0, 5, 9, 17, 22, 31, 40, 2)], pad=1)
-    return forward(opened(graph))(ids, mask)
+    return forward(open_graph(graph))(ids, mask)
 
 
 def weights_of(graph):
