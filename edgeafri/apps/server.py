@@ -1,4 +1,4 @@
-"""A server of one page and nothing else: GET and HEAD of files it knows, on this computer unless told otherwise."""
+"""server: serves the files of one page and nothing else, to this computer alone unless told otherwise."""
 
 import json
 import re
@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, BinaryIO
+from socket import socket
+from typing import BinaryIO
 from urllib.parse import unquote
 
 from edgeafri.benchmark.machine import device_name
 from edgeafri.errors import UsageError
 
-# What the page may do: load from its own origin and run WebAssembly. Nothing inline, nothing from elsewhere.
+# The page may load from its own origin and run WebAssembly: nothing inline, nothing from elsewhere.
 # 'unsafe-eval' is how Chromium before 97 spells 'wasm-unsafe-eval'; newer ones do not get it.
 POLICY = (
     "default-src 'none'; script-src 'self' {eval}; worker-src 'self'; connect-src 'self'; style-src 'self'; "
@@ -38,7 +39,7 @@ LOOPBACK = ("127.0.0.1", "localhost")
 
 
 class PageServer(ThreadingHTTPServer):
-    """Serves `files`, a path by its name; `known` are answers of JSON about this computer, given to itself alone."""
+    """Serves `files`, paths by name, and to this computer alone `known`, JSON texts about it by name."""
 
     daemon_threads = True
 
@@ -47,8 +48,8 @@ class PageServer(ThreadingHTTPServer):
         self.known = dict(known)
         super().__init__(address, _Handler)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that goes away in the middle of a file is no failure."""
+    def handle_error(self, request: socket | tuple[bytes, socket], client_address: tuple[str, int]) -> None:
+        """Report an error, but not that a browser went away in the middle of a file."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -59,7 +60,7 @@ class PageServer(ThreadingHTTPServer):
 
 
 def open_server(files: Mapping[str, Path], host: str, port: int) -> PageServer:
-    """A server that listens on that address, with what this computer is called; UsageError when it cannot."""
+    """A server that listens on that address, and knows the name of this computer. UsageError when it cannot listen."""
     device = json.dumps({"name": device_name()}, ensure_ascii=False)
     try:
         return PageServer((host, port), files, {"device.json": device})
@@ -76,12 +77,12 @@ def policy(user_agent: str) -> str:
 
 
 def part_of(header: str | None, size: int) -> tuple[int, int] | None:
-    """First and last byte that a Range header asks for; None for the whole, ValueError for what cannot be given."""
+    """The first and last byte that a Range header asks for; None for the whole file. ValueError: not a part of it."""
     if not header:
         return None
     asked = re.fullmatch(r"bytes=(\d*)-(\d*)", header.strip())
     if asked is None or not any(asked.groups()):
-        return None  # several ranges, or another unit: the whole is a right answer
+        return None  # for several ranges or another unit, the whole file is a valid answer
     first, last = asked.groups()
     start = int(first) if first else max(0, size - int(last))
     end = min(int(last), size - 1) if first and last else size - 1
@@ -104,11 +105,13 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(body=False)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name is http.server's
-        """Quiet: what is asked for is the user's business."""
+        """Log nothing: what the user asks for is private."""
 
     def _answer(self, body: bool) -> None:
         name = unquote(re.split("[?#]", self.path, maxsplit=1)[0]).removeprefix("/") or "index.html"
-        if name in self.server.known and self.client_address[0] in LOOPBACK:  # another device is called otherwise
+        if (
+            name in self.server.known and self.client_address[0] in LOOPBACK
+        ):  # not this computer: another device has another name
             return self._text(HTTPStatus.OK, self.server.known[name], MIME_TYPES[".json"], body)
         path = self.server.files.get(name)
         if path is None or not path.is_file():
@@ -132,9 +135,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(file, end - start + 1)
 
     def _send(self, file: BinaryIO, count: int) -> None:
-        while count and (piece := file.read(min(_CHUNK, count))):
-            self.wfile.write(piece)
-            count -= len(piece)
+        while count and (chunk := file.read(min(_CHUNK, count))):
+            self.wfile.write(chunk)
+            count -= len(chunk)
 
     def _text(self, status: HTTPStatus, text: str, kind: str, body: bool) -> None:
         data = text.encode()

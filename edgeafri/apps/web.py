@@ -12,19 +12,20 @@ from edgeafri.errors import ArtifactError, UsageError
 from edgeafri.util.files import Digests, make_room, partial_folder, storage
 from edgeafri.util.progress import StartProgress, quiet
 
-# What of a bundle the page reads; whatever else lies in the folder stays there.
+# The files of a bundle that the page reads; nothing else of the folder is copied.
 BUNDLE_FILES = (MANIFEST, CONFIG, TOKENIZER, GRAPH, WEIGHTS, GOLDEN, CARD)
 # Operators beside ONNX's own that were run in the page's WebAssembly (benchmarks/results/wasm.json).
 _TRIED = {"com.microsoft.QAttention", "com.microsoft.Attention", "com.microsoft.MatMulNBits"}
-# What a page's process held at most in Chromium 156 on x86: 397 to 678 MB with graphs of 6 to 100 MB and tokenizers of
-# 1.4 to 5.1 MB, six bundles; these give it within 4 MB. What is free is assumed, as in profiles/phone-helio-g37.yaml.
-_BROWSER_MB, _A_GRAPH_MB, _A_TOKENIZER_MB, _FREE_MB = 338, 2.07, 26, 700
+# Peak memory of the page's process in Chromium 156 on x86: 397 to 678 MB for six bundles, whose graphs have 6 to 100 MB
+# and whose tokenizers 1.4 to 5.1 MB. These factors give it within 4 MB. The free memory is assumed, as in
+# profiles/phone-helio-g37.yaml.
+_BROWSER_MB, _PER_GRAPH_MB, _PER_TOKENIZER_MB, _FREE_MB = 338, 2.07, 26, 700
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same page makes the same archive
 
 
 @dataclass(frozen=True)
-class Page:
-    """A page: which file stands under which name, `bundle/` and `vendor/` included, and what its reader should know."""
+class WebPage:
+    """A page: its files by the name that a browser asks for, such as `bundle/model.onnx`, and what to warn of."""
 
     artifact: Artifact
     files: dict[str, Path]
@@ -36,7 +37,7 @@ class Page:
         return sum(path.stat().st_size for path in self.files.values())
 
 
-def make_page(bundle: Path, start: StartProgress = quiet) -> Page:
+def make_page(bundle: Path, start: StartProgress = quiet) -> WebPage:
     """The page of a bundle whose files are hashed again; libraries that are missing here are fetched.
 
     ArtifactError when the bundle is damaged or holds what the page cannot run, MissingPackage without a network where
@@ -50,10 +51,10 @@ def make_page(bundle: Path, start: StartProgress = quiet) -> Page:
     files = {path.relative_to(own).as_posix(): path for path in sorted(own.rglob("*")) if path.is_file()}
     files |= {f"vendor/{name}": path for name, path in libraries(lock_file(), start).items()}
     files |= {f"bundle/{name}": bundle / name for name in BUNDLE_FILES if (bundle / name).is_file()}
-    return Page(artifact, files, _warnings(artifact))
+    return WebPage(artifact, files, _warnings(artifact))
 
 
-def write_page(page: Page, out: Path) -> None:
+def write_page(page: WebPage, out: Path) -> None:
     """Copy a page into a new folder, whole or not at all; UsageError when there is something in it already."""
     _check_new(page, out)
     partial = partial_folder(out)
@@ -69,7 +70,7 @@ def write_page(page: Page, out: Path) -> None:
             shutil.rmtree(partial, ignore_errors=True)
 
 
-def write_zip(page: Page, out: Path) -> None:
+def write_zip(page: WebPage, out: Path) -> None:
     """Write a page into one archive, whole or not at all; equal pages make equal archives."""
     _check_new(page, out)
     make_room(out)
@@ -87,7 +88,7 @@ def write_zip(page: Page, out: Path) -> None:
 def check_outside(out: Path, bundle: Path) -> None:
     """UsageError for a target inside the bundle: what is sealed stays as it is."""
     if out.resolve().is_relative_to(bundle.resolve()):
-        raise UsageError(f"{out}: lies inside the bundle, and nothing is added to one", "Choose another --out.")
+        raise UsageError(f"{out}: lies inside the bundle, and nothing is added to a bundle", "Choose another --out.")
 
 
 def page_folder() -> Path:
@@ -121,26 +122,26 @@ def _check(artifact: Artifact) -> None:
     unknown = sorted(set(artifact.manifest.facts.get("contrib_operators", ())) - _TRIED)
     if unknown:
         hint = "Build the bundle again with --set quantize.isa=wasm and without changing the optimize step."
-        raise ArtifactError(f"{path}: the graph needs {', '.join(unknown)}, which the page was not tried with", hint)
+        raise ArtifactError(f"{path}: the graph needs {', '.join(unknown)}, which the page was not tested with", hint)
 
 
 def _warnings(artifact: Artifact) -> tuple[str, ...]:
     sizes = {name: entry.bytes / 1e6 for name, entry in artifact.manifest.files.items()}
     graph = sizes[GRAPH] + sizes.get(WEIGHTS, 0)
-    needed = _BROWSER_MB + _A_GRAPH_MB * graph + _A_TOKENIZER_MB * sizes[TOKENIZER]
+    needed = _BROWSER_MB + _PER_GRAPH_MB * graph + _PER_TOKENIZER_MB * sizes[TOKENIZER]
     if needed <= _FREE_MB:
         return ()
     return (
-        f"a graph of {graph:.0f} MB and a tokenizer of {sizes[TOKENIZER]:.0f} MB make the page take about "
-        f"{needed:.0f} MB; of a phone with 2 GB about {_FREE_MB} MB are free, and Android ends what takes more. "
-        "Fewer words (trim), 4 bits or --recipe tiny make it smaller",
+        f"with a graph of {graph:.0f} MB and a tokenizer of {sizes[TOKENIZER]:.0f} MB, the page takes about "
+        f"{needed:.0f} MB of memory; a phone with 2 GB has about {_FREE_MB} MB free, and Android ends what takes more. "
+        "A smaller vocabulary (trim), 4 bits or --recipe tiny makes it smaller",
     )
 
 
-def _check_new(page: Page, out: Path) -> None:
+def _check_new(page: WebPage, out: Path) -> None:
     check_outside(out, page.artifact.path)
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise UsageError(f"{out}: is there already", "Choose another --out, or remove it first.")
+        raise UsageError(f"{out}: already there", "Choose another --out, or remove it first.")
 
 
 _GIVE_A_BUNDLE = "Give the folder that `edgeafri build` printed; it holds bundle.json, tokenizer.json and model.onnx."

@@ -11,7 +11,7 @@ _RUN, _BUILD = "run, verify, eval and bench", "build and the stages' own command
 
 
 @dataclass(frozen=True)
-class Package(Document):
+class Requirement(Document):
     """A package, what it enables, and the command that installs it; no version where it is not installed."""
 
     package: str
@@ -26,7 +26,7 @@ class DoctorReport(Document):
 
     machine: str
     int8: str
-    packages: tuple[Package, ...]
+    packages: tuple[Requirement, ...]
 
 
 _BASE = ("click", "numpy", "onnxruntime", "psutil", "pyyaml", "rich", "tokenizers")
@@ -34,11 +34,11 @@ _EXTRA = (
     *("transformers", "optimum", "optimum-onnx", "onnx", "accelerate", "safetensors", "sentencepiece", "protobuf"),
     *("filelock", "jinja2"),
 )
-_PACKAGES = (
-    *(Package(name, _RUN, "pip install edgeafri") for name in _BASE),
-    Package("torch", _BUILD, "pip install torch==2.13.0 --extra-index-url https://download.pytorch.org/whl/cpu"),
-    *(Package(name, _BUILD, "pip install 'edgeafri[build]'") for name in _EXTRA),
-    Package("bitsandbytes", "LLM.int8() in compare and in study compression", "pip install 'edgeafri[gpu]'"),
+_REQUIREMENTS = (
+    *(Requirement(name, _RUN, "pip install edgeafri") for name in _BASE),
+    Requirement("torch", _BUILD, "pip install torch==2.13.0 --extra-index-url https://download.pytorch.org/whl/cpu"),
+    *(Requirement(name, _BUILD, "pip install 'edgeafri[build]'") for name in _EXTRA),
+    Requirement("bitsandbytes", "LLM.int8() in compare and in study compression", "pip install 'edgeafri[gpu]'"),
 )
 
 
@@ -50,7 +50,7 @@ def doctor_command(as_json: bool) -> None:
     from edgeafri.inference.session import int8_arithmetic
     from edgeafri.util.packages import version_of
 
-    packages = tuple(replace(item, version=version_of(item.package)) for item in _PACKAGES)
+    packages = tuple(replace(item, version=version_of(item.package)) for item in _REQUIREMENTS)
     report = DoctorReport(device_name(), int8_arithmetic(), packages)
     if as_json:
         print_json(report.to_json())

@@ -11,9 +11,14 @@ from edgeafri.cli.options import bundle_argument
 @click.command("serve", epilog="Example: edgeafri serve BUNDLE --port 8000")
 @bundle_argument
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="The port; 0 takes a free one."
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="The port. 0: any free port."
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Whom to listen to; 0.0.0.0 is everyone around.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="The address to listen on. 127.0.0.1: only this computer. 0.0.0.0: everyone in the same network.",
+)
 def serve_command(bundle: Path, port: int, host: str) -> None:
     """Serve the page that labels text with BUNDLE, until Ctrl-C. The text stays in the browser where it is typed."""
     from edgeafri.api.console import stepping

@@ -44,7 +44,7 @@ def lock_of(tarballs: dict[str, bytes], folder: Path) -> Path:
 
 @pytest.fixture
 def tarballs() -> dict[str, bytes]:
-    return {name: tarball(tuple(members)) for name, members in npm._TAKEN.items()}
+    return {name: tarball(tuple(members)) for name, members in npm._FILES.items()}
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_only_the_files_that_a_page_needs_are_kept(registry, tmp_path: Path):
     found = npm.libraries(lock_of(registry, tmp_path))
 
     assert found["ort-wasm-simd-threaded.wasm"].read_text() == "package/dist/ort-wasm-simd-threaded.wasm"
-    assert sorted(found) == sorted(name for names in npm._TAKEN.values() for name in names.values())
+    assert sorted(found) == sorted(name for names in npm._FILES.values() for name in names.values())
 
 
 def test_a_second_page_needs_no_network(registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -97,7 +97,7 @@ def test_a_second_page_needs_no_network(registry, tmp_path: Path, monkeypatch: p
 
 def test_a_tarball_with_another_hash_is_refused(registry, tmp_path: Path):
     """
-    Whatever a mirror gives out: nothing of it is kept.
+    Whatever a mirror serves: nothing of it is kept.
     """
     lock = lock_of(registry, tmp_path)
     registry["onnxruntime-web"] = tarball(("package/dist/other.js",))
@@ -126,7 +126,7 @@ def test_a_registry_that_is_no_web_address_is_refused(tmp_path: Path, tarballs, 
     file:// would read any file of this machine.
     """
     monkeypatch.setenv("npm_config_registry", "file:///etc")
-    with pytest.raises(MissingPackage, match="no address of a registry"):
+    with pytest.raises(MissingPackage, match="not the address of a registry"):
         npm.libraries(lock_of(tarballs, tmp_path))
 
 
@@ -135,7 +135,7 @@ def test_a_package_without_the_file_is_told(registry, tmp_path: Path):
     A newer version of a library may name its files otherwise.
     """
     registry["onnxruntime-web"] = tarball(("package/dist/other.js",))
-    with pytest.raises(ArtifactError, match="not in its package"):
+    with pytest.raises(ArtifactError, match="not in its npm package"):
         npm.libraries(lock_of(registry, tmp_path))
 
 

@@ -1,19 +1,21 @@
 """`edgeafri package --format android`: what it prints, in words and as JSON, and what it says of what is missing."""
 
 import json
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from edgeafri.apps import apk
-from edgeafri.apps.apk import Apk, toolchain
-from edgeafri.apps.apk.identity import Identity
+from edgeafri.apps.apk import toolchain
 from edgeafri.cli import cli, execute
+from edgeafri.documents.package import AndroidPackage
 from edgeafri.errors import MISSING_PACKAGE
 
-NAMED = Identity("org.edgeafri.demo.b01", 100, "0.1.0", "Names: Hausa")
-MADE = Apk(Path("out/edgeafri-ner-01.apk"), "01", NAMED, "debug", 7_700_000, 3_800_000, ("too large",))
+MADE = AndroidPackage(
+    *("01", "android", "out/edgeafri-ner-01.apk"),
+    *("org.edgeafri.demo.b01", 100, "0.1.0", "Names: Hausa"),
+    *("debug", 7_700_000, 3_800_000, ("too large",)),
+)
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from edgeafri.apps import npm
-from edgeafri.apps.apk import Apk, build_apk, toolchain
+from edgeafri.apps.apk import build_apk, toolchain
 from edgeafri.apps.apk.build import app_folder
 from edgeafri.apps.apk.keys import KEYSTORE
+from edgeafri.documents.package import AndroidPackage
 from edgeafri.errors import MissingPackage
 from edgeafri.util.files import cache_folder
 
@@ -22,7 +23,7 @@ _KEPT = cache_folder()  # before a test gets a cache of its own
 
 
 @pytest.fixture(scope="module")
-def apk(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Apk:
+def apk(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> AndroidPackage:
     """The app of a small bundle, its tools kept where the user keeps them. Skips with what is missing to make one."""
     folder = tmp_path_factory.mktemp("apk")
     with pytest.MonkeyPatch.context() as patch:
@@ -38,7 +39,7 @@ def apk(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Apk:
 
 @contextmanager
 def running(apk: Path, classes: Path) -> Iterator[str]:
-    """The address of a page that the app's Router gives out of an APK."""
+    """The address of a page that the app's Router serves from an APK."""
     app = app_folder()
     package = Path("org") / "edgeafri" / "demo"
     sources = [app / "java" / package / "Router.java", app / "test" / package / "ApkServer.java"]
@@ -57,7 +58,7 @@ def test_the_app_labels_and_measures_on_its_own(apk, node, chromium, tmp_path):
     A sentence typed on a slow phone gets its entities, and the measurement goes where the user shares it. Nothing
     leaves the app's origin, nothing is asked for in vain, nothing stands on the console.
     """
-    with running(apk.path, tmp_path / "classes") as address:
+    with running(Path(apk.out), tmp_path / "classes") as address:
         report = json.loads(node("app.mjs", address, tmp_path / "screens", chromium))
     shared = report["shared"]
 
@@ -73,7 +74,7 @@ def test_an_apk_without_its_model_is_small(apk):
     """
     Its engine is deflated; the model is not, so that it can be mapped into memory.
     """
-    with zipfile.ZipFile(apk.path) as archive:
+    with zipfile.ZipFile(apk.out) as archive:
         kinds = {entry.filename: entry.compress_type for entry in archive.infolist()}
 
     assert apk.app_bytes < LARGEST_APP
@@ -85,7 +86,7 @@ def test_the_bundle_is_in_it_unchanged(apk, bundle):
     """
     Every file of it, so that the app can be held against the manifest.
     """
-    with zipfile.ZipFile(apk.path) as archive:
+    with zipfile.ZipFile(apk.out) as archive:
         names = [name for name in archive.namelist() if name.startswith("assets/bundle/")]
         changed = [name for name in names if archive.read(name) != (bundle / Path(name).name).read_bytes()]
 

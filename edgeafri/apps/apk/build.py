@@ -5,9 +5,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 from xml.sax.saxutils import escape
 
 from edgeafri.apps.apk.archive import write_archive
@@ -16,6 +14,7 @@ from edgeafri.apps.apk.keys import Key, signing_key
 from edgeafri.apps.apk.toolchain import Toolchain, run, toolchain
 from edgeafri.apps.web import check_outside, make_page
 from edgeafri.bundle import read_config
+from edgeafri.documents.package import AndroidPackage
 from edgeafri.errors import ConfigError, WorkerError
 from edgeafri.util.files import make_room, storage
 from edgeafri.util.progress import StartProgress, quiet
@@ -25,32 +24,7 @@ _ALIGNMENT = ("-p", "4")
 _MODEL = "assets/bundle/"
 
 
-@dataclass(frozen=True)
-class Apk:
-    """An APK that was verified. `bytes` is all of it, `app_bytes` what it has without the bundle; `key` its kind."""
-
-    path: Path
-    bundle_id: str
-    identity: Identity
-    key: str
-    bytes: int
-    app_bytes: int
-    warnings: tuple[str, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """One flat document, with the path as `out`."""
-        rest = {name: value for name, value in asdict(self).items() if name not in ("path", "identity", "bundle_id")}
-        named = asdict(self.identity)
-        return {"bundle_id": self.bundle_id, "format": "android", "out": str(self.path), **named, **rest}
-
-    def __str__(self) -> str:
-        """What it is and where, in two lines."""
-        sizes = f"{self.bytes / 1e6:.1f} MB, {self.app_bytes / 1e6:.1f} MB of it without the bundle"
-        named = f"{self.identity.label} {self.identity.version_name}"
-        return f"{named}: {sizes}; signed with the {self.key} key\n{self.path}"
-
-
-def build_apk(bundle: Path, out: Path, start: StartProgress = quiet) -> Apk:
+def build_apk(bundle: Path, out: Path, start: StartProgress = quiet) -> AndroidPackage:
     """Make the APK of a bundle in the folder `out`; one that is there already is replaced, whole or not at all.
 
     Equal bundles, tools and keys make equal APKs. Raises MissingPackage with the command that installs what is missing,
@@ -63,8 +37,19 @@ def build_apk(bundle: Path, out: Path, start: StartProgress = quiet) -> Apk:
     named = identity(page.artifact, read_config(bundle))
     target = out / f"edgeafri-{page.artifact.manifest.task}-{page.artifact.id}.apk"
     key = pack(page.files, named, tools, target, start)
-    size = target.stat().st_size
-    return Apk(target, page.artifact.id, named, key.kind, size, app_bytes(target), page.warnings)
+    return AndroidPackage(
+        bundle_id=page.artifact.id,
+        format="android",
+        out=str(target),
+        package=named.package,
+        version_code=named.version_code,
+        version_name=named.version_name,
+        label=named.label,
+        key=key.kind,
+        bytes=target.stat().st_size,
+        app_bytes=app_bytes(target),
+        warnings=page.warnings,
+    )
 
 
 def pack(
