@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from edgeafri.artifact import Artifact
-from edgeafri.build.events import Event, Finished, Noted
+from edgeafri.builder.events import Event, Finished, Noted
 from edgeafri.cli.lines import event_line
 from edgeafri.data.dataset import languages_in
 from edgeafri.documents.quality import Quality

@@ -10,7 +10,7 @@ import pytest
 
 from edgeafri import menu
 from edgeafri.artifact import Artifact, adopt
-from edgeafri.build.jobs import plan_jobs
+from edgeafri.builder.jobs import plan_jobs
 from edgeafri.device.profile import DeviceProfile, read_profile
 from edgeafri.emulator.install import Emulator, ready
 from edgeafri.menu.facts import Facts, Figures
@@ -207,8 +207,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _built(task: str, teacher: Path, data: Path, work: Path) -> Path:
     from edgeafri.artifact import adopt
-    from edgeafri.build import pipeline
-    from edgeafri.build.recipe import read_recipe
+    from edgeafri.builder import pipeline
+    from edgeafri.builder.recipe import read_recipe
     from edgeafri.stages import bundle as stage
     from edgeafri.util.files import Digests
 
@@ -262,8 +262,8 @@ def emulator(installed: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> E
 def float_bundle(teacher_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle in float32, without golden sentences."""
     from edgeafri.artifact import adopt
-    from edgeafri.build import pipeline
-    from edgeafri.build.recipe import read_recipe
+    from edgeafri.builder import pipeline
+    from edgeafri.builder.recipe import read_recipe
     from edgeafri.util.files import Digests
 
     work = tmp_path_factory.mktemp("float")

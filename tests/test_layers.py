@@ -59,7 +59,7 @@ LAYERS = (
     ("report", "device errors settings util"),
     ("sample", "data"),
     (
-        "build",
+        "builder",
         "artifact benchmark bundle data device errors inference latency menu report root runners sample settings tasks "
         "util",
     ),
@@ -68,15 +68,15 @@ LAYERS = (
         "artifact bundle data device emulator errors inference latency report runners settings tasks util",
     ),
     ("apps", "artifact benchmark bundle data errors root tasks util"),
-    ("studies", "artifact benchmark build bundle data errors inference menu report runners settings tasks util"),
+    ("studies", "artifact benchmark builder bundle data errors inference menu report runners settings tasks util"),
     (
         "api",
-        "artifact build bundle data documents errors inference menu profiling report runners runtime settings studies "
-        "tasks util",
+        "artifact builder bundle data errors inference menu profiling report runners runtime settings studies tasks "
+        "util",
     ),
     (
         "cli",
-        "api apps benchmark build bundle data device emulator errors inference latency menu profiling report root "
+        "api apps benchmark builder bundle data device emulator errors inference latency menu profiling report root "
         "runners settings studies tasks util",
     ),
 )
@@ -191,9 +191,9 @@ def test_the_walker_sees_every_import(module: str):
         ("stages.trim", "import edgeafri.runtime.engine"),
         ("stages.models.checkpoint", "from edgeafri.stages.training.loop import train"),
         ("stages.graphs.splice", "from edgeafri.stages.optimize import run"),
-        ("build.pipeline", "from edgeafri.stages import trim"),
-        ("build.delivery", "from edgeafri.cli.lines import table"),
-        ("build.delivery", "from edgeafri.studies import page"),
+        ("builder.pipeline", "from edgeafri.stages import trim"),
+        ("builder.delivery", "from edgeafri.cli.lines import table"),
+        ("builder.delivery", "from edgeafri.studies import page"),
         ("menu", "from edgeafri import __version__"),
     ],
 )

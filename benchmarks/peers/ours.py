@@ -11,8 +11,8 @@ from typing import Any
 import onnxruntime  # noqa: F401  # imported before the clock starts
 
 from benchmarks.peers.inputs import ASKED
-from edgeafri.build.jobs import plan_jobs
-from edgeafri.build.recipe import Step, override, read_recipe
+from edgeafri.builder.jobs import plan_jobs
+from edgeafri.builder.recipe import Step, override, read_recipe
 from edgeafri.inference.predict import Forward
 from edgeafri.runtime.engine import open_engine
 
@@ -22,7 +22,7 @@ STEPS = (Step("export-onnx"), Step("optimize"), Step("quantize"), Step("bundle",
 def make(variant: str, model: Path, inputs: Path, out: Path) -> Path:
     """The bundle's folder; steps that an earlier form or run made already are reused."""
     from edgeafri.artifact import adopt
-    from edgeafri.build import pipeline
+    from edgeafri.builder import pipeline
     from edgeafri.util.files import Digests
 
     asked: dict[str, Any] = json.loads((inputs / ASKED).read_text("utf-8"))

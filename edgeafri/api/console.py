@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from edgeafri.build.events import Event, OnEvent, Progressed, Started
+from edgeafri.builder.events import Event, OnEvent, Progressed, Started
 from edgeafri.documents.base import Document
 from edgeafri.util.progress import Progress, StartProgress, silent
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edgeafri.api.arguments import StrPath, path_of
 from edgeafri.api.console import events_shown
-from edgeafri.build.events import OnEvent
+from edgeafri.builder.events import OnEvent
 from edgeafri.documents.html import document_html
 from edgeafri.errors import StorageError
 from edgeafri.menu import MENU, Stage, facts_of
@@ -54,9 +54,9 @@ def run_stage(
     entry: Stage, source: Path, out: Path, settings: dict[str, object], on_event: OnEvent | None = None
 ) -> StepResult:
     """Run one stage on a folder into a new folder. Settings that are None are left at their defaults."""
-    from edgeafri.build.jobs import plan_jobs
-    from edgeafri.build.pipeline import make_artifact, open_source
-    from edgeafri.build.recipe import Step
+    from edgeafri.builder.jobs import plan_jobs
+    from edgeafri.builder.pipeline import make_artifact, open_source
+    from edgeafri.builder.recipe import Step
     from edgeafri.util.files import Digests
 
     if out.exists():  # before anything is read

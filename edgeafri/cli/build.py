@@ -12,7 +12,7 @@ from edgeafri.errors import GATE_FAILED, OK, UsageError
 from edgeafri.tasks import TASKS
 
 if TYPE_CHECKING:  # `--help` loads nothing of this
-    from edgeafri.build.plan import BuildRequest
+    from edgeafri.builder.plan import BuildRequest
     from edgeafri.documents.build import BuildResult, PlannedStep
 
 _TASKS = ", ".join(row.name for row in TASKS if row.for_device)
@@ -74,9 +74,9 @@ def build_command(arguments: list[str], /, as_json: bool, dry_run: bool, **optio
     Exit code 5 says that a check failed: the bundle is kept, and the report says which.
     """
     from edgeafri.api.console import events_shown
-    from edgeafri.build.delivery import deliver
-    from edgeafri.build.plan import dry_run as planned_steps
-    from edgeafri.build.plan import plan_build
+    from edgeafri.builder.delivery import deliver
+    from edgeafri.builder.plan import dry_run as planned_steps
+    from edgeafri.builder.plan import plan_build
     from edgeafri.cli.lines import echo_ended
     from edgeafri.util.files import Digests
 
@@ -92,7 +92,7 @@ def build_command(arguments: list[str], /, as_json: bool, dry_run: bool, **optio
 
 
 def _request(options: dict[str, Any], arguments: list[str]) -> "BuildRequest":
-    from edgeafri.build.plan import BuildRequest
+    from edgeafri.builder.plan import BuildRequest
 
     languages = codes(options.pop("lang"))
     if not languages:

@@ -182,7 +182,7 @@ def _try_out(options: dict[str, Any], command: str) -> None:
 
 def _with_bar(source: Any, draws: Any) -> dict[str, Any]:
     from edgeafri.api.console import events_shown
-    from edgeafri.build.events import Progressed, Started
+    from edgeafri.builder.events import Progressed, Started
     from edgeafri.latency.prediction import predict_rest
 
     with events_shown() as on_event:

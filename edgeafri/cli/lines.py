@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import click
 
-from edgeafri.build.events import Event, Finished, Noted
+from edgeafri.builder.events import Event, Finished, Noted
 from edgeafri.documents.checks import Check
 from edgeafri.documents.parity import LayerCost, Parity
 from edgeafri.documents.quality import QualityComparison

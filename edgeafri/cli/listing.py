@@ -41,7 +41,7 @@ def stages_command(as_json: bool) -> None:
 @json_option
 def recipes_command(name: str | None, as_json: bool) -> None:
     """List the recipes, or show the steps of one."""
-    from edgeafri.build.recipe import read_recipe, recipe_names
+    from edgeafri.builder.recipe import read_recipe, recipe_names
 
     recipes = [read_recipe(item) for item in ([name] if name else recipe_names())]
     if as_json:

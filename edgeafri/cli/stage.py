@@ -77,9 +77,9 @@ def _value(value: Any) -> Any:
 def _callback(line: Stage) -> Any:
     def run(source: Path, out: Path, as_json: bool, **options: Any) -> None:
         from edgeafri.api.console import events_shown
-        from edgeafri.build.jobs import plan_jobs
-        from edgeafri.build.pipeline import make_artifact, open_source
-        from edgeafri.build.recipe import Step
+        from edgeafri.builder.jobs import plan_jobs
+        from edgeafri.builder.pipeline import make_artifact, open_source
+        from edgeafri.builder.recipe import Step
         from edgeafri.cli.lines import echo_ended
         from edgeafri.documents.table import text_table
         from edgeafri.menu import facts_of

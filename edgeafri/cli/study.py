@@ -12,7 +12,7 @@ from edgeafri.cli.options import codes, json_option, print_json
 from edgeafri.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgeafri.build.events import OnEvent
+    from edgeafri.builder.events import OnEvent
     from edgeafri.studies.page import StudyPage
     from edgeafri.studies.workbench import StudyRequest
     from edgeafri.util.files import Digests

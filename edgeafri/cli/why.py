@@ -36,7 +36,7 @@ def why_command(
     each of its layers is put alone into the graph before it.
     """
     from edgeafri.api.console import events_shown
-    from edgeafri.build.diagnosis import Case, diagnose
+    from edgeafri.builder.diagnosis import Case, diagnose
     from edgeafri.util.files import Digests
 
     case = Case(bundle, work or bundle.absolute().parent, data, text, codes(lang))

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from edgeafri.artifact import Artifact
-from edgeafri.build.events import OnEvent
-from edgeafri.build.teacher import config_of
+from edgeafri.builder.events import OnEvent
+from edgeafri.builder.teacher import config_of
 from edgeafri.documents.base import Document
 from edgeafri.documents.quality import LanguageQuality, Quality
 from edgeafri.documents.study import ModelTimes

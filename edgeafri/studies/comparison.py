@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from edgeafri.build.events import OnEvent
-from edgeafri.build.teacher import find_teacher, labels_of
+from edgeafri.builder.events import OnEvent
+from edgeafri.builder.teacher import find_teacher, labels_of
 from edgeafri.data.dataset import languages_in
 from edgeafri.errors import ModelError
 from edgeafri.studies import quantization

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from edgeafri.artifact import Artifact
-from edgeafri.build.events import OnEvent
-from edgeafri.build.teacher import labels_of
+from edgeafri.builder.events import OnEvent
+from edgeafri.builder.teacher import labels_of
 from edgeafri.data.dataset import languages_in
 from edgeafri.documents.table import Table
 from edgeafri.report.plot import Plot

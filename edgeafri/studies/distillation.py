@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeafri.artifact import Artifact
-from edgeafri.build.events import OnEvent
-from edgeafri.build.teacher import labels_of
+from edgeafri.builder.events import OnEvent
+from edgeafri.builder.teacher import labels_of
 from edgeafri.data.dataset import languages_in
 from edgeafri.documents.base import Document
 from edgeafri.documents.quality import AVERAGE, Drop, Quality

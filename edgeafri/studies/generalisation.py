@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import fmean
 
 from edgeafri.artifact import Artifact
-from edgeafri.build.measurement_cache import SPLIT
+from edgeafri.builder.measurement_cache import SPLIT
 from edgeafri.data.dataset import SPLITS, Sentence, check_labels, labels_of, read_split
 from edgeafri.data.languages import language
 from edgeafri.documents.quality import Quality

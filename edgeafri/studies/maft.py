@@ -13,8 +13,8 @@ from statistics import fmean
 import numpy as np
 
 from edgeafri.artifact import Artifact, adopt
-from edgeafri.build.events import OnEvent
-from edgeafri.build.teacher import config_of, head_of
+from edgeafri.builder.events import OnEvent
+from edgeafri.builder.teacher import config_of, head_of
 from edgeafri.data.dataset import languages_in, text_files
 from edgeafri.documents.base import Document
 from edgeafri.documents.quality import Drop, Quality

@@ -11,8 +11,8 @@ from pathlib import Path
 from statistics import fmean
 
 from edgeafri.artifact import Artifact
-from edgeafri.build.events import OnEvent
-from edgeafri.build.teacher import config_of
+from edgeafri.builder.events import OnEvent
+from edgeafri.builder.teacher import config_of
 from edgeafri.data.dataset import labels_of, languages_in, read_split, text_files
 from edgeafri.documents.base import Document
 from edgeafri.documents.table import Cells, Column, Spread, Table, spread

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from edgeafri.artifact import Artifact
-from edgeafri.build import pipeline
-from edgeafri.build.events import Noted, OnEvent
-from edgeafri.build.jobs import plan_jobs
-from edgeafri.build.measurement_cache import MeasurementCache, Question
-from edgeafri.build.recipe import Step
-from edgeafri.build.teacher import config_of, find_teacher, head_of
+from edgeafri.builder import pipeline
+from edgeafri.builder.events import Noted, OnEvent
+from edgeafri.builder.jobs import plan_jobs
+from edgeafri.builder.measurement_cache import MeasurementCache, Question
+from edgeafri.builder.recipe import Step
+from edgeafri.builder.teacher import config_of, find_teacher, head_of
 from edgeafri.bundle import read_config
 from edgeafri.data.dataset import SPLITS, Dataset, text_files
 from edgeafri.data.languages import language

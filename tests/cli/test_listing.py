@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edgeafri.build.recipe import recipe_names
+from edgeafri.builder.recipe import recipe_names
 from edgeafri.cli import execute
 from edgeafri.device.calibration import Calibration, Constants, calibration_file, write_calibration
 from edgeafri.device.profile import profile_names

@@ -11,8 +11,8 @@ import pytest
 
 from edgeafri import menu
 from edgeafri.artifact import Artifact, adopt
-from edgeafri.build.jobs import plan_jobs
-from edgeafri.build.recipe import Step
+from edgeafri.builder.jobs import plan_jobs
+from edgeafri.builder.recipe import Step
 from edgeafri.cli import execute
 from edgeafri.cli.stage import stage_command
 from edgeafri.menu import MENU, Stage

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from edgeafri.artifact import Artifact, Manifest, adopt, seal
-from edgeafri.build import pipeline
-from edgeafri.build.jobs import plan_jobs
-from edgeafri.build.recipe import Step
+from edgeafri.builder import pipeline
+from edgeafri.builder.jobs import plan_jobs
+from edgeafri.builder.recipe import Step
 from edgeafri.cli import execute
 from edgeafri.cli.lines import layers_table, parity_table
 from edgeafri.documents.parity import LayerCost, Parity

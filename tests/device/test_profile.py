@@ -67,7 +67,7 @@ def test_every_profile_of_the_project_reads_and_names_a_recipe_there_is(name: st
     profile = read_profile(name)
     named = [profile.recipe, *([profile.recipe_with_data] if profile.recipe_with_data else [])]
 
-    assert all((ROOT / "edgeafri" / "build" / "recipes" / f"{recipe}.yaml").is_file() for recipe in named)
+    assert all((ROOT / "edgeafri" / "builder" / "recipes" / f"{recipe}.yaml").is_file() for recipe in named)
     assert all(bool(fact.source) != bool(fact.assumed) for _, fact, _ in facts(profile, name))
 
 

@@ -8,8 +8,8 @@ import torch
 
 from edgeafri import menu
 from edgeafri.artifact import Manifest, seal
-from edgeafri.build.jobs import plan_jobs
-from edgeafri.build.recipe import Step
+from edgeafri.builder.jobs import plan_jobs
+from edgeafri.builder.recipe import Step
 from edgeafri.errors import ArtifactError, ConfigError, ModelError
 from edgeafri.menu.settings import ExportTorchscript
 from edgeafri.stages import export_torchscript

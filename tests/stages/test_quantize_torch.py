@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from edgeafri.artifact import MODEL_FILES
-from edgeafri.build.jobs import plan_jobs
-from edgeafri.build.recipe import Step
+from edgeafri.builder.jobs import plan_jobs
+from edgeafri.builder.recipe import Step
 from edgeafri.errors import ConfigError, MissingPackage, ModelError
 from edgeafri.menu.settings import ExportOnnx, Finetune, QuantizeTorch
 from edgeafri.stages import export_onnx, finetune, quantize_torch

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgeafri import menu
-from edgeafri.build.events import Finished, Noted
+from edgeafri.builder.events import Finished, Noted
 from edgeafri.documents.study import ModelTimes
 from edgeafri.documents.torch_requests import ModelDescription
 from edgeafri.errors import DataError, ModelError

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeafri.build.events import Finished, Noted
+from edgeafri.builder.events import Finished, Noted
 from edgeafri.documents.quality import LanguageQuality
 from edgeafri.inference.metrics import scores
 from edgeafri.studies import distillation

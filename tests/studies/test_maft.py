@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgeafri import menu
-from edgeafri.build.events import Finished, Noted
+from edgeafri.builder.events import Finished, Noted
 from edgeafri.errors import ModelError, UsageError
 from edgeafri.menu.facts import Figures
 from edgeafri.menu.facts.conversion import HeldOut, LanguageCover, TrimFacts

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeafri.build.events import Finished, Noted
+from edgeafri.builder.events import Finished, Noted
 from edgeafri.documents.table import spread
 from edgeafri.errors import DataError, UsageError
 from edgeafri.studies import mini_model

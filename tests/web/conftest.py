@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeafri.build.jobs import plan_jobs
+from edgeafri.builder.jobs import plan_jobs
 from edgeafri.errors import MissingPackage
 from edgeafri.util.files import cache_folder
 
@@ -63,8 +63,8 @@ def chromium() -> str:
 def lab_int8(lab: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The lab's teacher as a bundle in int8, by the recipe without training, for the ten languages of MasakhaNER."""
     from edgeafri.artifact import adopt
-    from edgeafri.build import pipeline
-    from edgeafri.build.recipe import read_recipe
+    from edgeafri.builder import pipeline
+    from edgeafri.builder.recipe import read_recipe
     from edgeafri.util.files import Digests
 
     work = tmp_path_factory.mktemp("lab-int8")

@@ -7,9 +7,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgeafri.build.jobs import plan_jobs
-from edgeafri.build.pipeline import run_job
-from edgeafri.build.recipe import Step
+from edgeafri.builder.jobs import plan_jobs
+from edgeafri.builder.pipeline import run_job
+from edgeafri.builder.recipe import Step
 from edgeafri.errors import ModelError
 from edgeafri.inference.session import IR_VERSION
 from edgeafri.stages.graphs.graph import nodes_of, read_graph, write_graph

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgeafri.artifact import Artifact, Manifest, adopt, seal
-from edgeafri.build.lineage import lineage, reference_place
+from edgeafri.builder.lineage import lineage, reference_place
 from edgeafri.errors import ArtifactError
 from edgeafri.util.files import Digests
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from edgeafri import menu, report
 from edgeafri.artifact import Artifact
-from edgeafri.build import pipeline
-from edgeafri.build.events import Finished, OnEvent
-from edgeafri.build.lineage import reference_place
-from edgeafri.build.measurement_cache import MeasurementCache, Question, Sentences
-from edgeafri.build.plan import BuildPlan, BuildRequest
-from edgeafri.build.teacher import head_of, labels_of
+from edgeafri.builder import pipeline
+from edgeafri.builder.events import Finished, OnEvent
+from edgeafri.builder.lineage import reference_place
+from edgeafri.builder.measurement_cache import MeasurementCache, Question, Sentences
+from edgeafri.builder.plan import BuildPlan, BuildRequest
+from edgeafri.builder.teacher import head_of, labels_of
 from edgeafri.bundle import CARD, GRAPH, WEIGHTS, read_config
 from edgeafri.device.profile import DeviceProfile
 from edgeafri.documents.base import Json

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from edgeafri.artifact import Artifact, is_artifact
-from edgeafri.build.cache_key import step_folders
-from edgeafri.build.events import Finished, Started
-from edgeafri.build.jobs import Job, plan_jobs
-from edgeafri.build.pipeline import make_artifact, run_jobs, workplace
-from edgeafri.build.recipe import Step
+from edgeafri.builder.cache_key import step_folders
+from edgeafri.builder.events import Finished, Started
+from edgeafri.builder.jobs import Job, plan_jobs
+from edgeafri.builder.pipeline import make_artifact, run_jobs, workplace
+from edgeafri.builder.recipe import Step
 from edgeafri.errors import ArtifactError, MissingPackage, StorageError
 from edgeafri.util.files import Digests, partial_folder
 
@@ -25,10 +25,10 @@ DYING = """
 import os, signal, sys
 from pathlib import Path
 from edgeafri.artifact import adopt
-from edgeafri.build import pipeline
-from edgeafri.build.jobs import plan_jobs
+from edgeafri.builder import pipeline
+from edgeafri.builder.jobs import plan_jobs
 from edgeafri.util.files import Digests
-from edgeafri.build.recipe import Step
+from edgeafri.builder.recipe import Step
 from edgeafri import menu
 
 def die(*_, **__):

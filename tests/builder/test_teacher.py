@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from edgeafri.artifact import Artifact
-from edgeafri.build import teacher
-from edgeafri.build.events import Event, Noted, Started
-from edgeafri.build.teacher import check_head, config_of, find_teacher, head_of, labels_of
+from edgeafri.builder import teacher
+from edgeafri.builder.events import Event, Noted, Started
+from edgeafri.builder.teacher import check_head, config_of, find_teacher, head_of, labels_of
 from edgeafri.documents.torch_requests import ConvertRequest, DownloadRequest
 from edgeafri.errors import HubError, ModelError, UsageError
 from edgeafri.util.files import Digests

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from edgeafri.build.jobs import plan_jobs
-from edgeafri.build.recipe import Step, override, read_recipe, recipe_names
+from edgeafri.builder.jobs import plan_jobs
+from edgeafri.builder.recipe import Step, override, read_recipe, recipe_names
 from edgeafri.errors import ConfigError, UsageError
 
 EXAMPLE = "See `edgeafri recipes faithful` for one that works."

@@ -11,12 +11,12 @@ import pytest
 
 from edgeafri import menu
 from edgeafri.artifact import Artifact, adopt
-from edgeafri.build import cache_key
-from edgeafri.build.cache_key import step_folders
-from edgeafri.build.events import Event, Finished, Noted, Started
-from edgeafri.build.jobs import Job, plan_jobs
-from edgeafri.build.pipeline import make_artifact, open_source, run_jobs
-from edgeafri.build.recipe import Step
+from edgeafri.builder import cache_key
+from edgeafri.builder.cache_key import step_folders
+from edgeafri.builder.events import Event, Finished, Noted, Started
+from edgeafri.builder.jobs import Job, plan_jobs
+from edgeafri.builder.pipeline import make_artifact, open_source, run_jobs
+from edgeafri.builder.recipe import Step
 from edgeafri.device.profile import profile_folders
 from edgeafri.errors import ArtifactError, ConfigError, DataError, EdgeAfriError, StorageError, UsageError
 from edgeafri.menu.facts import Facts

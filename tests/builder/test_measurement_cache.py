@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from edgeafri.artifact import Artifact, ArtifactKind, Manifest
-from edgeafri.build import measurement_cache
-from edgeafri.build.events import Event, Noted, Progressed, Started
-from edgeafri.build.measurement_cache import MeasurementCache, Question, Request, Sentences
+from edgeafri.builder import measurement_cache
+from edgeafri.builder.events import Event, Noted, Progressed, Started
+from edgeafri.builder.measurement_cache import MeasurementCache, Question, Request, Sentences
 from edgeafri.data.dataset import Dataset
 from edgeafri.documents.base import Document
 from edgeafri.documents.quality import Worst

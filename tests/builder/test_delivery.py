@@ -17,10 +17,10 @@ import pytest
 
 from edgeafri import menu
 from edgeafri.artifact import adopt
-from edgeafri.build import delivery, plan
-from edgeafri.build.jobs import Job
-from edgeafri.build.plan import BuildPlan, BuildRequest
-from edgeafri.build.recipe import Recipe
+from edgeafri.builder import delivery, plan
+from edgeafri.builder.jobs import Job
+from edgeafri.builder.plan import BuildPlan, BuildRequest
+from edgeafri.builder.recipe import Recipe
 from edgeafri.cli import execute
 from edgeafri.device.profile import read_profile
 from edgeafri.menu.settings import StageSettings

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from edgeafri import menu
 from edgeafri.artifact import Artifact, is_artifact
-from edgeafri.build.cache_key import step_folders
-from edgeafri.build.events import OnEvent
-from edgeafri.build.jobs import Job, plan_jobs
-from edgeafri.build.recipe import Recipe, Step, override, read_recipe
-from edgeafri.build.teacher import SAMPLE, SAMPLE_TASK, check_head, find_teacher, head_of, sample_corpus
+from edgeafri.builder.cache_key import step_folders
+from edgeafri.builder.events import OnEvent
+from edgeafri.builder.jobs import Job, plan_jobs
+from edgeafri.builder.recipe import Recipe, Step, override, read_recipe
+from edgeafri.builder.teacher import SAMPLE, SAMPLE_TASK, check_head, find_teacher, head_of, sample_corpus
 from edgeafri.data.languages import language
 from edgeafri.device.profile import DeviceProfile, read_profile
 from edgeafri.documents.base import Json, plain

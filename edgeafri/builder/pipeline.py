@@ -15,9 +15,9 @@ from typing import Any, cast
 
 from edgeafri import menu
 from edgeafri.artifact import Artifact, Manifest, adopt, is_artifact, load, seal
-from edgeafri.build.cache_key import step_folders, versions
-from edgeafri.build.events import Finished, Noted, OnEvent, Progressed, Started
-from edgeafri.build.jobs import Job, stages_giving
+from edgeafri.builder.cache_key import step_folders, versions
+from edgeafri.builder.events import Finished, Noted, OnEvent, Progressed, Started
+from edgeafri.builder.jobs import Job, stages_giving
 from edgeafri.errors import ArtifactError, StorageError
 from edgeafri.menu.facts import Facts, Figures
 from edgeafri.settings import identity

@@ -12,7 +12,7 @@ from typing import Any
 
 from edgeafri import __version__, menu
 from edgeafri.artifact import Artifact
-from edgeafri.build.jobs import Job
+from edgeafri.builder.jobs import Job
 from edgeafri.device.profile import read_profile
 from edgeafri.documents import base
 from edgeafri.menu.settings import StageSettings

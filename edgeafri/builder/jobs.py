@@ -7,7 +7,7 @@ from typing import Any
 
 from edgeafri import menu
 from edgeafri.artifact import ArtifactKind
-from edgeafri.build.recipe import Step
+from edgeafri.builder.recipe import Step
 from edgeafri.errors import ConfigError, DataError
 from edgeafri.menu.settings import StageSettings
 from edgeafri.settings import read

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from edgeafri.artifact import Artifact
 from edgeafri.benchmark.machine import machine_id
-from edgeafri.build.cache_key import code_digest, versions
-from edgeafri.build.events import Noted, OnEvent, Progressed, Started
+from edgeafri.builder.cache_key import code_digest, versions
+from edgeafri.builder.events import Noted, OnEvent, Progressed, Started
 from edgeafri.documents.base import Document, Json
 from edgeafri.documents.data_issues import DataIssues
 from edgeafri.documents.parity import LayerCost, LayerCosts, Parity

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeafri.artifact import Artifact
-from edgeafri.build.events import OnEvent
-from edgeafri.build.lineage import Lineage, lineage, reference_place
-from edgeafri.build.measurement_cache import MeasurementCache, Sentences
-from edgeafri.build.pipeline import workplace
-from edgeafri.build.teacher import head_of
+from edgeafri.builder.events import OnEvent
+from edgeafri.builder.lineage import Lineage, lineage, reference_place
+from edgeafri.builder.measurement_cache import MeasurementCache, Sentences
+from edgeafri.builder.pipeline import workplace
+from edgeafri.builder.teacher import head_of
 from edgeafri.data.languages import language
 from edgeafri.documents.build import Diagnosis
 from edgeafri.documents.parity import Gap, ParityRow

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from edgeafri.artifact import Artifact, adopt
-from edgeafri.build import pipeline
-from edgeafri.build.events import Noted, OnEvent, Started
-from edgeafri.build.jobs import plan_jobs
-from edgeafri.build.recipe import Step
+from edgeafri.builder import pipeline
+from edgeafri.builder.events import Noted, OnEvent, Started
+from edgeafri.builder.jobs import plan_jobs
+from edgeafri.builder.recipe import Step
 from edgeafri.documents.base import Document
 from edgeafri.documents.torch_requests import Conversion, ConvertRequest, Download, DownloadRequest
 from edgeafri.errors import ModelError, UsageError
