@@ -8,7 +8,7 @@ from edgeafri.builder.teacher import find_teacher, labels_of
 from edgeafri.data.dataset import languages_in
 from edgeafri.errors import ModelError
 from edgeafri.studies import quantization
-from edgeafri.studies.methods import chosen
+from edgeafri.studies.methods import choose_methods
 from edgeafri.studies.page import StudyPage
 from edgeafri.studies.workbench import StudyRequest, Workbench, architecture_of
 from edgeafri.tasks import tasks_of, unit_of
@@ -21,13 +21,13 @@ def run(request: StudyRequest, names: Sequence[str], digests: Digests, on_event:
     UsageError for an unknown method, ModelError for a model without a task's head, DataError for data that does not
     fit; a method that this machine cannot run is a row with its reason.
     """
-    methods = chosen(names)
+    methods = choose_methods(names)
     task = _task_of(request, digests, on_event)
     languages = request.languages or languages_in(request.data, unit_of(task))
     bench = Workbench(replace(request, languages=languages), task, digests, on_event)
     model = bench.teacher()
     bench.check_data(labels_of(model))
-    return StudyPage(tuple(quantization.compared(bench, model, methods)))
+    return StudyPage(tuple(quantization.compare_methods(bench, model, methods)))
 
 
 def _task_of(request: StudyRequest, digests: Digests, on_event: OnEvent) -> str:

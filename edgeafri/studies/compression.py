@@ -29,11 +29,11 @@ def run(request: StudyRequest, digests: Digests, on_event: OnEvent) -> StudyPage
     grid, bench = read_grid(CompressionGrid, "compression", request.grid), Workbench(request, TASK, digests, on_event)
     teacher = bench.fine_tuned("compression")
     chosen = parts.plan(request, grid)
-    wanted = {name: part for name, part in chosen.items() if not part.absent}
+    wanted = {name: part for name, part in chosen.items() if not part.not_run}
     check(bench, teacher, wanted)
     for part in chosen.values():
-        if part.absent:
-            bench.say(part.name, f"not run: {part.absent}")
+        if part.not_run:
+            bench.say(part.name, f"not run: {part.not_run}")
     encoder = partial(masked_teacher, bench, grid.masked_teacher)
     return StudyPage(
         (
@@ -75,7 +75,7 @@ def _pruned(
         if part := wanted.get(when):
             sweeps[when], made = pruning.trained(bench, encoder(), part, when)
             found += made
-    return [*found, *pruning.compared(sweeps)]
+    return [*found, *pruning.comparison_plots(sweeps)]
 
 
 def _distilled(bench: Workbench, wanted: Mapping[str, Part]) -> tuple[Table, ...]:

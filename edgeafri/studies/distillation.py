@@ -59,7 +59,7 @@ class DistillationGrid(Document):
 
 
 @dataclass(frozen=True)
-class Taught:
+class StudentGroup:
     """The students of one strategy and one shape, one for each seed."""
 
     strategy: str
@@ -92,7 +92,7 @@ def languages_of(data: Path) -> tuple[str, ...]:
 
 
 def quality_table(
-    request: StudyRequest, teacher: tuple[str, float, float, Quality], students: Sequence[Taught]
+    request: StudyRequest, teacher: tuple[str, float, float, Quality], students: Sequence[StudentGroup]
 ) -> Table:
     """A row per student: F1 per language and on average over the seeds; the teacher first."""
     name, size, file, known = teacher
@@ -114,7 +114,7 @@ def quality_table(
     return Table("distillation-grid", "Students", columns, tuple(rows), notes)
 
 
-def gain_table(request: StudyRequest, students: Sequence[Taught]) -> Table:
+def gain_table(request: StudyRequest, students: Sequence[StudentGroup]) -> Table:
     """What a teacher adds: each student against the one of its shape that had none, paired, first seed."""
     alone = {item.shape: item.quality[0] for item in students if item.strategy == ALONE}
     rows: list[Cells] = []
@@ -151,11 +151,11 @@ def _paper_row(item: papers.DistilledModel) -> Cells:
     return {"strategy": item.strategy, "teacher": item.teacher, **shape, **item.f1, AVERAGE: item.average}
 
 
-def _named(student: Taught) -> Cells:
+def _named(student: StudentGroup) -> Cells:
     return {"strategy": student.strategy, "layers": student.shape.layers, "heads": student.shape.heads}
 
 
-def _taught(bench: Workbench, teacher: Artifact, shape: Shape, grid: DistillationGrid) -> Iterator[Taught]:
+def _taught(bench: Workbench, teacher: Artifact, shape: Shape, grid: DistillationGrid) -> Iterator[StudentGroup]:
     """The strategies at one shape. Task-specific students start where the agnostic ones were left."""
     masked, sizes = masked_teacher(bench, grid.masked_teacher), {"layers": shape.layers, "heads": shape.heads}
     agnostic = bench.make("distill", masked, grid.agnostic, mode="agnostic", **sizes)
@@ -171,12 +171,12 @@ def _taught(bench: Workbench, teacher: Artifact, shape: Shape, grid: Distillatio
     yield _measured(bench, SPECIFIC, shape, specific)
 
 
-def _measured(bench: Workbench, strategy: str, shape: Shape, models: Sequence[Artifact]) -> Taught:
+def _measured(bench: Workbench, strategy: str, shape: Shape, models: Sequence[Artifact]) -> StudentGroup:
     languages = bench.request.languages
     bundles = [bench.bundle(model, languages) for model in models]
     quality = tuple(bench.quality(bundle, languages) for bundle in bundles)
     size = parameters(models[0]) / 1e6
-    return Taught(strategy, shape, size, weights_mb(bundles[0]), quality)
+    return StudentGroup(strategy, shape, size, weights_mb(bundles[0]), quality)
 
 
 def _f1(found: Sequence[Quality], languages: Sequence[str]) -> dict[str, Spread]:

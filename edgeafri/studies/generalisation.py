@@ -15,12 +15,12 @@ from edgeafri.studies.levels import (
     Level,
     Sweep,
     compact_table,
-    level_of,
     line,
     long_table,
-    over,
+    measure_level,
     percent,
     pruned,
+    seeds_in_words,
     sparsities,
     zeros_of,
 )
@@ -65,7 +65,7 @@ def few_shot(bench: Workbench, teacher: Artifact, part: Part) -> list[Table | Pl
     )
     notes = (
         f"The teacher is pruned, then fine-tuned on {count} sentences of the language, spread over its train split; "
-        f"the epoch is chosen on {count} of dev. The zeros stay. {over(part.seeds)}",
+        f"the epoch is chosen on {count} of dev. The zeros stay. {seeds_in_words(part.seeds)}",
         _UNITS,
         _IN_WORDS,
     )
@@ -83,7 +83,7 @@ def high_resource(bench: Workbench, teacher: Artifact, part: Part) -> list[Table
     levels = []
     for sparsity in sparsities(part.settings):
         model = pruned(bench, teacher, sparsity)
-        levels.append(level_of(bench, sparsity, (model,), bench.request.languages, part.languages, part.data))
+        levels.append(measure_level(bench, sparsity, (model,), bench.request.languages, part.languages, part.data))
     sweep = Sweep(tuple(levels), part.languages)
     notes = (
         "The pruned teachers as they are: nothing is learnt from the language, where the paper fine-tuned on it. One "
@@ -103,7 +103,7 @@ def zero_shot(bench: Workbench, masked: Artifact, part: Part) -> list[Table | Pl
     notes = (
         "A row is fine-tuned on its source alone, then pruned; the column of the source itself is what it was taught. "
         "others, best and worst leave the source out.",
-        f"{over(part.seeds)} {_UNITS}",
+        f"{seeds_in_words(part.seeds)} {_UNITS}",
         ENCODER_NOTE,
         "The paper reports this in words: F1 between 40 and 60 % holds to 50 % sparsity and falls at 70 %.",
     )
@@ -183,7 +183,7 @@ def _from_one(bench: Workbench, masked: Artifact, part: Part, source: str) -> Sw
     codes, learning = bench.request.languages, part.settings.learning
     taught = [bench.make("finetune", masked, learning, languages=(source,), seed=seed) for seed in part.seeds]
     levels = (
-        level_of(bench, sparsity, [pruned(bench, model, sparsity) for model in taught], codes, codes)
+        measure_level(bench, sparsity, [pruned(bench, model, sparsity) for model in taught], codes, codes)
         for sparsity in sparsities(part.settings)
     )
     return Sweep(tuple(levels), codes)

@@ -52,7 +52,7 @@ def pruned(bench: Workbench, model: Artifact, sparsity: float) -> Artifact:
     return bench.make("prune", model, {"when": "after", "sparsity": sparsity}) if sparsity else model
 
 
-def level_of(
+def measure_level(
     bench: Workbench,
     sparsity: float,
     models: Sequence[Artifact],
@@ -77,7 +77,7 @@ def percent(sparsity: float) -> float:
     return round(100 * sparsity, 2)
 
 
-def over(seeds: Sequence[int]) -> str:
+def seeds_in_words(seeds: Sequence[int]) -> str:
     """What the figures of several seeds are."""
     if len(seeds) == 1:
         return f"Seed {seeds[0]}."
@@ -127,7 +127,7 @@ def line(sweep: Sweep, languages: Sequence[str]) -> list[Point]:
     return [(percent(level.sparsity), f1(level, languages).mean) for level in sweep.levels]
 
 
-def oddities(subject: papers.Subject, without: str = "nothing") -> tuple[str, ...]:
+def notes_on_paper(subject: papers.Subject, without: str = "nothing") -> tuple[str, ...]:
     """The paper, and what is odd about its figures, but not what is odd about the table named in `without`."""
     source = papers.source(subject)
     return (

@@ -78,7 +78,7 @@ class Cover:
 
 
 @dataclass(frozen=True)
-class Known:
+class SeenLanguages:
     """Which of the study's languages the encoder saw, which it did not, and what it saw beside them.
 
     `beside` is None for a teacher: only its owner could say.
@@ -117,7 +117,7 @@ class Variant:
 def run(request: StudyRequest, digests: Digests, on_event: OnEvent) -> StudyPage:
     """Make the encoder if none is given, reduce, adapt and fine-tune it, and put it beside the paper's figures."""
     grid = read_grid(MaftGrid, "maft", request.grid)
-    known = known_languages(request, grid)
+    known = seen_languages(request, grid)
     if grid.seeds is not None:
         request = replace(request, seeds=grid.seeds)
     bench = Workbench(request, TASK, digests, on_event)
@@ -146,7 +146,7 @@ def languages_of(data: Path) -> tuple[str, ...]:
     return languages_in(data)
 
 
-def known_languages(request: StudyRequest, grid: MaftGrid) -> Known:
+def seen_languages(request: StudyRequest, grid: MaftGrid) -> SeenLanguages:
     """What the encoder saw, told before any work. UsageError where adaptation would have nothing to show.
 
     Without a teacher the grid says which languages the study's own encoder does without.
@@ -170,10 +170,10 @@ def known_languages(request: StudyRequest, grid: MaftGrid) -> Known:
             f"study maft: of {', '.join(request.languages)}, unseen are {', '.join(unseen) or 'none'}", hint
         )
     beside = None if request.teacher else tuple(code for code in grid.beside if code not in request.languages)
-    return Known(seen, unseen, beside)
+    return SeenLanguages(seen, unseen, beside)
 
 
-def quality_table(request: StudyRequest, known: Known, variants: Sequence[Variant]) -> Table:
+def quality_table(request: StudyRequest, known: SeenLanguages, variants: Sequence[Variant]) -> Table:
     """A row per vocabulary, adapted or not: its size, F1 per language, and the means of seen and unseen languages."""
     rows = [
         {
@@ -190,7 +190,7 @@ def quality_table(request: StudyRequest, known: Known, variants: Sequence[Varian
     notes = (
         "Entity F1 on test, in points, of float32 bundles through the runtime; mean and standard deviation over "
         f"the seeds {', '.join(map(str, request.seeds))}.",
-        *said_of(known),
+        *seen_in_words(known),
         "Vocabulary is reduced before adaptation. Every encoder is fine-tuned on all languages together; the paper "
         "fine-tunes on each language alone.",
         "An adapted encoder has also read more text of the languages that it knew.",
@@ -199,7 +199,7 @@ def quality_table(request: StudyRequest, known: Known, variants: Sequence[Varian
     return Table("maft-quality", "F1 per language", columns, tuple(rows), notes)
 
 
-def gain_table(known: Known, variants: Sequence[Variant]) -> Table:
+def gain_table(known: SeenLanguages, variants: Sequence[Variant]) -> Table:
     """A row per language: the F1 that adaptation brings, for every vocabulary, with its interval."""
     pairs = {item.name: (item.plain, item.adapted) for item in variants}
     notes = (
@@ -210,7 +210,7 @@ def gain_table(known: Known, variants: Sequence[Variant]) -> Table:
     return _differences("maft-gain", "What adaptation brings", known, pairs, notes)
 
 
-def loss_table(known: Known, variants: Sequence[Variant]) -> Table:
+def loss_table(known: SeenLanguages, variants: Sequence[Variant]) -> Table:
     """A row per language: the F1 of a reduced vocabulary beside that of the whole, adapted and not."""
     whole, *cut = variants
     pairs = {}
@@ -224,7 +224,7 @@ def loss_table(known: Known, variants: Sequence[Variant]) -> Table:
     return _differences("maft-reduction", "What the smaller vocabulary costs", known, pairs, notes)
 
 
-def perplexity_table(known: Known, variants: Sequence[Variant]) -> Table:
+def perplexity_table(known: SeenLanguages, variants: Sequence[Variant]) -> Table:
     """A row per language: the masked-LM perplexity on held-out lines, before and after adaptation."""
     cells = [(item, when) for item in variants for when in ("before", "after")]
     columns = [Column(f"{item.name}_{when}", f"{item.name}: {when}", digits=1) for item, when in cells]
@@ -239,7 +239,7 @@ def perplexity_table(known: Known, variants: Sequence[Variant]) -> Table:
     return Table("maft-perplexity", "Held-out perplexity", (*_LANGUAGE, *columns), _named(known, rows), notes)
 
 
-def cover_table(known: Known, variants: Sequence[Variant]) -> Table:
+def cover_table(known: SeenLanguages, variants: Sequence[Variant]) -> Table:
     """A row per language: subwords per word, unknown ones, and of the running subwords those that are kept."""
     cells = [
         (item, key)
@@ -280,7 +280,7 @@ def steps_table(request: StudyRequest, grid: MaftGrid) -> Table:
     return Table("maft-steps", f"Settings of the grid '{request.grid}'", columns, rows)
 
 
-def said_of(known: Known) -> tuple[str, ...]:
+def seen_in_words(known: SeenLanguages) -> tuple[str, ...]:
     """Which languages the encoder saw, in words."""
     seen, unseen = ", ".join(known.seen), ", ".join(known.unseen)
     if known.beside is None:
@@ -302,7 +302,7 @@ def _teacher(bench: Workbench) -> Artifact:
     return teacher
 
 
-def _pretrained(bench: Workbench, grid: MaftGrid, known: Known, digests: Digests) -> Artifact:
+def _pretrained(bench: Workbench, grid: MaftGrid, known: SeenLanguages, digests: Digests) -> Artifact:
     """An encoder of the study's own: vocabulary and weights learnt from raw text without the unseen languages."""
     languages, text = (*known.seen, *(known.beside or ())), bench.request.text
     if text is None:
@@ -350,7 +350,7 @@ def _tuned(bench: Workbench, encoder: Artifact, learning: Settings) -> Tuned:
     return Tuned(parameters(models[0]) / 1e6, weights_mb(bundles[0]), quality)
 
 
-def _f1(quality: Sequence[Quality], known: Known) -> Cells:
+def _f1(quality: Sequence[Quality], known: SeenLanguages) -> Cells:
     groups = {"seen": known.seen, "unseen": known.unseen, **{code: (code,) for code in (*known.seen, *known.unseen)}}
     return {
         name: spread([fmean(found[code].f1 for code in codes) for found in quality]) for name, codes in groups.items()
@@ -358,7 +358,7 @@ def _f1(quality: Sequence[Quality], known: Known) -> Cells:
 
 
 def _differences(
-    name: str, title: str, known: Known, pairs: Mapping[str, tuple[Tuned, Tuned]], notes: tuple[str, ...]
+    name: str, title: str, known: SeenLanguages, pairs: Mapping[str, tuple[Tuned, Tuned]], notes: tuple[str, ...]
 ) -> Table:
     """A row per language and two for the means: F1 of the second over the first of every pair."""
     groups = {code: (code,) for code in (*known.seen, *known.unseen)}
@@ -389,7 +389,7 @@ def _times(value: float | None, factor: int) -> float | None:
     return None if value is None else value * factor
 
 
-def _named(known: Known, rows: Sequence[Mapping[str, Cell]]) -> tuple[Cells, ...]:
+def _named(known: SeenLanguages, rows: Sequence[Mapping[str, Cell]]) -> tuple[Cells, ...]:
     """Rows in the order of the languages, with their names."""
     languages = (*known.seen, *known.unseen)
     return tuple(

@@ -38,7 +38,7 @@ class MethodResult:
     quality: Quality = field(default_factory=dict)
     mb: float = 0.0
     times: Mapping[int, ModelTimes] = field(default_factory=dict)
-    absent: str = ""
+    not_run: str = ""
 
     @property
     def where(self) -> str:
@@ -90,7 +90,7 @@ METHODS = (
 NAMES = tuple(method.name for method in METHODS)
 
 
-def chosen(names: Sequence[str]) -> tuple[ComparedMethod, ...]:
+def choose_methods(names: Sequence[str]) -> tuple[ComparedMethod, ...]:
     """The methods of these names in the table's order, and fp32 first, which the others are compared with.
 
     UsageError for a name that is not there.
@@ -101,7 +101,7 @@ def chosen(names: Sequence[str]) -> tuple[ComparedMethod, ...]:
     return tuple(method for method in METHODS if method.name in (NAMES[0], *names))
 
 
-def measured(
+def measure_methods(
     bench: Workbench, model: Artifact, methods: Sequence[ComparedMethod]
 ) -> tuple[list[MethodResult], ModelDescription]:
     """Every method's quality on the request's languages, then the times of all in turns; and the machine's conditions.
@@ -122,7 +122,7 @@ def measured(
     for method in methods:
         name = method.name
         if name in absent:
-            found.append(MethodResult(method, absent=absent[name]))
+            found.append(MethodResult(method, not_run=absent[name]))
         else:
             found.append(_measured(method, *ready[name], {length: took[name] for length, took in times.items()}))
     return found, machine

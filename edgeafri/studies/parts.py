@@ -81,7 +81,7 @@ class Part:
     settings: PartSettings = field(default_factory=PartSettings)
     languages: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
-    absent: str = ""
+    not_run: str = ""
 
 
 def plan(request: StudyRequest, grid: CompressionGrid) -> dict[str, Part]:
@@ -93,17 +93,17 @@ def overview(parts: Mapping[str, Part], name: str, encoder: Settings) -> Table:
     """A row per part: run or not, and the settings it was run with; `encoder` are those of the masked-LM training."""
     rows = [_row(part) for part in parts.values()]
     rows.insert(1 + NAMES.index("quantization"), _llm_int8(parts["quantization"]))
-    trained = [part for part in _FROM_ENCODER if not parts[part].absent]
+    trained = [part for part in _FROM_ENCODER if not parts[part].not_run]
     note = f"The encoder of {', '.join(trained)} is trained on raw text first: {in_words(encoder)}."
     return Table("parts", f"Parts of the grid '{name}'", _COLUMNS, tuple(rows), (note,) if trained else ())
 
 
 def _part(request: StudyRequest, name: str, settings: PartSettings | None) -> Part:
     if settings is None:
-        return Part(name, request.data, absent=f"the grid '{request.grid}' leaves it out")
+        return Part(name, request.data, not_run=f"the grid '{request.grid}' leaves it out")
     seeds = request.seeds if settings.seeds is None else settings.seeds
     if name in _FROM_TEXT and request.text is None:
-        return Part(name, request.data, settings, absent="raw text absent (--text)")
+        return Part(name, request.data, settings, not_run="raw text absent (--text)")
     if name == "few-shot":
         return _unseen(name, request.few_shot_data, settings, seeds, "--few-shot-data")
     if name == "high-resource":
@@ -116,14 +116,14 @@ def _part(request: StudyRequest, name: str, settings: PartSettings | None) -> Pa
 
 def _unseen(name: str, data: Path | None, settings: PartSettings, seeds: tuple[int, ...], option: str) -> Part:
     if data is None:
-        return Part(name, Path(), settings, absent=f"data absent ({option})")
+        return Part(name, Path(), settings, not_run=f"data absent ({option})")
     return Part(name, data, settings, languages_in(data), seeds)
 
 
 def _row(part: Part) -> Cells:
     shown: Cells = {"part": _SHOWN[part.name]}
-    if part.absent:
-        return {**shown, "state": f"not run: {part.absent}"}
+    if part.not_run:
+        return {**shown, "state": f"not run: {part.not_run}"}
     settings = part.settings
     levels = ", ".join(f"{100 * level:g}" for level in settings.sparsity)
     named = {name: value for name, value in (("k", settings.k), ("grid", settings.grid)) if value}
@@ -140,7 +140,7 @@ def _row(part: Part) -> Cells:
 def _llm_int8(part: Part) -> Cells:
     """LLM.int8() is a method of the quantization, and the only one with a package of its own."""
     needed = "" if version_of("bitsandbytes") else "bitsandbytes is not installed (pip install 'edgeafri[gpu]')"
-    absent = part.absent or needed
+    absent = part.not_run or needed
     return {"part": "LLM.int8() (Tables 3 and 4)", "state": f"not run: {absent}" if absent else "run"}
 
 

@@ -12,18 +12,18 @@ from edgeafri.studies.levels import (
     Point,
     Sweep,
     compact_table,
-    level_of,
     line,
     long_table,
-    oddities,
-    over,
+    measure_level,
+    notes_on_paper,
     paper_line,
     percent,
     pruned,
+    seeds_in_words,
     sparsities,
 )
 from edgeafri.studies.parts import Part
-from edgeafri.studies.workbench import Workbench, fitting
+from edgeafri.studies.workbench import Workbench, readable_length
 
 ENCODER_NOTE = (
     "The encoder fine-tuned here is the given teacher's, trained on raw text again. It has seen the labels once, in "
@@ -49,16 +49,16 @@ def after(bench: Workbench, teacher: Artifact, part: Part) -> tuple[Sweep, list[
     """The teacher with its smallest weights at zero: a long and a compact table, and plots of F1 and of time."""
     models = {sparsity: pruned(bench, teacher, sparsity) for sparsity in sparsities(part.settings)}
     codes = part.languages
-    levels = tuple(level_of(bench, sparsity, (model,), codes, codes) for sparsity, model in models.items())
+    levels = tuple(measure_level(bench, sparsity, (model,), codes, codes) for sparsity, model in models.items())
     sweep = Sweep(levels, codes, "after")
-    length = fitting(levels[0].bundles[0], _SEQ_LEN)
+    length = readable_length(levels[0].bundles[0], _SEQ_LEN)
     found = bench.timed({f"{level.sparsity:g}": level.bundles[0] for level in levels}, length)
     times = {level.sparsity: found[f"{level.sparsity:g}"] for level in levels}
     timed = (
         f"p50 and processor: one sentence of {length} subwords, one thread, all levels in turns, the median of the "
         "rounds. Zeros are stored and multiplied as any other number."
     )
-    notes = (_UNITS, _ONE_MODEL, timed, OTHER_TEACHER, *oddities("pruning", without="Table 8"))
+    notes = (_UNITS, _ONE_MODEL, timed, OTHER_TEACHER, *notes_on_paper("pruning", without="Table 8"))
     page: list[Table | Plot] = [
         compact_table(sweep, "pruning-after", "Pruned after fine-tuning", notes, times),
         long_table(sweep, "pruning-after-all", "Pruned after fine-tuning, every figure of Table 9", notes),
@@ -81,14 +81,14 @@ def trained(bench: Workbench, masked: Artifact, part: Part, when: When) -> tuple
     """
     codes = part.languages
     levels = tuple(
-        level_of(
+        measure_level(
             bench, sparsity, [_trained(bench, masked, part, when, sparsity, seed) for seed in part.seeds], codes, codes
         )
         for sparsity in sparsities(part.settings)
     )
     sweep = Sweep(levels, codes, "before" if when == "before" else None)
-    odd = oddities("pruning", without="Table 9") if when == "before" else ()
-    notes = (_UNITS, over(part.seeds), _ALIKE, ENCODER_NOTE, OTHER_TEACHER, *odd)
+    odd = notes_on_paper("pruning", without="Table 9") if when == "before" else ()
+    notes = (_UNITS, seeds_in_words(part.seeds), _ALIKE, ENCODER_NOTE, OTHER_TEACHER, *odd)
     title = f"Pruned {when} fine-tuning"
     every = "every figure of Table 8" if when == "before" else "every figure"
     return sweep, [
@@ -97,7 +97,7 @@ def trained(bench: Workbench, masked: Artifact, part: Part, when: When) -> tuple
     ]
 
 
-def compared(sweeps: Mapping[str, Sweep]) -> list[Plot]:
+def comparison_plots(sweeps: Mapping[str, Sweep]) -> list[Plot]:
     """After, before and during in one plot, on the languages that all have, with the paper's averages over them."""
     if not sweeps:
         return []

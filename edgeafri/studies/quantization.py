@@ -8,8 +8,8 @@ from edgeafri.artifact import Artifact
 from edgeafri.documents.quality import AVERAGE
 from edgeafri.documents.table import Cells, Column, Table
 from edgeafri.studies import papers
-from edgeafri.studies.levels import OTHER_TEACHER, drop_of, oddities, worst_of
-from edgeafri.studies.methods import ComparedMethod, MethodResult, chosen, conditions, measured
+from edgeafri.studies.levels import OTHER_TEACHER, drop_of, notes_on_paper, worst_of
+from edgeafri.studies.methods import ComparedMethod, MethodResult, choose_methods, conditions, measure_methods
 from edgeafri.studies.parts import Part
 from edgeafri.studies.workbench import Workbench
 from edgeafri.tasks import task
@@ -20,12 +20,12 @@ _IN_FLOAT32 = ("fp32", "fp32-gpu")
 
 def tables(bench: Workbench, teacher: Artifact, part: Part) -> list[Table]:
     """The compression study's part: the paper's three methods and ours."""
-    return compared(bench.only(part.languages, bench.request.seeds), teacher, chosen(_STUDIED))
+    return compare_methods(bench.only(part.languages, bench.request.seeds), teacher, choose_methods(_STUDIED))
 
 
-def compared(bench: Workbench, model: Artifact, methods: Sequence[ComparedMethod]) -> list[Table]:
+def compare_methods(bench: Workbench, model: Artifact, methods: Sequence[ComparedMethod]) -> list[Table]:
     """Measure these methods of keeping a model's weights, the times in turns, and put them beside the paper's."""
-    found, machine = measured(bench, model, methods)
+    found, machine = measure_methods(bench, model, methods)
     cost = cost_table(found)
     about = conditions(machine)
     return [
@@ -46,7 +46,7 @@ def quality_table(found: Sequence[MethodResult], languages: Sequence[str], name:
         "spread over.",
         "Where inputs of a batch share scales or outliers (int8), sentences are read one by one.",
         *(("paper: its average over the same languages.", OTHER_TEACHER) if name == "ner" else ()),
-        *oddities("quantization"),
+        *notes_on_paper("quantization"),
     )
     return Table("quantization", "Quantized after fine-tuning", columns, tuple(rows), notes)
 
@@ -70,7 +70,7 @@ def cost_table(found: Sequence[MethodResult]) -> Table:
 
 
 def _quality_row(item: MethodResult, first: MethodResult, languages: Sequence[str]) -> Cells:
-    if item.absent:
+    if item.not_run:
         return _head(item)
     found = {code: item.quality[code].f1 for code in languages}
     row: Cells = {**_head(item), **found, AVERAGE: fmean(found.values())}
@@ -83,7 +83,7 @@ def _quality_row(item: MethodResult, first: MethodResult, languages: Sequence[st
 
 def _cost_row(item: MethodResult, found: Sequence[MethodResult]) -> Cells:
     row = {**_head(item), **_paper_cost(item.method)}
-    if item.absent:
+    if item.not_run:
         return row
     row |= {"mb": item.mb, "rss_mb": max(times.peak_rss_mb for times in item.times.values())}
     if item is not found[0]:
@@ -98,7 +98,7 @@ def _cost_row(item: MethodResult, found: Sequence[MethodResult]) -> Cells:
 
 
 def _head(item: MethodResult) -> Cells:
-    about = f"not run: {item.absent}" if item.absent else item.method.about
+    about = f"not run: {item.not_run}" if item.not_run else item.method.about
     return {"method": item.method.name, "about": about, "where": item.where or None}
 
 

@@ -182,7 +182,7 @@ def weights_mb(model: Artifact) -> float:
     return sum(entry.bytes for name, entry in files.items() if Path(name).suffix in _WEIGHTS) / 1e6
 
 
-def fitting(bundle: Artifact, seq_len: int) -> int:
+def readable_length(bundle: Artifact, seq_len: int) -> int:
     """That many tokens, or as many as a bundle's model can read."""
     return min(seq_len, read_config(bundle.path).max_tokens)
 

@@ -93,7 +93,7 @@ def stages(monkeypatch, quality) -> Stages:
     monkeypatch.setattr(Workbench, "quality", lambda self, model, codes, data=None, **form: quality(*codes))
     monkeypatch.setattr(Workbench, "timed", lambda self, models, length, forms=None: dict.fromkeys(models, times))
     monkeypatch.setattr(Workbench, "machine", lambda self, model: machine)
-    monkeypatch.setattr(pruning_study, "fitting", lambda bundle, length: length)
+    monkeypatch.setattr(pruning_study, "readable_length", lambda bundle, length: length)
     monkeypatch.setattr("edgeafri.studies.parts.version_of", lambda package: None)
     return fake
 

@@ -15,7 +15,7 @@ from edgeafri.studies.distillation import (
     DIRECT,
     SPECIFIC,
     Shape,
-    Taught,
+    StudentGroup,
     gain_table,
     paper_table,
     quality_table,
@@ -57,8 +57,8 @@ def quality(correct: int) -> dict[str, LanguageQuality]:
     return dict.fromkeys(CODES, entry)
 
 
-def taught(strategy: str, *correct: int) -> Taught:
-    return Taught(strategy, Shape(layers=2, heads=4), 8.1, 32.5, tuple(quality(count) for count in correct))
+def taught(strategy: str, *correct: int) -> StudentGroup:
+    return StudentGroup(strategy, Shape(layers=2, heads=4), 8.1, 32.5, tuple(quality(count) for count in correct))
 
 
 def test_a_row_is_a_mean_over_seeds():

@@ -10,11 +10,11 @@ from edgeafri.studies.levels import (
     compact_table,
     line,
     long_table,
-    oddities,
-    over,
+    notes_on_paper,
     paper_f1,
     paper_line,
     percent,
+    seeds_in_words,
     sparsities,
 )
 from edgeafri.studies.parts import PartSettings
@@ -151,7 +151,7 @@ def test_odd_figures_of_another_table_are_left_out():
     """
     Beside Table 9 nobody looks for what is odd in Table 8.
     """
-    notes = oddities("pruning", without="Table 8 at")
+    notes = notes_on_paper("pruning", without="Table 8 at")
 
     assert any(note.startswith("In Table 9") for note in notes)
     assert not any(note.startswith("In Table 8") for note in notes)
@@ -161,6 +161,6 @@ def test_words_and_numbers():
     """
     A single seed has no deviation, and 29 % is not 28.999999999999996 %.
     """
-    assert over((1,)) == "Seed 1."
-    assert over((1, 3)) == "Mean and standard deviation over the seeds 1, 3."
+    assert seeds_in_words((1,)) == "Seed 1."
+    assert seeds_in_words((1, 3)) == "Mean and standard deviation over the seeds 1, 3."
     assert percent(0.29) == 29.0

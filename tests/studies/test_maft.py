@@ -17,23 +17,23 @@ from edgeafri.studies import maft
 from edgeafri.studies.maft import (
     FULL,
     Cover,
-    Known,
     MaftGrid,
+    SeenLanguages,
     Tuned,
     Variant,
     cover_table,
     gain_table,
-    known_languages,
     loss_table,
     paper_table,
     perplexity_table,
     quality_table,
-    said_of,
+    seen_in_words,
+    seen_languages,
 )
 from edgeafri.studies.workbench import StudyRequest, Workbench
 from edgeafri.util.files import Digests
 
-KNOWN = Known(("swa", "hau"), ("lug",), ("som",))
+KNOWN = SeenLanguages(("swa", "hau"), ("lug",), ("som",))
 GRID = MaftGrid(
     seeds=(1,),
     unseen=("hau", "lug"),
@@ -81,7 +81,7 @@ def test_the_grid_says_what_an_encoder_of_its_own_never_sees():
     """
     Of the languages asked for; what it learns beside them is none of them.
     """
-    assert known_languages(study_request(), GRID) == Known(("swa",), ("hau", "lug"), ("som",))
+    assert seen_languages(study_request(), GRID) == SeenLanguages(("swa",), ("hau", "lug"), ("som",))
 
 
 def test_the_owner_says_what_a_teacher_never_saw():
@@ -90,7 +90,7 @@ def test_the_owner_says_what_a_teacher_never_saw():
     """
     asked = study_request(teacher="encoder", unseen=("lug",))
 
-    assert known_languages(asked, GRID) == Known(("swa", "hau"), ("lug",), None)
+    assert seen_languages(asked, GRID) == SeenLanguages(("swa", "hau"), ("lug",), None)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_study_that_would_measure_memory_is_refused(changed, grid, message):
     Without languages of both kinds, or without knowing which are which, adaptation shows nothing.
     """
     with pytest.raises(UsageError, match=f"study maft: {message}"):
-        known_languages(study_request(**changed), grid)
+        seen_languages(study_request(**changed), grid)
 
 
 def test_a_row_is_a_vocabulary_adapted_or_not(variants):
@@ -186,9 +186,9 @@ def test_the_page_says_who_knew_what():
     """
     Of its own encoder the study knows; of a teacher only its owner does.
     """
-    assert "neither its vocabulary nor its weights ever saw lug" in said_of(KNOWN)[0]
-    assert "som" in said_of(KNOWN)[0]
-    assert "by its owner's word it never saw lug" in said_of(replace(KNOWN, beside=None))[0]
+    assert "neither its vocabulary nor its weights ever saw lug" in seen_in_words(KNOWN)[0]
+    assert "som" in seen_in_words(KNOWN)[0]
+    assert "by its owner's word it never saw lug" in seen_in_words(replace(KNOWN, beside=None))[0]
 
 
 class Stages:

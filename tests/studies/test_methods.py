@@ -8,12 +8,12 @@ import pytest
 from edgeafri.documents.study import ModelForm, ModelTimes
 from edgeafri.documents.torch_requests import ModelDescription
 from edgeafri.errors import MissingPackage, ModelError, UsageError, WorkerError
-from edgeafri.studies.methods import METHODS, NAMES, chosen, conditions, measured
+from edgeafri.studies.methods import METHODS, NAMES, choose_methods, conditions, measure_methods
 
 MACHINE = ModelDescription(
     max_tokens=62, gpu=None, cuda=None, capability=None, torch="2", transformers="5", bitsandbytes="0.50"
 )
-MODEL = SimpleNamespace(manifest=SimpleNamespace(files={"model.safetensors": {"bytes": 8_000_000}}))
+MODEL = SimpleNamespace(manifest=SimpleNamespace(files={"model.safetensors": SimpleNamespace(bytes=8_000_000)}))
 REFUSALS = {
     "fp16-gpu": MissingPackage("torch finds no GPU here", ""),
     "torch-dynamic": ModelError("no int8 of this", ""),
@@ -58,8 +58,8 @@ def test_float32_comes_first_and_the_table_gives_the_order():
     """
     Everything is compared with it.
     """
-    assert [method.name for method in chosen(("ort-int8", "llm-int8"))] == ["fp32", "llm-int8", "ort-int8"]
-    assert chosen(NAMES) == METHODS
+    assert [method.name for method in choose_methods(("ort-int8", "llm-int8"))] == ["fp32", "llm-int8", "ort-int8"]
+    assert choose_methods(NAMES) == METHODS
 
 
 def test_an_unknown_method_is_refused():
@@ -67,7 +67,7 @@ def test_an_unknown_method_is_refused():
     With the name that was meant.
     """
     with pytest.raises(UsageError, match="there is no method 'llm_int'") as caught:
-        chosen(("fp32", "llm_int"))
+        choose_methods(("fp32", "llm_int"))
 
     assert "Did you mean 'llm-int8'?" in caught.value.hint
 
@@ -77,22 +77,22 @@ def test_a_method_that_cannot_be_run_says_why(quality):
     The others are measured all the same, at lengths that the model can read.
     """
     bench = Workbench(quality, REFUSALS)
-    found, _ = measured(bench, MODEL, chosen(("bf16", "fp16-gpu", "torch-dynamic", "llm-int8")))
-    absent = {item.method.name: item.absent for item in found if item.absent}
+    found, _ = measure_methods(bench, MODEL, choose_methods(("bf16", "fp16-gpu", "torch-dynamic", "llm-int8")))
+    absent = {item.method.name: item.not_run for item in found if item.not_run}
 
     assert absent == {name: error.message for name, error in REFUSALS.items()}
     assert {name for name, _ in bench.said} == set(REFUSALS)
     assert bench.timed_names == [(32, "fp32", "llm-int8"), (62, "fp32", "llm-int8")]
-    assert [item.mb for item in found if not item.absent] == [8.0, 3.0]
+    assert [item.mb for item in found if not item.not_run] == [8.0, 3.0]
     assert [item.where for item in found] == ["CPU", "", "", "", "CPU"]
 
 
-def test_what_a_form_hangs_on_is_asked_with_it(quality):
+def test_what_a_form_depends_on_is_in_its_request(quality):
     """
     A figure of another GPU or another bitsandbytes is not reused.
     """
     bench = Workbench(quality, {})
-    measured(bench, MODEL, chosen(("llm-int8",)))
+    measure_methods(bench, MODEL, choose_methods(("llm-int8",)))
 
     assert bench.asked == {"fp32": None, "llm-int8": ModelForm(form="llm-int8", gpu=None, bitsandbytes="0.50")}
 
@@ -102,7 +102,9 @@ def test_without_float32_there_is_nothing_to_compare_with(quality):
     A model that cannot be read is an error, not a row.
     """
     with pytest.raises(ModelError, match="cut off"):
-        measured(Workbench(quality, {"fp32": ModelError("the file is cut off", "")}), MODEL, chosen(("llm-int8",)))
+        measure_methods(
+            Workbench(quality, {"fp32": ModelError("the file is cut off", "")}), MODEL, choose_methods(("llm-int8",))
+        )
 
 
 def test_the_conditions_name_the_gpu_and_the_versions():

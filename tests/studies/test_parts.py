@@ -41,7 +41,7 @@ def test_a_part_that_cannot_be_run_says_why(part, changed, reason):
     planned = plan(study_request(**changed), read_grid(CompressionGrid, "compression", "lab"))
     row = overview(planned, "lab", {}).rows[NAMES.index(part) + (part in ("few-shot", "zero-shot", "high-resource"))]
 
-    assert planned[part].absent == reason
+    assert planned[part].not_run == reason
     assert row["state"] == f"not run: {reason}"
 
 
@@ -51,8 +51,8 @@ def test_a_part_that_the_grid_leaves_out_is_said():
     """
     planned = plan(study_request(), CompressionGrid(masked_teacher={}, after=PartSettings(sparsity=(0.5,))))
 
-    assert planned["after"].absent == ""
-    assert planned["during"].absent == "the grid 'lab' leaves it out"
+    assert planned["after"].not_run == ""
+    assert planned["during"].not_run == "the grid 'lab' leaves it out"
 
 
 def test_a_part_has_languages_and_seeds_of_its_own():
@@ -73,7 +73,7 @@ def test_unseen_languages_are_those_of_their_own_data(data):
     """
     part = plan(study_request(few_shot_data=data), read_grid(CompressionGrid, "compression", "smoke"))["few-shot"]
 
-    assert (part.languages, part.data, part.absent) == (("hau", "swa"), data, "")
+    assert (part.languages, part.data, part.not_run) == (("hau", "swa"), data, "")
 
 
 def test_unseen_data_that_is_not_there_is_an_error(tmp_path):

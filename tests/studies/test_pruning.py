@@ -3,7 +3,7 @@
 import pytest
 
 from edgeafri.studies.levels import Level, Sweep, paper_line
-from edgeafri.studies.pruning import compared
+from edgeafri.studies.pruning import comparison_plots
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def test_the_three_times_are_compared_on_common_languages(after, quality):
     """
     before = Sweep((Level(0.0, 0, (), (quality(swa=6, hau=6),)),), ("hau", "swa"), "before")
     during = Sweep(before.levels, ("hau", "swa"))
-    (plot,) = compared({"after": after, "before": before, "during": during})
+    (plot,) = comparison_plots({"after": after, "before": before, "during": during})
 
     assert plot.title == "Pruned after, before, during fine-tuning: mean of swa, hau"
     assert plot.series["after"] == [(0.0, 90.0)]
@@ -34,5 +34,5 @@ def test_without_a_common_language_there_is_no_plot(after, quality):
     """
     before = Sweep((Level(0.0, 0, (), (quality(yor=6),)),), ("yor",), "before")
 
-    assert compared({"after": after, "before": before}) == []
-    assert compared({}) == []
+    assert comparison_plots({"after": after, "before": before}) == []
+    assert comparison_plots({}) == []

@@ -26,7 +26,7 @@ def found(quality) -> list[MethodResult]:
         MethodResult(WAYS["fp32"], quality(swa=10, yor=10), 40.0, times(8.0, 300)),
         MethodResult(WAYS["torch-dynamic"], quality(swa=9, yor=7), 30.0, times(2.0, 250)),
         MethodResult(WAYS["ort-int8"], quality(swa=10, yor=10), 10.0, times(1.0, 90)),
-        MethodResult(WAYS["llm-int8"], absent="the package 'bitsandbytes' is not installed"),
+        MethodResult(WAYS["llm-int8"], not_run="the package 'bitsandbytes' is not installed"),
     ]
 
 
