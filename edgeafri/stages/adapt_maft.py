@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from edgeafri.artifact import Artifact
 from edgeafri.errors import ConfigError, DataError, ModelError
+from edgeafri.menu.facts.training import AdaptMaftFacts, BeforeAfter, TextCounts
 from edgeafri.menu.settings import AdaptMaft
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.training import distributed, flops, second_head, validation
@@ -45,10 +45,10 @@ class MaftSetup:
     training: TrainingTask
 
 
-def run(source: Artifact, settings: AdaptMaft, out: Path, progress: Progress) -> Mapping[str, Any]:
+def run(source: Artifact, settings: AdaptMaft, out: Path, progress: Progress) -> AdaptMaftFacts:
     """Train on the text of all languages together; the epoch with the lowest loss on lines held out is kept."""
     processes = processes_of(settings)
-    store = open_store(out / "tokens", _raw_text(source.path, settings, settings.lines), progress)
+    open_store(out / "tokens", _raw_text(source.path, settings, settings.lines), progress)
     given = (source.path, settings, out)
     if processes == 1:
         facts = learn(*given, progress)
@@ -56,7 +56,7 @@ def run(source: Artifact, settings: AdaptMaft, out: Path, progress: Progress) ->
         facts = distributed.run_distributed(learn, given, processes, progress)
     for folder in ("checkpoints", "tokens"):
         shutil.rmtree(out / folder, ignore_errors=True)
-    return {"task": "mask", "processes": processes, "corpus": store.counts, **facts}
+    return facts
 
 
 def forecast(source: Artifact, settings: AdaptMaft) -> str:
@@ -70,7 +70,7 @@ def forecast(source: Artifact, settings: AdaptMaft) -> str:
     return text if processes == 1 else f"{text}; less with {processes} processes"
 
 
-def learn(source: Path, settings: AdaptMaft, out: Path, progress: Progress) -> dict[str, Any]:
+def learn(source: Path, settings: AdaptMaft, out: Path, progress: Progress) -> AdaptMaftFacts:
     """Train on the store in `out`, alone or as one of several processes, and write the model; facts of the training."""
     store = open_store(out / "tokens", _raw_text(source, settings, settings.lines), silent)
     setup = prepare(source, settings, store)
@@ -80,14 +80,19 @@ def learn(source: Path, settings: AdaptMaft, out: Path, progress: Progress) -> d
     history = train(model, training, settings, out / "checkpoints", progress)
     if distributed.rank() == 0:
         checkpoint.write_model(model, setup.tokenizer, out)
-    count = flops.training_flops(model, training, settings, history)
-    return {
-        "inputs": len(training.examples),
-        "precision": used_precision(out / "checkpoints"),
-        **({} if count is None else {"flops": count}),
-        **perplexities(settings.languages, before, max(history, key=lambda entry: entry[SCORE])),
-        **validation.text_facts(history),
-    }
+    after = max(history, key=lambda entry: entry[SCORE])
+    names = {code: f"loss_{code}" for code in settings.languages}
+    return AdaptMaftFacts(
+        processes=distributed.size(),
+        corpus={code: TextCounts(**counts) for code, counts in store.counts.items()},
+        inputs=len(training.examples),
+        precision=used_precision(out / "checkpoints"),
+        flops=flops.training_flops(model, training, settings, history),
+        loss={code: before_after(before, after, name, _rounded) for code, name in names.items()},
+        perplexity={code: before_after(before, after, name, perplexity) for code, name in names.items()},
+        perplexity_average=before_after(before, after, "loss", perplexity),
+        validation=validation.text_facts(history),
+    )
 
 
 def prepare(source: Path, settings: AdaptMaft, store: TokenStore) -> MaftSetup:
@@ -133,28 +138,18 @@ def processes_of(settings: AdaptMaft) -> int:
     return settings.processes
 
 
-def perplexities(
-    languages: tuple[str, ...], before: Mapping[str, float] | None, after: Mapping[str, float]
-) -> dict[str, Any]:
-    """Loss and perplexity on lines held out, before and after, per language, and the perplexity of the mean loss.
-
-    `before` is None where the source had no masked-LM head: a new head only guesses.
-    """
-    names = {code: f"loss_{code}" for code in languages}
-    return {
-        "loss": {code: _each(before, after, name, lambda loss: round(loss, 4)) for code, name in names.items()},
-        "perplexity": {code: _each(before, after, name, _perplexity) for code, name in names.items()},
-        "perplexity_average": _each(before, after, "loss", _perplexity),
-    }
-
-
-def _each(
+def before_after(
     before: Mapping[str, float] | None, after: Mapping[str, float], name: str, of: Callable[[float], float]
-) -> dict[str, float | None]:
-    return {"before": None if before is None else of(before[name]), "after": of(after[name])}
+) -> BeforeAfter:
+    """A figure of the loss of that name in two validations; `before` is None for a new head, which only guesses."""
+    return BeforeAfter(before=None if before is None else of(before[name]), after=of(after[name]))
 
 
-def _perplexity(loss: float) -> float:
+def _rounded(loss: float) -> float:
+    return round(loss, 4)
+
+
+def perplexity(loss: float) -> float:
     return round(math.exp(min(loss, _LARGEST)), 2)
 
 

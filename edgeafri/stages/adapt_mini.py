@@ -10,13 +10,13 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from edgeafri.artifact import Artifact
 from edgeafri.errors import DataError, ModelError
+from edgeafri.menu.facts.training import AdaptMiniFacts
 from edgeafri.menu.settings import AdaptMini
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.training import examples, flops, second_head, validation
@@ -34,38 +34,55 @@ _LARGEST = 700.0  # a loss whose exponential is still finite
 
 
 @dataclass(frozen=True)
+class TokenizerFigures:
+    """How a tokenizer cuts text: its ids, subwords per word, and the share of subwords that are the unknown one."""
+
+    vocabulary: int
+    fertility: float
+    unknown: float
+
+
+@dataclass(frozen=True)
 class MiniSetup:
-    """All that the training needs: the model with its new vocabulary, the validation of the whole model, and figures
-    of how both tokenizers cut the text."""
+    """All that the training needs: the model with its new vocabulary, the validation of the whole model, and how its
+    tokenizer before and after cuts the text."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
     training: TrainingTask
     validate_whole: Validate
-    fertility: Mapping[str, float]
+    before: TokenizerFigures
+    after: TokenizerFigures
 
 
-def run(source: Artifact, settings: AdaptMini, out: Path, progress: Progress) -> Mapping[str, Any]:
+def run(source: Artifact, settings: AdaptMini, out: Path, progress: Progress) -> AdaptMiniFacts:
     """Learn the new embedding and leave the model, or the one of `into`, with it in `out`."""
     setup = prepare(source, settings)
     history = train(setup.model, setup.training, settings, out / "checkpoints", progress)
     count = flops.training_flops(setup.model, setup.training, settings, history)
-    facts = {
-        "method": settings.method,
-        "inputs": len(setup.training.examples),
-        "precision": used_precision(out / "checkpoints"),
-        **({} if count is None else {"flops": count}),
-        **setup.fertility,
-        **validation.text_facts(history),
-    }
+    precision = used_precision(out / "checkpoints")
     _take_bias(setup.model, settings.method)
-    facts["perplexity"] = round(math.exp(min(setup.validate_whole(setup.model)["loss"], _LARGEST)), 2)
+    loss = setup.validate_whole(setup.model)["loss"]
     second_head.remove(setup.model)
     result = setup.model if settings.into is None else plugged(settings.into, setup)
     checkpoint.write_model(result, setup.tokenizer, out)
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
     found = tasks_of(type(result).__name__)
-    return {"task": found[0].name if found else task("mask").name, **facts}
+    return AdaptMiniFacts(
+        task=found[0].name if found else task("mask").name,
+        method=settings.method,
+        inputs=len(setup.training.examples),
+        precision=precision,
+        flops=count,
+        vocabulary_before=setup.before.vocabulary,
+        fertility_before=setup.before.fertility,
+        unknown_before=setup.before.unknown,
+        vocabulary=setup.after.vocabulary,
+        fertility=setup.after.fertility,
+        unknown=setup.after.unknown,
+        validation=validation.text_facts(history),
+        perplexity=round(math.exp(min(loss, _LARGEST)), 2),
+    )
 
 
 def forecast(source: Artifact, settings: AdaptMini) -> str:
@@ -92,7 +109,8 @@ def prepare(source: Artifact, settings: AdaptMini) -> MiniSetup:
     new = embeddings.new_tokenizer(old, every, settings.languages, settings.vocabulary)
     freeze_body(model, old, new, settings)
     training, validate_whole = _training_task(model, new, lines, settings)
-    return MiniSetup(model, new, training, validate_whole, _fertility(old, new, examples.spread(every, _SAMPLE)))
+    before, after = (_figures(tokenizer, examples.spread(every, _SAMPLE)) for tokenizer in (old, new))
+    return MiniSetup(model, new, training, validate_whole, before, after)
 
 
 def check_source(path: Path, method: str) -> None:
@@ -161,16 +179,9 @@ def _take_bias(model: PreTrainedModel, method: str) -> None:
         model.get_output_embeddings().bias.copy_(_bias(model, method))
 
 
-def _fertility(old: PreTrainedTokenizerFast, new: PreTrainedTokenizerFast, lines: Sequence[str]) -> dict[str, float]:
-    """The size of both vocabularies, subwords per word, and the share of subwords that are unknown."""
+def _figures(tokenizer: PreTrainedTokenizerFast, lines: Sequence[str]) -> TokenizerFigures:
+    encodings = tokenizer.backend_tokenizer.encode_batch(list(lines), add_special_tokens=False)
+    ids = [token for item in encodings for token in item.ids]
     words = sum(len(line.split()) for line in lines)
-    found: dict[str, float] = {}
-    for end, tokenizer in (("_before", old), ("", new)):
-        encodings = tokenizer.backend_tokenizer.encode_batch(list(lines), add_special_tokens=False)
-        ids = [token for item in encodings for token in item.ids]
-        found |= {
-            f"vocabulary{end}": len(tokenizer),
-            f"fertility{end}": round(len(ids) / words, 3),
-            f"unknown{end}": round(ids.count(tokenizer.unk_token_id) / len(ids), 4),
-        }
-    return found
+    unknown = round(ids.count(tokenizer.unk_token_id) / len(ids), 4)
+    return TokenizerFigures(len(tokenizer), round(len(ids) / words, 3), unknown)

@@ -5,10 +5,9 @@ the loss on lines held out. The teacher is computed once, and its outputs are ca
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -16,6 +15,7 @@ from edgeafri.artifact import Artifact
 from edgeafri.data.dataset import Split, check_labels
 from edgeafri.errors import DataError, ModelError
 from edgeafri.inference.predict import Predictor
+from edgeafri.menu.facts.training import DistillFacts, Validation
 from edgeafri.menu.settings import Distill
 from edgeafri.stages.distillation.objectives import PROJECTION, Objective, objective_of, temperature_of
 from edgeafri.stages.distillation.output_cache import CachedOutputs, CacheFile, TopLogits, bytes_of, cache_files
@@ -62,7 +62,7 @@ class DistillSetup:
     top: TopLogits | None
 
 
-def run(source: Artifact, settings: Distill, out: Path, progress: Progress) -> Mapping[str, Any]:
+def run(source: Artifact, settings: Distill, out: Path, progress: Progress) -> DistillFacts:
     """Train the student, and leave the weights of its best epoch in `out`; facts give both sizes and the quality."""
     setup = prepare(source, settings)
     pair, teacher = setup.pair, _cached_teacher(setup, out / "outputs", progress)
@@ -73,11 +73,21 @@ def run(source: Artifact, settings: Distill, out: Path, progress: Progress) -> M
     # Mode relation trains no head, and one that was not trained must not pass for one that was.
     student = pair.student.base_model if settings.mode == "relation" else pair.student
     checkpoint.write_model(student, pair.tokenizer, out)
-    facts: dict[str, Any] = {"parameters_before": before, "parameters": checkpoint.parameters(student)}
-    facts["precision"] = used_precision(out / "checkpoints")
+    precision = used_precision(out / "checkpoints")
     for folder in ("checkpoints", "outputs"):
         shutil.rmtree(out / folder, ignore_errors=True)
-    return {**_facts(setup, settings, history), **facts}
+    task, reached = _reached(setup, settings, history)
+    return DistillFacts(
+        mode=settings.mode,
+        **asdict(shape_of(pair.student.config)),
+        inputs=len(setup.examples),
+        teacher_answers_bytes=bytes_of(setup.cached, setup.examples),
+        task=task,
+        validation=reached,
+        parameters_before=before,
+        parameters=checkpoint.parameters(student),
+        precision=precision,
+    )
 
 
 def forecast(source: Artifact, settings: Distill) -> str:
@@ -209,19 +219,8 @@ def _training_task(setup: DistillSetup, teacher: Teacher) -> TrainingTask:
     return TrainingTask(setup.examples, pad_id, setup.objective.loss(teacher), validate)
 
 
-def _facts(setup: DistillSetup, settings: Distill, history: History) -> dict[str, Any]:
-    shape = shape_of(setup.pair.student.config)
-    facts: dict[str, Any] = {
-        "mode": settings.mode,
-        "layers": shape.layers,
-        "hidden": shape.hidden,
-        "heads": shape.heads,
-        "ffn": shape.ffn,
-        "inputs": len(setup.examples),
-        "teacher_answers_bytes": bytes_of(setup.cached, setup.examples),
-    }
+def _reached(setup: DistillSetup, settings: Distill, history: History) -> tuple[str | None, Validation]:
+    """The task of the student's head, none where it has no trained head, and what its training reached."""
     if isinstance(setup.validated, Examples):
-        task = {"task": "mask"} if setup.objective.teacher_outputs.logits else {}
-        return {**facts, **task, **validation.text_facts(history)}
-    task = {"task": setup.pair.task.name} if setup.pair.task else {}
-    return {**facts, **task, **validation.dev_facts(history, settings.languages)}
+        return ("mask" if setup.objective.teacher_outputs.logits else None), validation.text_facts(history)
+    return (setup.pair.task.name if setup.pair.task else None), validation.dev_facts(history, settings.languages)

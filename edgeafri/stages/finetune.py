@@ -5,10 +5,9 @@ device; of whole texts the beginning is read.
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -16,6 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from edgeafri.artifact import Artifact
 from edgeafri.data.dataset import labels_of
 from edgeafri.errors import DataError, UsageError
+from edgeafri.menu.facts.training import FinetuneFacts
 from edgeafri.menu.settings import Finetune
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.training import validation
@@ -44,14 +44,15 @@ class FinetuneSetup:
         return replace(self, training=training)
 
 
-def run(source: Artifact, settings: Finetune, out: Path, progress: Progress) -> Mapping[str, Any]:
+def run(source: Artifact, settings: Finetune, out: Path, progress: Progress) -> FinetuneFacts:
     """Train on every language's train split together; choose the epoch with the best mean F1 on dev."""
     setup = prepare(source, settings)
     history = train(setup.model, setup.training, settings, out / "checkpoints", progress)
     checkpoint.write_model(setup.model, setup.tokenizer, out)
-    facts = {"train_sentences": setup.sentences, "precision": used_precision(out / "checkpoints")}
+    precision = used_precision(out / "checkpoints")
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
-    return {**facts, **validation.dev_facts(history, settings.languages)}
+    reached = validation.dev_facts(history, settings.languages)
+    return FinetuneFacts(train_sentences=setup.sentences, precision=precision, validation=reached)
 
 
 def forecast(source: Artifact, settings: Finetune) -> str:

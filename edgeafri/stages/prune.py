@@ -6,14 +6,14 @@ facts say how many bytes a sparse file would have.
 """
 
 import shutil
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from transformers import PreTrainedModel
 
 from edgeafri.artifact import Artifact
 from edgeafri.errors import DataError, ModelError
+from edgeafri.menu.facts.training import PruneFacts
 from edgeafri.menu.settings import Prune
 from edgeafri.stages import finetune
 from edgeafri.stages.models import checkpoint
@@ -27,7 +27,7 @@ from edgeafri.tasks import tasks_of
 from edgeafri.util.progress import Progress
 
 
-def run(source: Artifact, settings: Prune, out: Path, progress: Progress) -> Mapping[str, Any]:
+def run(source: Artifact, settings: Prune, out: Path, progress: Progress) -> PruneFacts:
     """Set weights to zero, and fine-tune where asked; facts state the zeros of every matrix and of the whole model."""
     _check(settings)
     if settings.when == "after":
@@ -36,14 +36,14 @@ def run(source: Artifact, settings: Prune, out: Path, progress: Progress) -> Map
         checkpoint.check_finite(model, "prune", source.path)
         sparsity.apply(model, _masks(model, settings))
         checkpoint.write_model(model, checkpoint.read_tokenizer(source.path), out)
-        return {**_task_of(source, settings), **facts_of(model)}
+        return replace(facts_of(model), task=_task_of(source, settings))
     setup = prepare(source, settings)
     history = train(setup.model, setup.training, settings, out / "checkpoints", progress)
     checkpoint.write_model(setup.model, setup.tokenizer, out)
     precision = used_precision(out / "checkpoints")
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
-    learnt = {"train_sentences": setup.sentences, "precision": precision}
-    return {**facts_of(setup.model), **learnt, **validation.dev_facts(history, settings.languages)}
+    reached = validation.dev_facts(history, settings.languages)
+    return replace(facts_of(setup.model), train_sentences=setup.sentences, precision=precision, validation=reached)
 
 
 def forecast(source: Artifact, settings: Prune) -> str:
@@ -64,18 +64,18 @@ def prepare(source: Artifact, settings: Prune) -> finetune.FinetuneSetup:
     return setup.with_zeros(schedule, only_when_sparse(setup.training.validate, settings.sparsity))
 
 
-def facts_of(model: PreTrainedModel) -> dict[str, Any]:
+def facts_of(model: PreTrainedModel) -> PruneFacts:
     """Zeros of every linear matrix and of the whole model, the bytes of the weights, and those of a sparse file."""
     weights, zeros = sparsity.linear_weights(model), sparsity.zeros(model)
     total = sum(weight.numel() for weight in weights.values())
-    return {
-        "prunable": total,
-        "zeros": sum(zeros.values()),
-        "sparsity": sum(zeros.values()) / total,
-        "sparsity_per_matrix": {name: round(zeros[name] / weights[name].numel(), 4) for name in weights},
-        "dense_bytes": checkpoint.weight_bytes(model),
-        "sparse_bytes": sparsity.sparse_bytes(model),
-    }
+    return PruneFacts(
+        prunable=total,
+        zeros=sum(zeros.values()),
+        sparsity=sum(zeros.values()) / total,
+        sparsity_per_matrix={name: round(zeros[name] / weights[name].numel(), 4) for name in weights},
+        dense_bytes=checkpoint.weight_bytes(model),
+        sparse_bytes=sparsity.sparse_bytes(model),
+    )
 
 
 def only_when_sparse(validate: Validate, wanted: float) -> Validate:
@@ -90,11 +90,11 @@ def only_when_sparse(validate: Validate, wanted: float) -> Validate:
     return validate_sparse
 
 
-def _task_of(source: Artifact, settings: Prune) -> dict[str, str]:
+def _task_of(source: Artifact, settings: Prune) -> str | None:
     """The task of the head, which nothing was taught here: the one asked for among those that share it."""
     found = [row.name for row in tasks_of(checkpoint.own_architecture(source.path))]
     likely = [name for name in (settings.task, source.manifest.task, *found) if name in found]
-    return {"task": likely[0]} if likely else {}
+    return likely[0] if likely else None
 
 
 def _masks(model: PreTrainedModel, settings: Prune) -> ZeroMasks:

@@ -6,9 +6,8 @@ encoder.
 
 import io
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import sentencepiece
 import torch
@@ -17,6 +16,7 @@ from transformers import XLMRobertaConfig, XLMRobertaModel, XLMRobertaTokenizerF
 from edgeafri.artifact import Artifact
 from edgeafri.data.dataset import languages_in, read_split
 from edgeafri.errors import ConfigError
+from edgeafri.menu.facts.training import ScratchFacts
 from edgeafri.menu.settings import Scratch
 from edgeafri.stages.models.checkpoint import parameters, write_model
 from edgeafri.stages.training.examples import lines_of, raw_files
@@ -25,7 +25,7 @@ from edgeafri.util.progress import Progress
 _LONGEST = 1 << 20  # bytes of a line that SentencePiece still learns from; it leaves out longer ones without a word
 
 
-def run(source: Artifact, settings: Scratch, out: Path, progress: Progress) -> Mapping[str, Any]:
+def run(source: Artifact, settings: Scratch, out: Path, progress: Progress) -> ScratchFacts:
     """Train the vocabulary on the text in `source`, draw the weights, save both.
 
     The text is raw text, LANG.txt, if there is such a file for one of the languages; else the text of LANG/train.
@@ -45,7 +45,7 @@ def run(source: Artifact, settings: Scratch, out: Path, progress: Progress) -> M
     )
     model = _encoder(settings, len(tokenizer))
     write_model(model, tokenizer, out)
-    return {"vocabulary": len(tokenizer), "parameters": parameters(model)}
+    return ScratchFacts(vocabulary=len(tokenizer), parameters=parameters(model))
 
 
 def _vocabulary(lines: Iterator[str], settings: Scratch) -> bytes:

@@ -5,12 +5,10 @@ Importance is measured once, on the whole model. With epochs, the smaller model 
 
 import json
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
@@ -19,6 +17,7 @@ from edgeafri.data.dataset import Split, check_labels
 from edgeafri.device.profile import read_profile
 from edgeafri.errors import DataError, ModelError
 from edgeafri.inference.predict import Encoder
+from edgeafri.menu.facts.training import Reached, ShrinkFacts
 from edgeafri.menu.settings import Distill, Learning, Shrink
 from edgeafri.stages import distill
 from edgeafri.stages.models import checkpoint
@@ -48,7 +47,7 @@ class ShrinkSetup:
     examples: Examples | None = None
 
 
-def run(source: Artifact, settings: Shrink, out: Path, progress: Progress) -> Mapping[str, Any]:
+def run(source: Artifact, settings: Shrink, out: Path, progress: Progress) -> ShrinkFacts:
     """Leave the smaller model in `out`; facts give sizes and costs, and for every goal what was asked and reached."""
     if not settings.learns:
         return shrunk(prepare(source, settings), settings, out, progress)
@@ -56,13 +55,20 @@ def run(source: Artifact, settings: Shrink, out: Path, progress: Progress) -> Ma
         begun = out / f"{_SMALL}.partial"
         shutil.rmtree(begun, ignore_errors=True)
         begun.mkdir()
-        facts = shrunk(prepare(source, settings), settings, begun, progress)
-        (begun / _FACTS).write_text(json.dumps(facts), "utf-8")
+        small = shrunk(prepare(source, settings), settings, begun, progress)
+        (begun / _FACTS).write_text(json.dumps(small.to_json()), "utf-8")
         begun.rename(out / _SMALL)
-    facts = json.loads((out / _SMALL / _FACTS).read_text("utf-8"))
+    facts = ShrinkFacts.from_json(json.loads((out / _SMALL / _FACTS).read_text("utf-8")))
     learnt = distill.run(replace(source, path=out / _SMALL), recovery(source, settings), out, progress)
     shutil.rmtree(out / _SMALL)
-    return {**learnt, **facts}
+    return replace(
+        facts,
+        mode=learnt.mode,
+        inputs=learnt.inputs,
+        teacher_answers_bytes=learnt.teacher_answers_bytes,
+        validation=learnt.validation,
+        precision=learnt.precision,
+    )
 
 
 def forecast(source: Artifact, settings: Shrink) -> str:
@@ -92,7 +98,7 @@ def prepare(source: Artifact, settings: Shrink) -> ShrinkSetup:
     return setup if settings.importance == "magnitude" else replace(setup, examples=_examples(setup, settings))
 
 
-def shrunk(setup: ShrinkSetup, settings: Shrink, out: Path, progress: Progress) -> dict[str, Any]:
+def shrunk(setup: ShrinkSetup, settings: Shrink, out: Path, progress: Progress) -> ShrinkFacts:
     """Measure, choose, cut, and write the smaller model into a folder; returns its facts."""
     scores = _scores(setup, settings, progress)
     layers = allocation.layers_kept(settings, scores)
@@ -194,21 +200,20 @@ def _scores(setup: ShrinkSetup, settings: Shrink, progress: Progress) -> Importa
     return importance.measured(setup.model, setup.examples, setup.encoder.frame.pad, squared, settings.seed, progress)
 
 
-def _facts(setup: ShrinkSetup, counts: PartCounts, parts: Parts) -> dict[str, Any]:
-    whole, length = counts_in(setup.model.config), _length(setup.model.config)
-    task = {"task": setup.task.name} if setup.task else {}
-    sizes: dict[str, Any] = {}
-    for name, kept in (("_before", whole), ("", counts)):
-        sizes[f"parameters{name}"] = setup.costs.parameters(kept)
-        sizes[f"macs{name}"] = setup.costs.macs(kept, length)
-        sizes[f"bytes{name}"] = setup.costs.bytes(kept)
-    return {
-        **task,
-        **sizes,
-        "layers": list(parts.layers),
-        "heads": list(counts.heads),
-        "ffn": list(counts.ffn),
-        "hidden": counts.hidden,
-        "goals": {goal.name: {"asked": goal.share, "reached": round(goal.reached(counts), 4)} for goal in setup.goals},
-        "scored_inputs": 0 if setup.examples is None else len(setup.examples),
-    }
+def _facts(setup: ShrinkSetup, counts: PartCounts, parts: Parts) -> ShrinkFacts:
+    whole, length, costs = counts_in(setup.model.config), _length(setup.model.config), setup.costs
+    return ShrinkFacts(
+        task=setup.task.name if setup.task else None,
+        parameters_before=costs.parameters(whole),
+        macs_before=costs.macs(whole, length),
+        bytes_before=costs.bytes(whole),
+        parameters=costs.parameters(counts),
+        macs=costs.macs(counts, length),
+        bytes=costs.bytes(counts),
+        layers=parts.layers,
+        heads=counts.heads,
+        ffn=counts.ffn,
+        hidden=counts.hidden,
+        goals={goal.name: Reached(asked=goal.share, reached=round(goal.reached(counts), 4)) for goal in setup.goals},
+        scored_inputs=0 if setup.examples is None else len(setup.examples),
+    )

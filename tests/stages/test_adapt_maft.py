@@ -53,7 +53,7 @@ def test_the_model_is_a_masked_lm(kind, encoder, teacher, text, tmp_path):
     Also from a model with another head. Its head is tied to its embeddings; the manifest's task is mask.
     """
     source = {"encoder": encoder, "teacher": teacher}[kind]
-    facts = adapt_maft.run(source, settings(text, epochs=1, dropout=0.05), tmp_path, silent)
+    facts = adapt_maft.run(source, settings(text, epochs=1, dropout=0.05), tmp_path, silent).to_json()
     model = checkpoint.read_model(tmp_path)
 
     assert type(model).__name__ == "XLMRobertaForMaskedLM"
@@ -74,7 +74,7 @@ def test_the_text_is_learnt(encoder, tmp_path):
     for code, sentences in SENTENCES.items():
         lines = [sentences[number % 2].format(number) for number in range(200)]
         (root / f"{code}.txt").write_text("\n".join(lines), "utf-8")
-    facts = adapt_maft.run(encoder, settings(root, epochs=4, learning_rate=1e-2), out, silent)
+    facts = adapt_maft.run(encoder, settings(root, epochs=4, learning_rate=1e-2), out, silent).to_json()
     found = [epoch["loss"] for epoch in facts["epochs"]]
 
     assert facts["dev_loss"] == min(found) == found[facts["best_epoch"] - 1]
@@ -89,7 +89,7 @@ def test_perplexity_is_told_before_and_after(kind, masked, encoder, text, tmp_pa
     """
     source = {"masked": masked, "encoder": encoder}[kind]
     chosen = settings(text, learning_rate=1e-2)
-    facts = adapt_maft.run(source, chosen, tmp_path, silent)
+    facts = adapt_maft.run(source, chosen, tmp_path, silent).to_json()
     model, training = prepared(source, chosen, tmp_path)
     best = facts["epochs"][facts["best_epoch"] - 1]
     before = training.validate(model) if kind == "masked" else None
@@ -109,10 +109,10 @@ def test_a_perplexity_is_a_number_for_any_loss():
     """
     A manifest holds no infinity.
     """
-    found = adapt_maft.perplexities(("swa",), {"loss": 9e9, "loss_swa": 9e9}, {"loss": 0.0, "loss_swa": 0.0})
+    found = adapt_maft.before_after({"loss_swa": 9e9}, {"loss_swa": 0.0}, "loss_swa", adapt_maft.perplexity)
 
-    assert found["perplexity"]["swa"]["after"] == 1.0
-    assert json.dumps(found, allow_nan=False)
+    assert found.after == 1.0
+    assert json.dumps(found.to_json(), allow_nan=False)
 
 
 def test_what_was_left_out_is_told(encoder, text, tmp_path):
@@ -123,7 +123,7 @@ def test_what_was_left_out_is_told(encoder, text, tmp_path):
     out.mkdir()
     with (root / "hau.txt").open("a", encoding="utf-8") as file:
         file.write("\n12 34\n5 %\nKo\n")
-    facts = adapt_maft.run(encoder, settings(root, epochs=1), out, silent)
+    facts = adapt_maft.run(encoder, settings(root, epochs=1), out, silent).to_json()
     counts = {
         code: (own["lines"], own["no_letter"], own["inputs"], own["too_short"]) for code, own in facts["corpus"].items()
     }
@@ -143,7 +143,7 @@ def test_its_model_teaches_an_agnostic_student(teacher, text, as_artifact, tmp_p
     adapt_maft.run(teacher, settings(text, epochs=1), out, silent)
     chosen = Distill(LANGUAGES, mode="agnostic", text=text, layers=1, epochs=1, max_length=64)
 
-    assert distill.run(as_artifact(out, "torch"), chosen, student, silent)["layers"] == 1
+    assert distill.run(as_artifact(out, "torch"), chosen, student, silent).to_json()["layers"] == 1
 
 
 def test_every_epoch_masks_others_and_validation_the_same(encoder, text, tmp_path):
@@ -232,7 +232,7 @@ def test_two_processes_train_one_model(encoder, text, tmp_path):
         chosen = settings(
             text, processes=processes, mixing="single", dropout=0.0, learning_rate=1e-2, validation_steps=7, epochs=6
         )
-        found[processes] = adapt_maft.run(encoder, chosen, out, lambda *progress: ticks.append(progress))
+        found[processes] = adapt_maft.run(encoder, chosen, out, lambda *progress: ticks.append(progress)).to_json()
     alone, together = ([entry["loss"] for entry in found[processes]["judgements"]] for processes in (1, 2))
 
     assert together[-1] < 0.95 * together[0]

@@ -67,7 +67,7 @@ def test_only_the_new_vocabulary_is_learnt(primaries, text, tmp_path, method):
     All layers are the source's, bit by bit; the table and the head's bias are new, and learnt.
     """
     source = primaries[method]
-    facts = adapt_mini.run(source, settings(text, method=method), tmp_path, silent)
+    facts = adapt_mini.run(source, settings(text, method=method), tmp_path, silent).to_json()
     before, after = (load_file(folder / "model.safetensors") for folder in (source.path, tmp_path))
     body = {name for name in after if not name.endswith((TABLE, "decoder.weight", "lm_head.bias", "decoder.bias"))}
     losses = [epoch["loss"] for epoch in facts["epochs"]]
@@ -90,7 +90,7 @@ def test_a_task_head_is_kept(primaries, tuned, text, tmp_path, method):
         error = refused(ModelError, primaries[method], settings(text, method=method, into=tuned), tmp_path)
         assert error.message == f"{tuned}: its embeddings are not those of the source"
         return
-    facts = adapt_mini.run(primaries[method], settings(text, method=method, into=tuned), tmp_path, silent)
+    facts = adapt_mini.run(primaries[method], settings(text, method=method, into=tuned), tmp_path, silent).to_json()
     before, after = (load_file(folder / "model.safetensors") for folder in (tuned, tmp_path))
     model = checkpoint.read_model(tmp_path)
 
@@ -118,7 +118,9 @@ def test_what_is_counted_is_said(primaries, text, tmp_path):
     Both vocabularies, the cost, and the perplexity of the whole model; mini-models cost less.
     """
     facts = {
-        method: adapt_mini.run(primaries[method], settings(text, method=method), made_folder(tmp_path / method), silent)
+        method: adapt_mini.run(
+            primaries[method], settings(text, method=method), made_folder(tmp_path / method), silent
+        ).to_json()
         for method in METHODS
     }
     found = facts["standard"]

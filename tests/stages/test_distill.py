@@ -44,7 +44,7 @@ def settings(**changed):
 def taught(source, folder, **changed):
     """The facts of a distillation into a new folder, and the student."""
     folder.mkdir()
-    facts = distill.run(source, settings(**changed), folder, silent)
+    facts = distill.run(source, settings(**changed), folder, silent).to_json()
     return facts, checkpoint.read_model(folder)
 
 
@@ -266,7 +266,7 @@ def test_raw_text_is_learnt_beside_labels(teacher, data, text, tmp_path):
     """
     (tmp_path / "out").mkdir()
     setup = distill.prepare(teacher, settings(data=data, text=text, lines=6, hard=1.0))
-    facts = distill.run(teacher, settings(data=data, text=text, lines=6, hard=1.0), tmp_path / "out", silent)
+    facts = distill.run(teacher, settings(data=data, text=text, lines=6, hard=1.0), tmp_path / "out", silent).to_json()
     targets = [set(row.targets) for row in setup.examples.examples]
 
     assert facts["inputs"] == 24 + 12
@@ -698,7 +698,7 @@ def test_the_student_has_its_teachers_task(teacher, masked, data, tmp_path):
     Whatever it starts from: a masked LM that a fine-tuned teacher taught labels entities.
     """
     asked = settings(data=data, teacher=teacher.path, epochs=1)
-    facts = distill.run(masked, asked, tmp_path, silent)
+    facts = distill.run(masked, asked, tmp_path, silent).to_json()
 
     assert facts["task"] == "ner"
 

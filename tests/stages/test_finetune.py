@@ -89,7 +89,7 @@ def test_the_model_carries_the_datas_labels(encoder, data, tmp_path):
     ticks = []
     facts = finetune.run(
         encoder, settings(data, epochs=1, dropout=0.05), tmp_path, lambda *progress: ticks.append(progress)
-    )
+    ).to_json()
     config = checkpoint.read_config(tmp_path)
 
     assert checkpoint.labels_of(config) == ("O", "B-DATE", "I-DATE", "B-LOC", "I-LOC", "B-PER", "I-PER")
@@ -104,7 +104,7 @@ def test_the_manifest_tells_every_epoch(encoder, data, tmp_path):
     """
     F1 and loss of every language and epoch, the best epoch by the mean F1, the first of equals.
     """
-    facts = finetune.run(encoder, settings(data), tmp_path, silent)
+    facts = finetune.run(encoder, settings(data), tmp_path, silent).to_json()
     names = {"score", "f1_swa", "f1_hau", "loss_swa", "loss_hau"}
     scores = [epoch["score"] for epoch in facts["epochs"]]
     best = facts["epochs"][facts["best_epoch"] - 1]
@@ -148,8 +148,8 @@ def test_weights_of_classes_and_precision_arrive_in_training(encoder, data, tmp_
     The training takes another training than without, or, where the processor would not gain, the same.
     """
     plain, other = tmp_path / "plain", tmp_path / "other"
-    before = finetune.run(encoder, settings(data, epochs=1), plain, silent)
-    after = finetune.run(encoder, settings(data, epochs=1, **changed), other, silent)
+    before = finetune.run(encoder, settings(data, epochs=1), plain, silent).to_json()
+    after = finetune.run(encoder, settings(data, epochs=1, **changed), other, silent).to_json()
     same = (plain / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
 
     assert same == ("class_weights" not in changed and after["precision"] == "float32")
@@ -173,7 +173,7 @@ def test_two_sentences_are_learnt_by_heart(encoder, data, tmp_path):
     """
     Train and dev differ in a number only, so F1 on dev must reach 100.
     """
-    facts = finetune.run(encoder, settings(data, epochs=30, learning_rate=1e-2, batch=4), tmp_path, silent)
+    facts = finetune.run(encoder, settings(data, epochs=30, learning_rate=1e-2, batch=4), tmp_path, silent).to_json()
 
     assert facts["dev_f1_average"] == 100.0
 
@@ -191,7 +191,7 @@ def test_tones_are_learnt_by_heart(masked, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     chosen = settings(tmp_path / "texts", task="sentiment", epochs=20, learning_rate=3e-3, dropout=0.0)
-    facts = finetune.run(masked, chosen, out, silent)
+    facts = finetune.run(masked, chosen, out, silent).to_json()
     labels = checkpoint.labels_of(checkpoint.read_config(out))
     reader = checkpoint.encoder(checkpoint.read_tokenizer(out), 64, "text")
     dev = [read_split(tmp_path / "texts", language, "dev", "text") for language in LANGUAGES]
@@ -231,7 +231,7 @@ def test_odd_sizes_are_learnt_from(encoder, data, tmp_path, changed):
     (root / "hau" / "train.txt").write_text("Kano B-LOC\n\u200b O\n\n\u200b O\n", "utf-8")
     out = tmp_path / "out"
     out.mkdir()
-    facts = finetune.run(encoder, settings(root, epochs=2, **changed), out, silent)
+    facts = finetune.run(encoder, settings(root, epochs=2, **changed), out, silent).to_json()
 
     assert facts["train_sentences"] == 14
     assert len(facts["epochs"]) == 2

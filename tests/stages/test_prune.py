@@ -38,7 +38,7 @@ def test_after_fine_tuning_nothing_else_changes(teacher, tmp_path):
     """
     The weights that stay are the teacher's, bit for bit; no data is needed.
     """
-    facts = prune.run(teacher, settings(sparsity=0.5), tmp_path, silent)
+    facts = prune.run(teacher, settings(sparsity=0.5), tmp_path, silent).to_json()
     before, after = (sparsity.linear_weights(checkpoint.read_model(path)) for path in (teacher.path, tmp_path))
 
     assert facts["zeros"] == round(facts["prunable"] / 2)
@@ -50,7 +50,7 @@ def test_the_manifest_states_every_matrix(teacher, tmp_path):
     """
     The share of zeros by matrix, on the whole, and both sizes: zeros alone leave the file as it is.
     """
-    facts = prune.run(teacher, settings(sparsity=0.9), tmp_path, silent)
+    facts = prune.run(teacher, settings(sparsity=0.9), tmp_path, silent).to_json()
     found = zeros_in(tmp_path)
 
     assert set(facts["sparsity_per_matrix"]) == set(found)
@@ -65,7 +65,7 @@ def test_two_of_four_is_half(teacher, tmp_path):
     """
     Every matrix has exactly half of its weights.
     """
-    facts = prune.run(teacher, settings(pattern="2:4"), tmp_path, silent)
+    facts = prune.run(teacher, settings(pattern="2:4"), tmp_path, silent).to_json()
 
     assert set(facts["sparsity_per_matrix"].values()) == {0.5}
 
@@ -77,7 +77,7 @@ def test_before_fine_tuning_the_zeros_are_held(encoder, data, tmp_path, pattern)
     """
     asked = settings(data, when="before", pattern=pattern)
     pruned = sparsity.zeros(prune.prepare(encoder, asked).model)
-    facts = prune.run(encoder, asked, tmp_path, silent)
+    facts = prune.run(encoder, asked, tmp_path, silent).to_json()
 
     assert zeros_in(tmp_path) == pruned
     assert facts["sparsity"] == pytest.approx(0.5, abs=1e-3)
@@ -89,7 +89,7 @@ def test_during_fine_tuning_zeros_grow_to_what_was_asked(encoder, data, tmp_path
     """
     The epoch that is kept has them all, whatever an earlier one scored with fewer.
     """
-    facts = prune.run(encoder, settings(data, when="during", sparsity=0.8, ramp=0.6), tmp_path, silent)
+    facts = prune.run(encoder, settings(data, when="during", sparsity=0.8, ramp=0.6), tmp_path, silent).to_json()
 
     assert facts["sparsity"] == pytest.approx(0.8, abs=1e-3)
     assert facts["best_epoch"] >= 2
@@ -102,7 +102,7 @@ def test_patience_does_not_count_epochs_in_which_zeros_grow(encoder, data, tmp_p
     With a patience of one epoch, a ramp of several is still walked to its end.
     """
     asked = settings(data, when="during", sparsity=0.8, ramp=0.7, epochs=5, patience=1)
-    facts = prune.run(encoder, asked, tmp_path, silent)
+    facts = prune.run(encoder, asked, tmp_path, silent).to_json()
 
     assert facts["sparsity"] == pytest.approx(0.8, abs=1e-3)
 
@@ -226,11 +226,11 @@ def test_the_head_keeps_its_task(classifier, masked, encoder, tmp_path):
     facts = []
     for name, source, task in (("a", classifier, "ner"), ("b", classifier, "topic"), ("c", masked, "ner")):
         (tmp_path / name).mkdir()
-        facts.append(prune.run(source, settings(task=task), tmp_path / name, silent)["task"])
+        facts.append(prune.run(source, settings(task=task), tmp_path / name, silent).to_json()["task"])
     (tmp_path / "bare").mkdir()
 
     assert facts == ["sentiment", "topic", "mask"]
-    assert "task" not in prune.run(encoder, settings(), tmp_path / "bare", silent)
+    assert "task" not in prune.run(encoder, settings(), tmp_path / "bare", silent).to_json()
 
 
 @pytest.mark.parametrize("missing", ["data", "languages"])

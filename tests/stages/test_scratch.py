@@ -23,7 +23,7 @@ def test_the_encoder_has_the_asked_shape(corpus, tmp_path):
     """
     Layers, widths and positions are the settings'; the facts count what is there.
     """
-    facts = scratch.run(corpus, Scratch(**SMALL), tmp_path, silent)
+    facts = scratch.run(corpus, Scratch(**SMALL), tmp_path, silent).to_json()
     config = checkpoint.read_config(tmp_path)
     weights = load_file(tmp_path / "model.safetensors")
 

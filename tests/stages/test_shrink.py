@@ -25,7 +25,7 @@ def settings(**changed):
 def made(source, folder, **changed):
     """The facts of a stage into a new folder, and the model."""
     folder.mkdir()
-    facts = shrink.run(source, settings(**changed), folder, silent)
+    facts = shrink.run(source, settings(**changed), folder, silent).to_json()
     return facts, checkpoint.read_model(folder)
 
 

@@ -1,8 +1,7 @@
 """Validation: how good a model is after an epoch, on labelled dev data or on raw text held out, per language."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from edgeafri.data.dataset import Split, Unit, read_split
 from edgeafri.errors import DataError
 from edgeafri.inference.evaluate import average, evaluate
 from edgeafri.inference.predict import Encoder, Predictor
+from edgeafri.menu.facts.training import Validation
 from edgeafri.menu.settings import Distill, Finetune, Shrink
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.training import distributed, losses
@@ -71,27 +71,31 @@ def _batches_by_language(examples: Examples) -> list[tuple[int, list[int]]]:
     return found
 
 
-def dev_facts(history: History, languages: Sequence[str]) -> dict[str, Any]:
+def dev_facts(history: History, languages: Sequence[str]) -> Validation:
     """What a training on labelled data leaves in its manifest: F1 on dev per language, of the best epoch and of all."""
     best = max(history, key=lambda entry: entry[SCORE])
-    return {
-        "dev_f1": {language: round(best[f"f1_{language}"], 2) for language in languages},
-        "dev_f1_average": round(best[SCORE], 2),
-        "best_epoch": history.index(best) + 1,
-        "epochs": [{name: round(entry[name], 4) for name in sorted(entry)} for entry in history],
-    }
+    return Validation(
+        dev_f1={language: round(best[f"f1_{language}"], 2) for language in languages},
+        dev_f1_average=round(best[SCORE], 2),
+        best_epoch=history.index(best) + 1,
+        epochs=_rounded(history),
+    )
 
 
-def text_facts(history: History) -> dict[str, Any]:
+def text_facts(history: History) -> Validation:
     """What a training on raw text leaves in its manifest: the loss on lines held out, of the best epoch and of all.
 
     Where steps were counted in place of epochs: of the best step, and of all validations.
     """
     best = max(history, key=lambda entry: entry[SCORE])
-    found = [{name: round(entry[name], 4) for name in sorted(entry)} for entry in history]
+    loss, found = round(best["loss"], 4), _rounded(history)
     if "step" in best:
-        return {"dev_loss": round(best["loss"], 4), "best_step": best["step"], "judgements": found}
-    return {"dev_loss": round(best["loss"], 4), "best_epoch": history.index(best) + 1, "epochs": found}
+        return Validation(dev_loss=loss, best_step=int(best["step"]), judgements=found)
+    return Validation(dev_loss=loss, best_epoch=history.index(best) + 1, epochs=found)
+
+
+def _rounded(history: History) -> tuple[Mapping[str, float], ...]:
+    return tuple({name: round(entry[name], 4) for name in sorted(entry)} for entry in history)
 
 
 def hard_loss(weights: torch.Tensor | None) -> Loss:

@@ -116,7 +116,7 @@ def test_the_best_epoch_is_the_first_with_the_highest_mean():
     Its F1 per language in two decimals, and every epoch's numbers in four.
     """
     history = [epoch(50, 20), epoch(60.004, 40), epoch(40, 60.004), epoch(99, 0)]
-    facts = dev_facts(history, ("swa", "hau"))
+    facts = dev_facts(history, ("swa", "hau")).to_json()
 
     assert facts["best_epoch"] == 2
     assert facts["dev_f1"] == {"swa": 60.0, "hau": 40.0}
@@ -131,7 +131,7 @@ def test_on_raw_text_the_lowest_loss_is_the_best():
     """
     history = [{"score": -value, "loss": value} for value in (3.0, 1.23456, 1.23456, 2.0)]
 
-    assert text_facts(history) == {
+    assert text_facts(history).to_json() == {
         "dev_loss": 1.2346,
         "best_epoch": 2,
         "epochs": [{"score": -round(value, 4), "loss": round(value, 4)} for value in (3.0, 1.23456, 1.23456, 2.0)],
@@ -143,7 +143,7 @@ def test_where_steps_are_counted_the_best_step_is_named():
     Judgements are no epochs then.
     """
     history = [{"score": -value, "loss": value, "step": step} for step, value in ((200, 3.0), (400, 1.5), (450, 2.0))]
-    facts = text_facts(history)
+    facts = text_facts(history).to_json()
 
     assert (facts["dev_loss"], facts["best_step"], "best_epoch" in facts) == (1.5, 400, False)
     assert [entry["step"] for entry in facts["judgements"]] == [200, 400, 450]
