@@ -1,10 +1,8 @@
 """Tables: rows under columns with units, as text for the terminal, Markdown for people, CSV and JSON for programs."""
 
-import csv
 import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
 
 from edgeafri.documents.base import Document, Json, plain
 
@@ -72,6 +70,8 @@ class Table(Document):
 
 def spread(values: Sequence[float]) -> Spread:
     """Mean and deviation over seeds. ValueError without values."""
+    from statistics import fmean, stdev  # a study alone needs them; every build imports this module
+
     return Spread(fmean(values), stdev(values) if len(values) > 1 else None, len(values))
 
 
@@ -104,6 +104,8 @@ def to_markdown(table: Table) -> str:
 
 def to_csv(table: Table) -> str:
     """Keys as header, figures in full, nothing for what is not known. A deviation is in the column `key_sd`."""
+    import csv  # see spread()
+
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     wide = {column.key for column in table.columns if any(isinstance(cell, Spread) for cell in _cells(table, column))}
