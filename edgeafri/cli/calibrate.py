@@ -1,10 +1,10 @@
-"""`edgeafri calibrate`: measurements narrow a device's estimates; or, how well a few rows of a table predict it."""
+"""`edgeafri calibrate`: measurements make the estimates of a device narrower, or predict the rows of a table."""
 
 import json
 import os
 import shlex
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ from edgeafri.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from edgeafri.device.calibration import Calibration
+    from edgeafri.documents.prediction import Prediction
+    from edgeafri.latency.prediction import Draws, LatencyTable
 
 _EPILOG = """\b
 Examples:
@@ -24,58 +26,91 @@ Examples:
 _FILE = click.Path(path_type=Path)
 
 
+@dataclass(frozen=True)
+class _Options:
+    """The options of the command: of a calibration, or of a table."""
+
+    target: str | None
+    sources: tuple[Path, ...]
+    more: tuple[Path, ...]
+    profiles: tuple[Path, ...]
+    out: Path | None
+    table: Path | None
+    macs_column: str | None
+    latency_column: str | None
+    bytes_column: str | None
+    layers_column: str | None
+    draws: int
+    points: int
+    seed: int
+    as_json: bool
+
+
 @click.command("calibrate", epilog=_EPILOG)
 @click.option("--target", help="The device that was measured.")
-@click.option(
-    "--from", "sources", type=_FILE, multiple=True, help="Results of bench, profile or farm; several may follow."
-)
+@click.option("--from", "sources", type=_FILE, multiple=True, help="JSON files of bench, profile or farm.")
 @click.argument("more", type=_FILE, nargs=-1, metavar="[FILE]...")
-@click.option("--profiles", type=_FILE, multiple=True, help="A folder of your own; the first one gets the calibration.")
-@click.option("--out", type=_FILE, help="The file to write, in place of one in that folder.")
 @click.option(
-    "--csv", "table", type=_FILE, help="A table of latencies: no device is calibrated, prediction is tried out."
+    "--profiles",
+    type=_FILE,
+    multiple=True,
+    help="A folder with your own device profiles; the first gets the file.",
+)
+@click.option("--out", type=_FILE, help="The file to write, instead of one in that folder.")
+@click.option(
+    "--csv", "table", type=_FILE, help="A table of latencies: no device is calibrated, the prediction is tested."
 )
 @click.option("--macs-column", help="MACs of a row: a column, or a formula of columns with + - * / and brackets.")
-@click.option("--latency-column", help="Milliseconds of a row, likewise.")
-@click.option("--bytes-column", help="Bytes moved of a row, likewise.")
-@click.option("--layers-column", help="Layers of a row, likewise.")
+@click.option("--latency-column", help="Milliseconds of a row: a column or a formula.")
+@click.option("--bytes-column", help="Bytes moved of a row: a column or a formula.")
+@click.option("--layers-column", help="Layers of a row: a column or a formula.")
 @click.option(
-    "--draws", type=click.IntRange(1, 100_000), default=200, show_default=True, help="How often rows are drawn."
+    "--draws",
+    type=click.IntRange(1, 100_000),
+    default=200,
+    show_default=True,
+    help="How often rows are drawn at random.",
 )
-@click.option("--points", type=click.IntRange(2), default=5, show_default=True, help="Rows that are drawn to fit on.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the draws.")
+@click.option("--points", type=click.IntRange(2), default=5, show_default=True, help="Number of rows to fit on.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random draws.")
 @json_option
 @click.pass_obj
-def calibrate_command(arguments: list[str] | None, /, **options: Any) -> None:
-    """Fit a device's constants on measurements of it; estimates use them from then on.
+def calibrate_command(
+    arguments: list[str] | None,
+    /,
+    **options: Any,  # Any: click gives them by name; _Options has their types
+) -> None:
+    """Fit a device's constants on measurements of it. Estimates for this device use them from then on.
 
-    With --csv: fit on a few rows of any table, predict the others, and hold the interval against what it claims.
+    With --csv: fit on a few rows of any table, predict the other rows, and compare how many of them the interval holds
+    with what it claims.
     """
-    given = {name for name in ("target", "sources", "more", "out") if options[name]}
-    if options["table"] is not None:
-        if given:
+    given = _Options(**options)
+    files = (*given.sources, *given.more)
+    if given.table is not None:
+        if given.target or files or given.out:
             raise UsageError("--csv goes with no device", "Give --csv alone, or --target with --from.")
-        _try_out(options, shlex.join(["edgeafri", *(arguments or [])]))
-    elif "target" in given and given & {"sources", "more"}:
-        _calibrate(options)
+        _test_prediction(given, given.table, shlex.join(["edgeafri", *(arguments or [])]))
+    elif given.target and files:
+        _calibrate(given, given.target, files)
     else:
         raise UsageError("nothing to calibrate", "Give --target rpi4 --from results/*.json, or --csv FILE.")
 
 
-def _calibrate(options: dict[str, Any]) -> None:
+def _calibrate(options: _Options, target: str, files: tuple[Path, ...]) -> None:
     from edgeafri.device.calibration import write_calibration
     from edgeafri.device.profile import read_profile
     from edgeafri.latency.calibrate import calibrate
 
-    profile = read_profile(options["target"], options["profiles"])
-    file = _file(profile.name, options["out"], options["profiles"])
-    calibration = calibrate(profile, _documents((*options["sources"], *options["more"])))
+    profile = read_profile(target, options.profiles)
+    file = _file(profile.name, options.out, options.profiles)
+    calibration = calibrate(profile, _documents(files))
     replaced = file.is_file()
     write_calibration(calibration, file)
-    if options["as_json"]:
+    if options.as_json:
         print_json({**asdict(calibration), "file": str(file)})
         return
-    click.echo(_told(calibration))
+    click.echo(_table(calibration))
     click.echo(f"{'replaced' if replaced else 'written'}: {file}")
 
 
@@ -96,7 +131,7 @@ def _file(device: str, out: Path | None, folders: tuple[Path, ...]) -> Path:
     raise UsageError("no place for the calibration", hint)
 
 
-def _documents(files: tuple[Path, ...]) -> Iterator[tuple[str, Any]]:
+def _documents(files: tuple[Path, ...]) -> Iterator[tuple[str, object]]:
     for file in files:
         hint = "Give files with the JSON of bench, profile or farm."
         try:
@@ -109,7 +144,7 @@ def _documents(files: tuple[Path, ...]) -> Iterator[tuple[str, Any]]:
             raise DataError(f"{file}: a folder", hint) from None
 
 
-def _told(calibration: "Calibration") -> str:
+def _table(calibration: "Calibration") -> str:
     from edgeafri.documents.table import text_table
 
     head = (
@@ -154,37 +189,31 @@ def _interval(level: float | None, factor: float | None) -> str:
     return f"divided by and times {factor:.2f}, {100 * level:.0f} %"
 
 
-def _try_out(options: dict[str, Any], command: str) -> None:
-    from edgeafri.latency.prediction import Draws, Source
+def _test_prediction(options: _Options, table: Path, command: str) -> None:
+    from edgeafri.latency.prediction import Draws, LatencyTable
 
-    missing = [name for name in ("macs_column", "latency_column") if not options[name]]
-    if missing:
-        raise UsageError(
-            f"--csv needs --{missing[0].replace('_', '-')}", "Name a column of the table, or a formula of them."
-        )
-    columns = (options[f"{name}_column"] for name in ("macs", "latency", "bytes", "layers"))
-    draws = Draws(options["draws"], options["points"], options["seed"])
-    found = _with_bar(Source(options["table"], *columns), draws)
-    if options["as_json"]:
-        print_json({"schema": 1, "kind": "prediction", "command": command, **found})
+    if options.macs_column is None or options.latency_column is None:
+        missing = "--macs-column" if options.macs_column is None else "--latency-column"
+        raise UsageError(f"--csv needs {missing}", "Name a column of the table, or a formula of them.")
+    draws = Draws(options.draws, options.points, options.seed)
+    columns = (options.macs_column, options.latency_column, options.bytes_column, options.layers_column)
+    found = _with_bar(LatencyTable(table, *columns), draws)
+    if options.as_json:
+        print_json(replace(found, command=command).to_json())
         return
-    median, interval = found["median_error"], found["interval"]
+    median, interval = found.median_error, found.interval
+    click.echo(f"{found.rows} rows, {draws.draws} times {draws.points} drawn, the rest predicted (seed {draws.seed})")
+    click.echo(f"  median error  {_percent(median.median):>8}, in nine of ten draws under {_percent(median.p90)}")
     click.echo(
-        f"{found['rows']} rows, {draws.draws} times {draws.points} drawn, the rest predicted (seed {draws.seed})"
+        f"  interval      {_percent(interval.covered):>8} of the rest inside, claimed {_percent(interval.level)}"
     )
-    click.echo(f"  median error  {_percent(median['median']):>8}, in nine of ten draws under {_percent(median['p90'])}")
-    click.echo(
-        f"  interval      {_percent(interval['covered']):>8} of the rest inside, claimed {_percent(interval['level'])}"
-    )
-    for name, why in found["all_rows"]["left_out"].items():
+    for name, why in found.all_rows.left_out.items():
         click.echo(f"  {name} left out: {why}")
 
 
-def _with_bar(source: Any, draws: Any) -> dict[str, Any]:
-    from edgeafri.api.console import events_shown
-    from edgeafri.builder.events import Progressed, Started
+def _with_bar(table: "LatencyTable", draws: "Draws") -> "Prediction":
+    from edgeafri.api.console import stepping
     from edgeafri.latency.prediction import predict_rest
 
-    with events_shown() as on_event:
-        on_event(Started("calibrate"))
-        return predict_rest(source, draws, lambda done, total: on_event(Progressed("calibrate", done, total)))
+    with stepping() as start:
+        return predict_rest(table, draws, start("calibrate"))

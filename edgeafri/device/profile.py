@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, get_args, get_type_hints
 
 from edgeafri import settings
 from edgeafri.device.calibration import Calibration, read_calibrations
@@ -67,7 +67,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Memory:
-    """`free` is what a process may take while the system runs; a copied byte is read once and written once."""
+    """`free` is what a process may take while the system runs. `copy` counts a byte that is read and written once."""
 
     free: Megabytes | None
     copy: MegabytesPerSecond | None
@@ -76,7 +76,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Budget:
-    """What a bundle may cost at most: times for one sentence of `seq_len` sub-words, special ones included."""
+    """What a bundle may cost at most. Times are for one sentence of `seq_len` subwords, special tokens included."""
 
     seq_len: int
     bundle_mb: Megabytes
@@ -89,8 +89,8 @@ class Budget:
 class DeviceProfile:
     """One device. `cores` are listed fastest first; `threads` is the default on this device.
 
-    `recipe` is what is built by itself; `recipe_with_data`, where it is named, when there is data to learn from.
-    `models` are the beginnings of what such a device calls itself; a measurement that names another one is not of it.
+    `recipe` is built by default; `recipe_with_data`, where it is named, when there is data to train on. `models` are
+    the beginnings of the names that such a device gives itself: a measurement with another name is not of this device.
     `calibrations` are not in the file: they are those of this device and of others with its kind of core.
     """
 
@@ -135,12 +135,12 @@ def profile_folders() -> tuple[Path, ...]:
     return (Path(users).expanduser(), ours) if users else (ours,)
 
 
-def facts(part: Any, where: str) -> Iterator[tuple[str, Fact, str]]:
+def facts(part: object, where: str) -> Iterator[tuple[str, Fact, str]]:
     """Every known number of a profile: its path in the file, the fact, and the unit it must have."""
     return ((place, fact, unit) for place, fact, unit in numbers(part, where) if fact is not None)
 
 
-def numbers(part: Any, where: str) -> Iterator[tuple[str, Fact | None, str]]:
+def numbers(part: object, where: str) -> Iterator[tuple[str, Fact | None, str]]:
     """Every number that a profile may have, None where it is not known: its path, the fact, and its unit."""
     hints = get_type_hints(type(part), include_extras=True)
     for name, hint in hints.items():
@@ -155,7 +155,7 @@ def numbers(part: Any, where: str) -> Iterator[tuple[str, Fact | None, str]]:
                     yield from numbers(inner, f"{place}[{index}]")
 
 
-def _unit(hint: Any) -> str:
+def _unit(hint: object) -> str:
     """The unit of a fact's type, which `Megabytes | None` carries one level further in; empty for other types."""
     for kind in (hint, *get_args(hint)):
         metadata: tuple[str, ...] = getattr(kind, "__metadata__", ())
@@ -187,7 +187,7 @@ def _calibrated(profile: DeviceProfile, folders: Iterable[Path]) -> DeviceProfil
     return replace(profile, calibrations=tuple(of_use))
 
 
-def _parsed(file: Path) -> Mapping[str, Any]:
+def _parsed(file: Path) -> Mapping[str, object]:
     import yaml  # the command line starts without it
 
     try:
@@ -196,9 +196,7 @@ def _parsed(file: Path) -> Mapping[str, Any]:
         raise ConfigError(f"{file}: not readable as YAML ({error})", "Check its indentation and encoding.") from None
     if not isinstance(values, dict):
         what = "an empty file" if values is None else f"a {type(values).__name__}"
-        raise ConfigError(
-            f"{file}: expected key: value lines, got {what}", "Copy a profile that there is, and change it."
-        )
+        raise ConfigError(f"{file}: expected key: value lines, got {what}", "Copy one of the profiles, and change it.")
     if "calibrations" in values:
         hint = "Remove the line; `edgeafri calibrate` writes a file of its own."
         raise ConfigError(f"{file}: 'calibrations' are not written here", hint)
@@ -216,12 +214,14 @@ def _check_whole(profile: DeviceProfile, file: Path) -> None:
     if not 1 <= profile.threads <= sum(counts):
         raise ConfigError(f"{file}.threads: {profile.threads} on {sum(counts)} cores", f"Use 1 to {sum(counts)}.")
     if profile.budget.seq_len < 1:
-        raise ConfigError(f"{file}.budget.seq_len: {profile.budget.seq_len} sub-words", "Use 1 and up.")
+        raise ConfigError(f"{file}.budget.seq_len: {profile.budget.seq_len} subwords", "Use 1 and up.")
 
 
 def _check_core(cluster: Cluster, isa: Isa, place: str) -> None:
     if cluster.part is not None and not 0 < cluster.part < _PARTS:
-        raise ConfigError(f"{place}.part: {cluster.part:#x} is no core's number", "Copy it from the line 'CPU part'.")
+        raise ConfigError(
+            f"{place}.part: {cluster.part:#x} is not the number of a core", "Copy it from the line 'CPU part'."
+        )
     odd = [word for word in cluster.features if not re.fullmatch(r"[a-z0-9_]+", word)]
     if odd:
         raise ConfigError(f"{place}.features: '{odd[0]}' is not one word", "Write them as a list: [fp, asimd].")

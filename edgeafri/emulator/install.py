@@ -1,4 +1,4 @@
-"""Installing the emulator below the cache folder, piece by piece, each whole or not at all; and what is installed."""
+"""Installing the emulator below the cache folder, part by part, each whole or not at all; and what is installed."""
 
 import hashlib
 import json
@@ -9,8 +9,8 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+from edgeafri.documents.emulator_status import EmulatorStatus
 from edgeafri.emulator import plugin, userland
 from edgeafri.emulator.tools import Qemu, check_tools, find_qemu
 from edgeafri.errors import ConfigError, EdgeAfriError, MissingPackage, UsageError
@@ -25,7 +25,7 @@ _AGAIN = "Install it: edgeafri emulator install"
 
 @dataclass(frozen=True)
 class Installed:
-    """What the emulator is made of: paths below its folder, and the versions that they were made for."""
+    """What is installed: the versions it was made for, and the names of its folders below that of the emulator."""
 
     python: str
     qemu: str
@@ -48,15 +48,15 @@ class Emulator:
 
 
 def emulator_folder() -> Path:
-    """Where the emulator lies: below the cache folder of this user."""
+    """The folder of the emulator, below the cache folder of this user."""
     return cache_folder() / "emulator"
 
 
 def install(python: str | None = None, start: StartProgress = quiet) -> Emulator:
-    """Bring and make what is missing; `python` is "3.11", or the distribution's own.
+    """Fetch and compile what is missing; `python` is a version such as "3.11", by default the distribution's own.
 
-    What an interrupted installation has finished is kept. UsageError for a Python that cannot be one, MissingPackage
-    for a tool, a package or a wheel that cannot be had, with the command that brings it.
+    What an interrupted installation has finished is kept. UsageError for what is no version of Python, MissingPackage
+    for a tool, a package or a wheel that is not available, with the command that installs it.
     """
     _check_python(python)
     check_tools()
@@ -65,7 +65,7 @@ def install(python: str | None = None, start: StartProgress = quiet) -> Emulator
     with storage(folder):
         version, header = python or _python_before(), folder / f"header-{qemu.version}"
         if version is None or not (folder / f"userland-{version}").is_dir() or not header.is_dir():
-            start("read what apt has for arm64")
+            start("read the lists of packages for arm64")
             apt.update()
         version = version or apt.python()
         root = _userland(apt, folder / f"userland-{version}", version, start)
@@ -89,7 +89,7 @@ def ready() -> Emulator:
     places = [folder / name for name in (found.userland, found.site, found.plugin)]
     gone = [place for place in places if not place.is_dir()]
     if gone:
-        raise MissingPackage(f"a part of the emulator is gone: {gone[0]}", _AGAIN)
+        raise MissingPackage(f"a part of the emulator is missing: {gone[0]}", _AGAIN)
     _check_same("QEMU", found.qemu, qemu.version)
     _check_same("onnxruntime", found.onnxruntime, wheels.version_here("onnxruntime"))
     if places[2].name != _plugin_name(folder / f"header-{qemu.version}"):
@@ -97,25 +97,25 @@ def ready() -> Emulator:
     return Emulator(qemu, found.python, found.onnxruntime, places[0], places[1], places[2] / plugin.LIBRARY)
 
 
-def status() -> dict[str, Any]:
+def status() -> EmulatorStatus:
     """Whether the emulator can be used, with what, and if not, why not and what to do."""
     try:
         emulator = ready()
     except EdgeAfriError as error:
-        return {"ready": False, "folder": str(emulator_folder()), "why": error.message, "next": error.hint}
-    return {
-        "ready": True,
-        "folder": str(emulator_folder()),
-        "qemu": emulator.qemu.version,
-        "python": emulator.python,
-        "onnxruntime": emulator.onnxruntime,
-        "processors": sorted(emulator.qemu.models),
-    }
+        return EmulatorStatus(ready=False, folder=str(emulator_folder()), why=error.message, next=error.hint)
+    return EmulatorStatus(
+        ready=True,
+        folder=str(emulator_folder()),
+        qemu=emulator.qemu.version,
+        python=emulator.python,
+        onnxruntime=emulator.onnxruntime,
+        processors=tuple(sorted(emulator.qemu.models)),
+    )
 
 
 def _check_python(python: str | None) -> None:
     if python is not None and not re.fullmatch(r"3\.\d{1,2}", python):
-        raise UsageError(f"'{python}' is no version of Python", "Give it as 3.11, or leave it to the distribution.")
+        raise UsageError(f"'{python}' is no version of Python", "Write it as 3.11, or leave the option out.")
 
 
 def _userland(apt: userland.Apt, target: Path, python: str, start: StartProgress) -> Path:
@@ -131,7 +131,7 @@ def _userland(apt: userland.Apt, target: Path, python: str, start: StartProgress
 
 
 def _site(folder: Path, python: str, start: StartProgress) -> Path:
-    found = wheels.fetch(python, MACHINE, start("fetch the wheels of onnxruntime and its like"))
+    found = wheels.fetch(python, MACHINE, start("fetch the wheels of onnxruntime, numpy and the others"))
     target = folder / f"site-{_digest(wheel.name.encode() for wheel in found)}"
     if not target.is_dir():
         start("unpack the wheels")
@@ -156,7 +156,7 @@ def _plugin(folder: Path, header: Path) -> Path:
 
 
 def _try(qemu: Qemu, folder: Path, made: Installed) -> None:
-    """Start the guest's Python with the plugin once: what does not fit together shows here, not in a measurement."""
+    """Start the guest's Python with the plugin once, so that parts that do not fit fail here, not in a measurement."""
     root = folder / made.userland
     python = [str(root / "usr" / "bin" / f"python{made.python}"), "-B", "-c", "import numpy"]
     paths = {"PYTHONHOME": str(root / "usr"), "PYTHONPATH": str(folder / made.site)}
@@ -181,7 +181,7 @@ def _digest(parts: Iterable[bytes]) -> str:
 
 def _check_same(what: str, made_for: str, here: str) -> None:
     if made_for != here:
-        message = f"the emulator was installed for {what} {made_for}, and here is {here}"
+        message = f"the emulator was installed for {what} {made_for}, but {what} {here} is here now"
         raise MissingPackage(message, "Install it again: edgeafri emulator install")
 
 

@@ -1,6 +1,6 @@
-"""The device as the guest sees it: which processor QEMU is, and what stands in /proc/cpuinfo and /sys of it.
+"""The device as the guest sees it: which processor QEMU emulates, and what /proc/cpuinfo and /sys say of it.
 
-Both come from one profile and must agree: kernels are chosen by what either says, and run on what QEMU is.
+Both come from one profile and must agree: libraries choose their kernels by /proc/cpuinfo, and QEMU executes them.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from edgeafri.device.profile import Cluster, DeviceProfile
 from edgeafri.errors import ConfigError, UsageError
 
 _DOTPROD = "asimddp"
-# Whether cores have the dot product, where all of a kind do; in the others it was optional. From Arm's manuals.
+# Whether all cores of a kind have the dot product; on kinds that are not listed it is optional. From Arm's manuals.
 _HAS_DOTPROD = {
     "cortex-a35": False,
     "cortex-a53": False,
@@ -26,7 +26,7 @@ _IMPLEMENTER = 0x41  # Arm
 
 @dataclass(frozen=True)
 class Core:
-    """The processor that QEMU is told to be, and a note where it is not the device's own."""
+    """The processor that QEMU emulates, and a note where it is not the device's own."""
 
     model: str
     note: str | None
@@ -45,7 +45,7 @@ def choose_core(profile: DeviceProfile, models: Iterable[str]) -> Core:
         return Core(cluster.type, None)
     stand_in = _STAND_IN[dotprod]
     has = "with" if dotprod else "without"
-    return Core(stand_in, f"this QEMU has no {cluster.type} {has} dot product; {stand_in} stands in for it")
+    return Core(stand_in, f"this QEMU has no {cluster.type} {has} dot product; {stand_in} is used instead")
 
 
 def cpuinfo(profile: DeviceProfile) -> str:
@@ -71,8 +71,8 @@ def lay_overlay(profile: DeviceProfile, userland: Path, folder: Path) -> Path:
 
 def _check_known(name: str, cluster: Cluster) -> None:
     if cluster.part is None or not cluster.features:
-        message = f"{name}: what its {cluster.type} cores can do is not known, so they cannot be emulated"
-        hint = "Give `part` and `features` of the cores in a profile, as the device's own /proc/cpuinfo has them."
+        message = f"{name}: the features of its {cluster.type} cores are not known, so they cannot be emulated"
+        hint = "Write `part` and `features` of the cores into a profile; the device's /proc/cpuinfo has both."
         raise UsageError(message, hint)
     dotprod = _DOTPROD in cluster.features
     if _HAS_DOTPROD.get(cluster.type, dotprod) != dotprod:

@@ -15,8 +15,8 @@ _FLAGS = ("-std=c11", "-O2", "-Wall", "-shared", "-fPIC")
 
 
 @dataclass(frozen=True)
-class Mark:
-    """What the guest had executed when it reached a mark: instructions by class, and `total`."""
+class InstructionCounts:
+    """What the guest had executed when it reached mark `number`: instructions by class, and `total`."""
 
     number: int
     counts: dict[str, int]
@@ -32,22 +32,22 @@ def compile_plugin(folder: Path) -> None:
 
 
 def option(library: Path, out: Path) -> tuple[str, str]:
-    """What QEMU is told to load the plugin and have it write to `out`. It reads two commas as one."""
+    """The options of QEMU that load the plugin and let it write to `out`. QEMU reads two commas as one."""
     library_name, out_name = (str(path).replace(",", ",,") for path in (library, out))
     return "-plugin", f"{library_name},out={out_name}"
 
 
-def parse_marks(text: str) -> list[Mark]:
-    """The marks of the plugin's output, in order: a line each, `number name=count name=count ...`."""
+def parse_marks(text: str) -> list[InstructionCounts]:
+    """The marks in the plugin's output, in order. A line is one mark: `number name=count name=count ...`."""
     marks = []
     for line in text.splitlines():
         number, *pairs = line.split()
         counted = (pair.split("=") for pair in pairs)
-        marks.append(Mark(int(number), {name: int(count) for name, count in counted}))
+        marks.append(InstructionCounts(int(number), {name: int(count) for name, count in counted}))
     return marks
 
 
-def between(marks: list[Mark]) -> list[dict[str, int]]:
+def between(marks: list[InstructionCounts]) -> list[dict[str, int]]:
     """What was executed from each mark to the next. WorkerError when a mark is missing."""
     if [mark.number for mark in marks] != list(range(len(marks))) or len(marks) < 2:
         raise WorkerError("the emulator counted no whole inference", "Install it again: edgeafri emulator install")
@@ -56,7 +56,7 @@ def between(marks: list[Mark]) -> list[dict[str, int]]:
 
 
 def _glib(folder: Path) -> list[str]:
-    """What the compiler must know of glib, which the header of newer versions includes."""
+    """The compiler's options for glib, which the header of newer versions includes."""
     if "<glib.h>" not in (folder / HEADER).read_text("utf-8"):
         return []
     try:

@@ -1,4 +1,4 @@
-"""What the machine must have for the emulator: QEMU with plugins, a compiler, apt; named with how to get it."""
+"""The programs that the emulator needs on this machine: QEMU with plugins, a compiler, apt; and how to get them."""
 
 import platform
 import re
@@ -39,20 +39,20 @@ def find_qemu() -> Qemu:
     said = _said(path, "--version")
     found = re.search(r"version (\d+)\.(\d+)(\.\d+)?", said)
     if found is None:
-        raise MissingPackage(f"{path}: does not say which version it is", install("qemu-user"))
+        raise MissingPackage(f"{path}: its version is not known", install("qemu-user"))
     version = found[0].removeprefix("version ")
     if (int(found[1]), int(found[2])) < OLDEST:
         hint = f"{install('qemu-user')} Debian 12 and Ubuntu 24.04 have a newer one."
         raise MissingPackage(f"{path}: QEMU {version} is too old, {OLDEST[0]}.{OLDEST[1]} is needed", hint)
     if "-plugin " not in _said(path, "-h"):
-        message = f"{path}: this QEMU takes no plugins, as the one of qemu-user-static"
+        message = f"{path}: this QEMU cannot load plugins (that of qemu-user-static cannot)"
         raise MissingPackage(message, install("qemu-user"))
     models = re.findall(r"^\s+(\S+)$", _said(path, "-cpu", "help"), re.MULTILINE)
     return Qemu(path, version, frozenset(models) - {"max"})
 
 
 def check_tools() -> None:
-    """MissingPackage with the one command that brings all that installing the emulator needs and is not there."""
+    """MissingPackage with the one command that installs all that is missing."""
     missing = [name for name in _PROGRAMS if shutil.which(name) is None]
     packages = [_PROGRAMS[name] for name in missing]
     if {"apt", "dpkg"} & set(packages):

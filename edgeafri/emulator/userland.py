@@ -1,6 +1,6 @@
-"""The ARM userland: Python and its libraries, out of the distribution's own packages, fetched by apt without root.
+"""The ARM userland: Python and its libraries from the distribution's own packages, fetched by apt without root.
 
-apt runs with folders of its own below the cache, so that nothing of the machine's packages is read or changed.
+apt runs with its own folders below the cache, so that it neither reads nor changes the packages of this machine.
 """
 
 import re
@@ -18,23 +18,28 @@ from edgeafri.errors import MissingPackage
 _SOURCES = Path("/etc/apt")
 _NEEDED_BY_WHEELS = ("libstdc++6", "libgcc-s1", "zlib1g")
 _HEADER = "qemu-plugin.h"
-_MIRROR = "Look at the network, and at what `apt-get update` says; apt's sources must be Debian's, which hold arm64."
+_MIRROR = (
+    "Check the network, and the output of `apt-get update`. "
+    "The sources of apt must have packages for arm64, as those of Debian have."
+)
 
 
 @dataclass(frozen=True)
 class Apt:
-    """An apt of our own for arm64 below `folder`, with the machine's sources of packages and their source code."""
+    """An apt for arm64 with its own folders below `folder`, and the sources of this machine's apt, source code too."""
 
     folder: Path
 
     def update(self, sources: Path = _SOURCES) -> None:
-        """Read what there is. A source that cannot be reached is no failure: what is then missing is told later."""
+        """Read the lists of packages. A source that cannot be reached is no error yet: a package is missing later."""
         for name in ("lists/partial", "archives/partial", "sources"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         (self.folder / "status").touch()
         copied = _with_source_code(sources)
         if not copied:
-            raise MissingPackage(f"{sources}: no sources of packages", "The emulator needs apt, as on Debian.")
+            raise MissingPackage(
+                f"{sources}: apt has no sources of packages", "The emulator needs a system with apt, such as Debian."
+            )
         for name, text in copied.items():
             (self.folder / "sources" / name).write_text(text, "utf-8")
         _run(["apt-get", *self.options, "update"], may_fail=True)
@@ -44,13 +49,13 @@ class Apt:
         said = _run(["apt-cache", *self.options, "depends", "python3"], _MIRROR)
         found = re.search(r"Depends: python(3\.\d+)$", said, re.MULTILINE)
         if found is None:
-            raise MissingPackage("apt's sources hold no python3 for arm64", _MIRROR)
+            raise MissingPackage("apt's sources have no python3 for arm64", _MIRROR)
         return found[1]
 
     def fetch(self, python: str) -> list[Path]:
         """The packages of a Python and of all that it and the wheels need, each a .deb of this apt's archive."""
         wanted = ["install", "--yes", "--no-install-recommends", f"python{python}", *_NEEDED_BY_WHEELS]
-        listed = _run(["apt-get", *self.options, "--print-uris", *wanted], f"Leave out --python. {_MIRROR}")
+        listed = _run(["apt-get", *self.options, "--print-uris", *wanted], f"Leave --python out. {_MIRROR}")
         _run(["apt-get", *self.options, "--download-only", *wanted], _MIRROR)
         return [self.folder / "archives" / name for name in re.findall(r"^'[^']+' (\S+\.deb) ", listed, re.MULTILINE)]
 
@@ -61,11 +66,11 @@ class Apt:
         found = sorted(into.glob("qemu_*.orig.tar.*"))
         archives = [file for file in found if not file.name.endswith(".asc")]
         if not archives:
-            raise MissingPackage("apt brought no source code of qemu", _MIRROR)
+            raise MissingPackage("apt found no source code of qemu", _MIRROR)
         return archives[0]
 
     def clean(self) -> None:
-        """Let go of what was fetched and is unpacked by now."""
+        """Remove what was fetched and is unpacked by now."""
         for name in ("archives", "lists"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
@@ -101,7 +106,7 @@ def write_header(archive: Path, target: Path) -> None:
                 if content is not None:
                     target.write_bytes(content.read())
                     return
-    raise MissingPackage(f"{archive.name}: holds no {_HEADER}", "Report this with the version of qemu-user.")
+    raise MissingPackage(f"{archive.name}: has no {_HEADER}", "Report this with the version of qemu-user.")
 
 
 @contextmanager

@@ -2,12 +2,13 @@
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from edgeafri.documents.prediction import Coverage, ErrorSpread, Prediction, TableFit
 from edgeafri.errors import DataError, UsageError
 from edgeafri.latency.fit import COLUMNS, LAYERS, MACS, MEGABYTES, Fit, Numbers, fit
 from edgeafri.latency.formula import evaluate
@@ -19,8 +20,8 @@ Table = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
-class Source:
-    """A CSV file with a head, and the formulas of its columns: MACs, bytes and layers of a model, its milliseconds."""
+class LatencyTable:
+    """A CSV file with a header, and the formulas for the columns of a fit: MACs, bytes and layers, and milliseconds."""
 
     csv: Path
     macs: str
@@ -31,19 +32,17 @@ class Source:
 
 @dataclass(frozen=True)
 class Draws:
-    """How often how many rows are drawn to fit on, and the seed of it."""
+    """`points` rows are drawn to fit on, `draws` times, from the random numbers of `seed`."""
 
     draws: int = 200
     points: int = 5
     seed: int = 0
 
 
-def predict_rest(source: Source, draws: Draws, progress: Progress = silent) -> dict[str, Any]:
-    """Fit on rows drawn at random and predict all others: errors, and how many fall into the interval that is printed.
+def predict_rest(source: LatencyTable, draws: Draws, progress: Progress = silent) -> Prediction:
+    """Fit on rows drawn at random and predict all others: the errors, and how many rows fall into the interval.
 
-    `median_error` and `p90_error` are relative errors on the rest, each as its median and 90th percentile over the
-    draws. `interval` has the level that it claims, and the share of the rest that it covered: mean over the draws, and
-    the tenth percentile. `all_rows` is a fit on the whole table, with its leave-one-out errors.
+    UsageError where the table has too few rows for so many points; DataError as read_columns raises it.
     """
     columns, times = read_columns(source)
     if not 2 <= draws.points < len(times):
@@ -57,22 +56,24 @@ def predict_rest(source: Source, draws: Draws, progress: Progress = silent) -> d
     progress(draws.draws, draws.draws)
     shares = np.array([drawn for drawn, _ in found])
     levels, factors = zip(*(interval for _, interval in found), strict=True)
-    return {
-        "rows": len(times),
-        **asdict(draws),
-        "median_error": _spread(shares[:, 0], 90),
-        "p90_error": _spread(shares[:, 1], 90),
-        "interval": {
-            "level": round(levels[0], 4),
-            "covered": round(float(shares[:, 2].mean()), 4),
-            "covered_p10": round(float(np.percentile(shares[:, 2], 10)), 4),
-            "factor": round(float(np.median(factors)), 4),
-        },
-        "all_rows": _described(fit(columns, times)),
-    }
+    return Prediction(
+        rows=len(times),
+        draws=draws.draws,
+        points=draws.points,
+        seed=draws.seed,
+        median_error=_spread(shares[:, 0]),
+        p90_error=_spread(shares[:, 1]),
+        interval=Coverage(
+            level=round(levels[0], 4),
+            covered=round(float(shares[:, 2].mean()), 4),
+            covered_p10=round(float(np.percentile(shares[:, 2], 10)), 4),
+            factor=round(float(np.median(factors)), 4),
+        ),
+        all_rows=_described(fit(columns, times)),
+    )
 
 
-def read_columns(source: Source) -> tuple[dict[str, Numbers | None], Numbers]:
+def read_columns(source: LatencyTable) -> tuple[dict[str, Numbers | None], Numbers]:
     """The columns of a fit and the milliseconds. DataError where a file, a row or a number is not what it should be."""
     table = _read(source.csv)
     columns = {
@@ -83,40 +84,46 @@ def read_columns(source: Source) -> tuple[dict[str, Numbers | None], Numbers]:
     return columns, _column(source.latency, table, source.csv)
 
 
-def _draw(columns: Mapping[str, Numbers | None], times: Numbers, drawn: Any) -> tuple[Numbers, Any]:
-    """Median and 90th percentile of the errors on the rows not drawn, their share in the interval; the interval."""
+def _draw(
+    columns: Mapping[str, Numbers | None], times: Numbers, drawn: npt.NDArray[np.int64]
+) -> tuple[Numbers, tuple[float, float]]:
+    """Median and 90th percentile of the errors on the rows not drawn, their share in the interval; level and factor."""
     rest = np.ones(len(times), dtype=bool)
     rest[drawn] = False
     fitted = fit(_rows(columns, drawn), times[drawn])
     shares = fitted.predict(_rows(columns, rest)) / times[rest]
     inside = np.abs(np.log(shares)) <= np.log(fitted.factor or 1.0)
     errors = np.abs(shares - 1)
-    return np.array([np.median(errors), np.percentile(errors, 90), inside.mean()]), (fitted.level, fitted.factor)
+    return np.array([np.median(errors), np.percentile(errors, 90), inside.mean()]), (
+        fitted.level or 0.0,
+        fitted.factor or 1.0,
+    )
 
 
-def _rows(columns: Mapping[str, Numbers | None], rows: Any) -> dict[str, Numbers | None]:
+def _rows(
+    columns: Mapping[str, Numbers | None], rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]
+) -> dict[str, Numbers | None]:
     return {name: None if values is None else values[rows] for name, values in columns.items()}
 
 
-def _spread(values: Numbers, percent: int) -> dict[str, float]:
-    high = round(float(np.percentile(values, percent)), 4)
-    return {"median": round(float(np.median(values)), 4), f"p{percent}": high}
+def _spread(values: Numbers) -> ErrorSpread:
+    return ErrorSpread(round(float(np.median(values)), 4), round(float(np.percentile(values, 90)), 4))
 
 
-def _described(fitted: Fit) -> dict[str, Any]:
+def _described(fitted: Fit) -> TableFit:
     named = {f"ms per {name.removesuffix('s')}": value for name, value in zip(COLUMNS, fitted.constants, strict=True)}
-    return {
-        "constants": {name: float(f"{value:.6g}") for name, value in named.items()},
-        "left_out": fitted.left_out,
-        "median_error": round(fitted.error(0.5) or 0.0, 4),
-        "p90_error": round(fitted.error(0.9) or 0.0, 4),
-        "level": fitted.level,
-        "factor": round(fitted.factor or 1.0, 4),
-    }
+    return TableFit(
+        constants={name: float(f"{value:.6g}") for name, value in named.items()},
+        left_out=fitted.left_out,
+        median_error=round(fitted.error(0.5) or 0.0, 4),
+        p90_error=round(fitted.error(0.9) or 0.0, 4),
+        level=fitted.level,
+        factor=round(fitted.factor or 1.0, 4),
+    )
 
 
 def _read(file: Path) -> Table:
-    hint = "Give a table in UTF-8 with commas, a line of names first."
+    hint = "Give a CSV table in UTF-8: its first line is the header, and commas separate the values."
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             reader = csv.DictReader(lines, strict=True)
@@ -127,14 +134,14 @@ def _read(file: Path) -> Table:
         raise DataError(f"{file}: not readable as a table ({error})", hint) from None
     uneven = [number for number, row in enumerate(rows, 2) if None in row or None in row.values()]
     if uneven:
-        raise DataError(f"{file}, line {uneven[0]}: not as many values as names", hint)
+        raise DataError(f"{file}, line {uneven[0]}: not as many values as in the header", hint)
     if not rows:
         raise DataError(f"{file}: no rows", hint)
     return {name: [row[name] for row in rows] for name in names}
 
 
 def _column(formula: str, table: Table, file: Path) -> Numbers:
-    if formula in table:  # a name may hold what a formula cannot
+    if formula in table:  # the name of a column may have characters that a formula cannot
         values = _numbers(formula, table, file)
     else:
         with np.errstate(all="ignore"):
@@ -157,7 +164,7 @@ def _numbers(name: str, table: Table, file: Path) -> Numbers:
     except ValueError:
         number, value = next((place, text) for place, text in enumerate(table[name], 2) if not _is_number(text))
         raise DataError(
-            f"{file}, line {number}: '{name}' is no number: '{value}'", "Correct it, or leave the row out."
+            f"{file}, line {number}: '{name}' is not a number: '{value}'", "Correct it, or leave the row out."
         ) from None
 
 

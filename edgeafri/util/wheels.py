@@ -14,7 +14,7 @@ from edgeafri.util.files import cache_folder
 from edgeafri.util.packages import version_of
 from edgeafri.util.progress import Progress, silent
 
-# What a bundle's runtime imports; what these ask for beside it is not imported, so that nothing else comes along.
+# What a bundle's runtime imports. Other packages that these depend on are not imported, so they are not fetched.
 PACKAGES = ("numpy", "onnxruntime", "psutil", "tokenizers")
 _OPTIONAL = ("psutil",)  # without it, a device runs and measures all the same, and says less about itself
 _MACHINES = ("aarch64", "x86_64")
@@ -43,7 +43,7 @@ def fetch(python: str, machine: str, progress: Progress = silent) -> tuple[Path,
 
 
 def unpack(wheels: Iterable[Path], folder: Path) -> None:
-    """Put the contents of wheels into `folder`, as they lie in a site-packages folder; whole or not at all."""
+    """Unpack wheels into `folder`, as in a site-packages folder; whole or not at all."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
         partial = Path(scratch) / "site"
@@ -88,7 +88,7 @@ def _download(folder: Path, package: str, version: str, python: str, machine: st
         wheel = _cached(Path(scratch), package, version)
         if done.returncode != 0 or wheel is None:
             last = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
-            message = f"pip brought no wheel of {package} {version} for Python {python} on {machine}"
+            message = f"pip found no wheel of {package} {version} for Python {python} on {machine}"
             raise MissingPackage(f"{message}{': ' + last[-1] if last else ''}", _HINT)
         return Path(shutil.move(wheel, folder / wheel.name))
 
@@ -104,8 +104,8 @@ def _pip(wanted: str, python: str, machine: str, folder: Path) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    # pip would install into PYTHONPATH's order of things otherwise, and a user's PIP_TARGET is not meant for this.
+    # A PIP_TARGET or PIP_USER of the user is for installing, and pip download refuses to run with it.
     return {name: value for name, value in os.environ.items() if name not in ("PIP_TARGET", "PIP_PREFIX", "PIP_USER")}
 
 
-_HINT = "Look at the network, and that PyPI has this version for it; with a mirror, set PIP_INDEX_URL."
+_HINT = "Check the network, and that PyPI has this version for that machine. To use a mirror, set PIP_INDEX_URL."

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from edgeafri import cli
+from edgeafri.documents.emulator_status import EmulatorStatus
 from edgeafri.emulator import install as module
 from edgeafri.errors import MISSING_PACKAGE, OK, USAGE
 
@@ -17,7 +18,7 @@ READY = {
     "onnxruntime": "1.31.1",
     "processors": ["cortex-a53", "cortex-a72"],
 }
-ABSENT = {"ready": False, "folder": "/cache/emulator", "why": "the emulator is not installed", "next": "Install it"}
+ABSENT = EmulatorStatus(ready=False, folder="/cache/emulator", why="the emulator is not installed", next="Install it")
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -29,7 +30,7 @@ def test_status_says_what_there_is(monkeypatch: pytest.MonkeyPatch):
     """
     Versions, processors and the folder.
     """
-    monkeypatch.setattr(module, "status", lambda: READY)
+    monkeypatch.setattr(module, "status", lambda: EmulatorStatus.from_json(READY))
     code, text = run("status")
 
     assert code == OK
@@ -52,7 +53,7 @@ def test_json_is_one_document(monkeypatch: pytest.MonkeyPatch):
     Of both commands the same.
     """
     asked: list[str | None] = []
-    monkeypatch.setattr(module, "status", lambda: READY)
+    monkeypatch.setattr(module, "status", lambda: EmulatorStatus.from_json(READY))
     monkeypatch.setattr(module, "install", lambda python, step: asked.append(python))
     status, install = run("status", "--json")[1], run("install", "--python", "3.12", "--json")[1]
 

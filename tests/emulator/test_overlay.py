@@ -38,7 +38,7 @@ def test_a_core_that_qemu_lacks_has_a_stand_in_with_the_same_kernels(
     """
     core = choose_core(with_core(rpi4, type="cortex-a55", features=features), MODELS)
 
-    assert core == Core(model, f"this QEMU has no cortex-a55 {has} dot product; {model} stands in for it")
+    assert core == Core(model, f"this QEMU has no cortex-a55 {has} dot product; {model} is used instead")
 
 
 def test_a_core_that_qemu_has_is_not_replaced(rpi4: DeviceProfile):
@@ -55,7 +55,7 @@ def test_a_core_of_which_nothing_is_known_is_refused(rpi4: DeviceProfile, unknow
     """
     A guess would choose kernels.
     """
-    with pytest.raises(UsageError, match="rpi4: what its cortex-a72 cores can do is not known") as error:
+    with pytest.raises(UsageError, match="rpi4: the features of its cortex-a72 cores are not known") as error:
         choose_core(with_core(rpi4, **unknown), MODELS)
     assert "/proc/cpuinfo" in error.value.hint
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeafri.emulator.plugin import HEADER, SOURCES, Mark, between, compile_plugin, option, parse_marks
+from edgeafri.emulator.plugin import HEADER, SOURCES, InstructionCounts, between, compile_plugin, option, parse_marks
 from edgeafri.errors import MissingPackage, WorkerError
 
 # A disassembler (capstone 5) reads these words as these instructions.
@@ -138,8 +138,8 @@ def test_marks_are_read_as_they_stand():
     A line a mark.
     """
     assert parse_marks("0 total=5 fmla=2\n1 total=9 fmla=4\n") == [
-        Mark(0, {"total": 5, "fmla": 2}),
-        Mark(1, {"total": 9, "fmla": 4}),
+        InstructionCounts(0, {"total": 5, "fmla": 2}),
+        InstructionCounts(1, {"total": 9, "fmla": 4}),
     ]
 
 
@@ -147,13 +147,19 @@ def test_counts_are_those_between_marks():
     """
     Start, import and warm-up lie before the first mark and do not count.
     """
-    marks = [Mark(0, {"total": 500}), Mark(1, {"total": 600}), Mark(2, {"total": 710})]
+    marks = [
+        InstructionCounts(0, {"total": 500}),
+        InstructionCounts(1, {"total": 600}),
+        InstructionCounts(2, {"total": 710}),
+    ]
 
     assert between(marks) == [{"total": 100}, {"total": 110}]
 
 
-@pytest.mark.parametrize("marks", [[], [Mark(0, {})], [Mark(0, {}), Mark(2, {})]])
-def test_a_missing_mark_is_told(marks: list[Mark]):
+@pytest.mark.parametrize(
+    "marks", [[], [InstructionCounts(0, {})], [InstructionCounts(0, {}), InstructionCounts(2, {})]]
+)
+def test_a_missing_mark_is_told(marks: list[InstructionCounts]):
     """
     A number from half of the marks would look like a number.
     """

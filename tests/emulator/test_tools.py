@@ -45,7 +45,7 @@ def test_a_qemu_without_plugins_is_refused(tools):
     """
     tools.add("qemu-aarch64", '[ "$1" = --version ] && echo "version 7.2.22" || echo "-cpu model"')
 
-    with pytest.raises(MissingPackage, match="takes no plugins, as the one of qemu-user-static"):
+    with pytest.raises(MissingPackage, match="cannot load plugins"):
         find_qemu()
 
 
@@ -55,7 +55,7 @@ def test_a_qemu_that_says_nothing_is_refused(tools):
     """
     tools.add("qemu-aarch64", "echo hello")
 
-    with pytest.raises(MissingPackage, match="does not say which version it is"):
+    with pytest.raises(MissingPackage, match="its version is not known"):
         find_qemu()
 
 

@@ -87,7 +87,7 @@ def test_sources_without_arm64_are_told(apt: Apt, tools):
     """
     Ubuntu keeps arm64 at another address than amd64.
     """
-    with pytest.raises(MissingPackage, match="apt's sources hold no python3 for arm64"):
+    with pytest.raises(MissingPackage, match="apt's sources have no python3 for arm64"):
         apt.python()
 
 
@@ -110,7 +110,7 @@ def test_a_python_that_is_not_there_is_told_in_apts_words(apt: Apt, tools):
 
     with pytest.raises(MissingPackage, match=r"apt-get failed: E: Unable to locate package python3\.9") as error:
         apt.fetch("3.9")
-    assert error.value.hint.startswith("Leave out --python.")
+    assert error.value.hint.startswith("Leave --python out.")
 
 
 def test_a_package_that_cannot_be_unpacked_is_told(tools, tmp_path: Path):
@@ -145,7 +145,7 @@ def test_a_source_without_the_header_is_told(tmp_path: Path):
     """
     It may move in a later version.
     """
-    with pytest.raises(MissingPackage, match=r"qemu_7\.2\.orig\.tar\.xz: holds no qemu-plugin\.h"):
+    with pytest.raises(MissingPackage, match=r"qemu_7\.2\.orig\.tar\.xz: has no qemu-plugin\.h"):
         write_header(archive(tmp_path, "qemu-7.2.0/README"), tmp_path / "header.h")
 
 
@@ -157,7 +157,7 @@ def test_the_source_is_what_apt_brought(apt: Apt, tools, tmp_path: Path):
         (tmp_path / name).touch()
 
     assert apt.source_of_qemu(tmp_path).name == "qemu_7.2.orig.tar.xz"
-    with pytest.raises(MissingPackage, match="apt brought no source code of qemu"):
+    with pytest.raises(MissingPackage, match="apt found no source code of qemu"):
         apt.source_of_qemu(tmp_path / "bin")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgeafri.errors import DataError, UsageError
-from edgeafri.latency.prediction import Draws, Source, predict_rest, read_columns
+from edgeafri.latency.prediction import Draws, LatencyTable, predict_rest, read_columns
 
 
 @pytest.fixture
@@ -31,26 +31,26 @@ def test_a_few_rows_predict_the_rest_and_the_interval_covers_its_claim(table: Pa
     """
     A tenth of noise is a median error of 7 %; five rows claim 80 %, and that is what they cover at least.
     """
-    found = predict_rest(Source(table, "layers*width*width", "ms", layers="layers"), Draws(draws=100))
+    found = predict_rest(LatencyTable(table, "layers*width*width", "ms", layers="layers"), Draws(draws=100))
 
-    assert (found["rows"], found["points"]) == (300, 5)
-    assert found["median_error"]["median"] == pytest.approx(0.07, abs=0.01)
-    assert found["interval"]["level"] == 0.8
-    assert 0.78 < found["interval"]["covered"] < 0.9
+    assert (found.rows, found.points) == (300, 5)
+    assert found.median_error.median == pytest.approx(0.07, abs=0.01)
+    assert found.interval.level == 0.8
+    assert 0.78 < found.interval.covered < 0.9
     # 4 %: squares of relative errors lean to the fast runs by the square of the noise, a hundredth; and the noise
-    assert found["all_rows"]["constants"]["ms per million MAC"] == pytest.approx(0.4, rel=0.04)
-    assert found["all_rows"]["left_out"]["layers"] == "the same in every run"
+    assert found.all_rows.constants["ms per million MAC"] == pytest.approx(0.4, rel=0.04)
+    assert found.all_rows.left_out["layers"] == "the same in every run"
 
 
 def test_the_seed_decides_the_draws(table: Path):
     """
     What was reported can be repeated.
     """
-    source = Source(table, "layers*width*width", "ms")
+    source = LatencyTable(table, "layers*width*width", "ms")
     once, again, other = (predict_rest(source, Draws(20, 5, seed)) for seed in (3, 3, 4))
 
     assert once == again
-    assert once["median_error"] != other["median_error"]
+    assert once.median_error != other.median_error
 
 
 def test_progress_is_told(table: Path):
@@ -59,7 +59,7 @@ def test_progress_is_told(table: Path):
     """
     told: list[tuple[int, int]] = []
 
-    predict_rest(Source(table, "width", "ms"), Draws(3), lambda done, total: told.append((done, total)))
+    predict_rest(LatencyTable(table, "width", "ms"), Draws(3), lambda done, total: told.append((done, total)))
 
     assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
 
@@ -70,7 +70,7 @@ def test_a_name_that_is_no_formula_is_still_a_column(tmp_path: Path):
     """
     file = written(tmp_path, "mega macs,ms\n1,2\n3,6\n")
 
-    _, times = read_columns(Source(file, "mega macs", "ms"))
+    _, times = read_columns(LatencyTable(file, "mega macs", "ms"))
 
     assert times.tolist() == [2, 6]
 
@@ -78,11 +78,11 @@ def test_a_name_that_is_no_formula_is_still_a_column(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "macs", "message", "hint"),
     [
-        ("", "a", "no rows", "a line of names first"),
-        ("a,ms\n", "a", "no rows", "a line of names first"),
-        ("a,ms\n1,2\n3\n", "a", "line 3: not as many values as names", "a line of names first"),
-        ("a,ms\n1,2,3\n", "a", "line 2: not as many values as names", "a line of names first"),
-        ("a,ms\n1,2\nx,3\n", "a", "line 3: 'a' is no number: 'x'", "Correct it"),
+        ("", "a", "no rows", "its first line is the header"),
+        ("a,ms\n", "a", "no rows", "its first line is the header"),
+        ("a,ms\n1,2\n3\n", "a", "line 3: not as many values as in the header", "its first line is the header"),
+        ("a,ms\n1,2,3\n", "a", "line 2: not as many values as in the header", "its first line is the header"),
+        ("a,ms\n1,2\nx,3\n", "a", "line 3: 'a' is not a number: 'x'", "Correct it"),
         ("a,ms\n1,2\n0,3\n", "a", "line 3: 'a' is 0", "Only numbers above zero"),
         ("a,ms\n1,2\nnan,3\n", "a", "line 3: 'a' is nan", "Only numbers above zero"),
         ("a,ms\n1,2\n2,-3\n", "a", "line 3: 'ms' is -3", "Only numbers above zero"),
@@ -93,10 +93,10 @@ def test_a_table_that_cannot_be_used_is_named_with_its_line(
     tmp_path: Path, text: str, macs: str, message: str, hint: str
 ):
     """
-    The line is that of the file, the head counted.
+    The line is that of the file, the header counted.
     """
     with pytest.raises(DataError, match=message) as error:
-        read_columns(Source(written(tmp_path, text), macs, "ms"))
+        read_columns(LatencyTable(written(tmp_path, text), macs, "ms"))
 
     assert hint in error.value.hint
 
@@ -108,10 +108,10 @@ def test_a_missing_file_a_folder_and_other_bytes_are_refused(tmp_path: Path):
     (tmp_path / "odd.csv").write_bytes(b"a,ms\n\xff,1\n")
 
     with pytest.raises(DataError, match="no file"):
-        read_columns(Source(tmp_path / "none.csv", "a", "ms"))
+        read_columns(LatencyTable(tmp_path / "none.csv", "a", "ms"))
     for name in (".", "odd.csv"):
         with pytest.raises(DataError, match="not readable as a table"):
-            read_columns(Source(tmp_path / name, "a", "ms"))
+            read_columns(LatencyTable(tmp_path / name, "a", "ms"))
 
 
 def test_an_unknown_column_is_refused_with_the_nearest(table: Path):
@@ -119,7 +119,7 @@ def test_an_unknown_column_is_refused_with_the_nearest(table: Path):
     A typo costs one line.
     """
     with pytest.raises(UsageError, match="has no column 'widht'") as error:
-        read_columns(Source(table, "layers*widht", "ms"))
+        read_columns(LatencyTable(table, "layers*widht", "ms"))
 
     assert error.value.hint.startswith("Did you mean 'width'?")
 
@@ -130,6 +130,6 @@ def test_there_must_be_rows_to_fit_on_and_rows_to_predict(table: Path, points: i
     One row has no error, and all rows leave none to predict.
     """
     with pytest.raises(UsageError, match=f"{points} points of a table with 300 rows") as error:
-        predict_rest(Source(table, "width", "ms"), Draws(points=points))
+        predict_rest(LatencyTable(table, "width", "ms"), Draws(points=points))
 
     assert "Use 2 to 299 points" in error.value.hint
