@@ -12,14 +12,22 @@ import os
 import types
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from edgeafri.documents.base import Json
 from edgeafri.errors import ConfigError
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 T = TypeVar("T")
+TypeHint: TypeAlias = Any
+"""`int | None`, `tuple[str, ...]`: what an annotation says has no type of its own."""
 
 
-def setting(default: Any, about: str, low: float | None = None, high: float | None = None, given: bool = False) -> Any:
+def setting(
+    default: object, about: str, low: float | None = None, high: float | None = None, given: bool = False
+) -> Any:  # Any: as dataclasses.field(), it stands where a value of the field's type is expected
     """A field with its default, its sentence of help and its closed range [low, high].
 
     `given` marks what belongs to a whole build rather than to one method (task, languages, data): a build fills it in.
@@ -28,7 +36,7 @@ def setting(default: Any, about: str, low: float | None = None, high: float | No
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def read(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+def read(cls: type[T], values: Mapping[str, object], where: str) -> T:
     """Make a `cls` from `values`; every unknown key, wrong type or value out of range is a ConfigError at `where`."""
     if not isinstance(values, Mapping):
         raise ConfigError(f"{where}: expected key: value lines, got {values!r}", f"Known keys: {_listed(_names(cls))}.")
@@ -46,11 +54,11 @@ def read(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     return cls(**known)
 
 
-def coerce(value: Any, kind: Any, where: str) -> Any:
+def coerce(value: object, kind: TypeHint, where: str) -> object:
     """`value` as `kind`; text from a command line is read as the kind it stands for. ConfigError when it cannot be."""
     if dataclasses.is_dataclass(kind):
         return value if isinstance(value, kind) else read(kind, value, where)  # type: ignore[arg-type]
-    origin = get_origin(kind)
+    origin: TypeHint = get_origin(kind)
     if origin in (Union, types.UnionType):
         return _coerce_optional(value, kind, where)
     if origin is Literal:
@@ -68,7 +76,7 @@ def coerce(value: Any, kind: Any, where: str) -> Any:
     return _coerce_plain(value, kind, where)
 
 
-def identity(settings: Any, digest: Callable[[Path], str]) -> dict[str, Any]:
+def identity(settings: "DataclassInstance", digest: Callable[[Path], str]) -> dict[str, Json]:
     """The settings as plain JSON, for the cache key and the manifest: a path counts by what it holds, not its name."""
     return {field.name: _plain(getattr(settings, field.name), digest) for field in dataclasses.fields(settings)}
 
@@ -80,7 +88,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"Did you mean '{near[0]}'? Known: {_listed(names)}." if near else f"Known: {_listed(names)}."
 
 
-def types_of(cls: Any) -> dict[str, Any]:
+def types_of(cls: type) -> dict[str, TypeHint]:
     """The type of every field of a settings class."""
     return get_type_hints(cls)
 
@@ -93,14 +101,15 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(names) or "none"
 
 
-def _required(field: "dataclasses.Field[Any]") -> bool:
+def _required(field: "dataclasses.Field[object]") -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def _checked(field: "dataclasses.Field[Any]", value: Any, where: str) -> Any:
+def _checked(field: "dataclasses.Field[object]", value: object, where: str) -> object:
     low, high = field.metadata.get("low"), field.metadata.get("high")
-    too_low = low is not None and value is not None and value < low
-    too_high = high is not None and value is not None and value > high
+    number = value if isinstance(value, (int, float)) else None
+    too_low = low is not None and number is not None and number < low
+    too_high = high is not None and number is not None and number > high
     if too_low or too_high:
         upper = "and up" if high is None else f"to {high:g}"
         lower = "anything" if low is None else f"{low:g}"
@@ -108,14 +117,14 @@ def _checked(field: "dataclasses.Field[Any]", value: Any, where: str) -> Any:
     return value
 
 
-def _coerce_optional(value: Any, kind: Any, where: str) -> Any:
+def _coerce_optional(value: object, kind: TypeHint, where: str) -> object:
     inner = [item for item in get_args(kind) if item is not types.NoneType]
     if value is None or (isinstance(value, str) and value.lower() in ("none", "null")):
         return None
     return coerce(value, inner[0], where)
 
 
-def _coerce_choice(value: Any, choices: tuple[Any, ...], where: str) -> Any:
+def _coerce_choice(value: object, choices: tuple[object, ...], where: str) -> object:
     for choice in choices:
         if value == choice or str(value) == str(choice):
             return choice
@@ -123,7 +132,7 @@ def _coerce_choice(value: Any, choices: tuple[Any, ...], where: str) -> Any:
     raise ConfigError(f"{where}: '{value}' is not one of its values", hint)
 
 
-def _coerce_plain(value: Any, kind: Any, where: str) -> Any:
+def _coerce_plain(value: object, kind: TypeHint, where: str) -> object:
     if kind is Any:
         return value
     try:
@@ -133,39 +142,39 @@ def _coerce_plain(value: Any, kind: Any, where: str) -> Any:
     return converted
 
 
-def _to_bool(value: Any) -> bool:
+def _to_bool(value: object) -> bool:
     if isinstance(value, bool):
         return value
     return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[str(value).lower()]
 
 
-def _to_int(value: Any) -> int:
+def _to_int(value: object) -> int:
     if isinstance(value, bool) or (isinstance(value, float) and value != int(value)):
         raise ValueError(value)
-    return int(value)
+    return int(cast("str", value))  # or whatever else int() reads; it raises for the rest
 
 
-def _to_float(value: Any) -> float:
-    number = float(value)
+def _to_float(value: object) -> float:
+    number = float(cast("str", value))  # or whatever else float() reads; it raises for the rest
     if isinstance(value, bool) or not math.isfinite(number):
         raise ValueError(value)
     return number
 
 
-def _to_text(value: Any) -> str:
+def _to_text(value: object) -> str:
     if isinstance(value, (Mapping, list, tuple)) or value is None:
         raise TypeError(value)
     return str(value)
 
 
-_CONVERT: dict[Any, Callable[[Any], Any]] = {
+_CONVERT: dict[type, Callable[[object], object]] = {
     bool: _to_bool,
     int: _to_int,
     float: _to_float,
     str: _to_text,
     Path: lambda value: value if isinstance(value, Path) else Path(os.path.expanduser(_to_text(value))),  # noqa: PTH111  # Path.expanduser raises for an unknown user
 }
-_KINDS: dict[Any, str] = {
+_KINDS: dict[type, str] = {
     bool: "true or false",
     int: "a whole number",
     float: "a number",
@@ -174,7 +183,7 @@ _KINDS: dict[Any, str] = {
 }
 
 
-def _items(text: str, kind: Any) -> list[str]:
+def _items(text: str, kind: TypeHint) -> list[str]:
     """`swa, hau` as its parts, without spaces. A language named twice counts once, a number as often as it stands."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
     return list(dict.fromkeys(parts)) if kind is str else parts
@@ -188,23 +197,23 @@ def _pairs(text: str, where: str) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in parts}
 
 
-def _iterable(value: Any, where: str) -> Iterable[Any]:
+def _iterable(value: object, where: str) -> Iterable[object]:
     if isinstance(value, (list, tuple)):
         return value
     raise ConfigError(f"{where}: expected a list, got {value!r}", "Write it as [a, b] or a,b.")
 
 
-def _mapping(value: Any, where: str) -> Mapping[Any, Any]:
+def _mapping(value: object, where: str) -> Mapping[object, object]:
     if isinstance(value, Mapping):
         return value
     raise ConfigError(f"{where}: expected key: value lines, got {value!r}", "Write one 'key: value' a line.")
 
 
-def _plain(value: Any, digest: Callable[[Path], str]) -> Any:
+def _plain(value: object, digest: Callable[[Path], str]) -> Json:
     if isinstance(value, Path):
         return {"sha256": digest(value)}
     if isinstance(value, tuple):
         return [_plain(item, digest) for item in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return identity(value, digest)
-    return value
+    return cast("Json", value)

@@ -9,8 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
+from edgeafri.documents.base import Json
 from edgeafri.errors import EdgeAfriError, StorageError, UsageError
 
 _CHUNK = 1 << 20
@@ -41,7 +41,7 @@ class Digests:
 
     def __init__(self, store: Path | None = None) -> None:
         self._store = store or cache_folder() / "digests.json"
-        self._known: dict[str, list[Any]] = {}
+        self._known: dict[str, list[int | str]] = {}  # size, mtime and inode of each file, then its hash
         self._changed = False
 
     def __enter__(self) -> "Digests":
@@ -108,7 +108,7 @@ def make_room(file: Path) -> None:
         raise StorageError(f"{file.parent}: takes no files", _ELSEWHERE) from None
 
 
-def json_text(value: Any) -> str:
+def json_text(value: Json) -> str:
     """JSON as this project writes it: readable letters, keys in the order given, one trailing newline."""
     return json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
