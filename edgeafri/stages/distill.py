@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from edgeafri.artifact import Artifact
-from edgeafri.data.dataset import Split, check_labels
+from edgeafri.data.dataset import Split
 from edgeafri.errors import DataError, ModelError
 from edgeafri.inference.predict import Predictor
 from edgeafri.menu.facts.training import DistillFacts, Validation
@@ -115,9 +115,10 @@ def prepare(source: Artifact, settings: Distill) -> DistillSetup:
 def _with_labels(pair: Pair, objective: Objective, settings: Distill) -> DistillSetup:
     """Labelled data, and raw text beside it where there is any; validated on dev."""
     labels = checkpoint.labels_of(pair.teacher.config.to_dict())
-    learnt, dev = (validation.splits_of("distill", settings, name, pair.encoder.unit) for name in ("train", "dev"))
-    for split in (*learnt, *dev):
-        check_labels(split, labels)
+    dataset = validation.dataset_of("distill", settings, pair.encoder.unit)
+    learnt, dev = dataset.splits("train"), dataset.splits("dev")
+    dataset.check_labels("train", labels)
+    dataset.check_labels("dev", labels)
     sentences = [(split.language, [list(item.words) for item in split.sentences]) for split in learnt]
     found = [item for split in learnt for item in labelled_examples(pair.encoder, split, labels)]
     if settings.text is not None:

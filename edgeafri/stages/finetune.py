@@ -13,7 +13,6 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from edgeafri.artifact import Artifact
-from edgeafri.data.dataset import labels_of
 from edgeafri.errors import DataError, UsageError
 from edgeafri.menu.facts.training import FinetuneFacts
 from edgeafri.menu.settings import Finetune
@@ -66,8 +65,8 @@ def prepare(source: Artifact, settings: Finetune) -> FinetuneSetup:
     row = task(settings.task)
     if row.unit == "token":
         raise UsageError(f"finetune: '{row.name}' is learnt from raw text", "Use edgeafri adapt-maft --text DIR.")
-    learnt, dev = (validation.splits_of("finetune", settings, name, row.unit) for name in ("train", "dev"))
-    found = labels_of([*learnt, *dev])
+    data = validation.dataset_of("finetune", settings, row.unit)
+    learnt, dev, found = data.splits("train"), data.splits("dev"), data.labels("train", "dev")
     if row.unit == "text" and len(found) < 2:
         raise DataError(
             f"finetune: all texts have the label '{found[0]}'", "Add texts with another label to learn from."

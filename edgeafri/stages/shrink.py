@@ -89,7 +89,7 @@ def prepare(source: Artifact, settings: Shrink) -> ShrinkSetup:
     model, tokenizer = checkpoint.read_model(source.path), checkpoint.read_tokenizer(source.path)
     checkpoint.check_finite(model, "shrink", source.path)
     costs = cost_model_of(model)
-    allocation.check_asked(settings, sizes_of(config), model.config.hidden_size)
+    allocation.check_settings(settings, sizes_of(config), model.config.hidden_size)
     encoder = checkpoint.encoder(
         tokenizer, min(settings.max_length, checkpoint.max_tokens(config)), unit_of(task.name) if task else "word"
     )
@@ -101,7 +101,7 @@ def prepare(source: Artifact, settings: Shrink) -> ShrinkSetup:
 def shrunk(setup: ShrinkSetup, settings: Shrink, out: Path, progress: Progress) -> ShrinkFacts:
     """Measure, choose, cut, and write the smaller model into a folder; returns its facts."""
     scores = _scores(setup, settings, progress)
-    layers = allocation.layers_kept(settings, scores)
+    layers = allocation.kept_layers(settings, scores)
     parts = (
         allocation.by_goals(setup.goals, layers, scores)
         if setup.goals
@@ -159,7 +159,7 @@ def _examples(setup: ShrinkSetup, settings: Shrink) -> Examples:
     """What scores are measured on: dev with its labels, else raw text. DataError where there is nothing to read."""
     masked = setup.task is not None and setup.task.unit == "token"
     if settings.data is not None and not masked:
-        dev = validation.splits_of("shrink", settings, "dev", setup.encoder.unit)
+        dev = validation.dataset_of("shrink", settings, setup.encoder.unit).splits("dev")
         found = [item for split in dev for item in _labelled(setup, split, settings.sentences)]
     elif settings.text is not None:
         lines = examples.raw_lines(settings.text, settings.languages, settings.sentences)

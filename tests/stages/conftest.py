@@ -9,7 +9,6 @@ import pytest
 
 from edgeafri import menu
 from edgeafri.artifact import Artifact, adopt
-from edgeafri.menu.facts import Facts
 from edgeafri.util.files import Digests
 from edgeafri.util.progress import silent
 
@@ -94,12 +93,12 @@ def killed_and_resumed(tmp_path):
         whole, killed = tmp_path / "whole", tmp_path / "killed"
         whole.mkdir()
         killed.mkdir()
-        facts = _as_json(run(source, settings, whole, silent))
+        facts = run(source, settings, whole, silent).to_json()
         with pytest.raises(Killed):
             run(source, settings, killed, _killer(step))
         torch.manual_seed(99)  # another process would not go on from this one's random numbers
         ticks: list[tuple[int, int]] = []
-        again = _as_json(run(source, settings, killed, lambda *progress: ticks.append(progress)))
+        again = run(source, settings, killed, lambda *progress: ticks.append(progress)).to_json()
         one, other = (load_file(folder / "model.safetensors") for folder in (whole, killed))
         differing = [name for name in one if not one[name].equal(other[name])]
         return differing + [name for name in facts if facts[name] != again[name]], ticks[0]
@@ -181,7 +180,3 @@ def logits_of(batch):
         return forward(open_session(artifact.path / "model.onnx", threads=1))(ids, mask)[mask.astype(bool)]
 
     return logits
-
-
-def _as_json(facts):
-    return facts.to_json() if isinstance(facts, Facts) else facts

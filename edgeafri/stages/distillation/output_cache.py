@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from edgeafri.stages.training.examples import Batch, Collator, Examples
 from edgeafri.util.files import free_bytes
 from edgeafri.util.progress import Progress
 
-Numbers = NDArray[Any]  # Any: a file holds floats or integers
+Values = NDArray[np.number]
 _BATCH = 32
 _DONE = "complete.json"
 
@@ -80,7 +80,7 @@ class CachedOutputs:
     ) -> None:
         self._folder, self._files, self._examples, self._top = folder, tuple(files), examples, top
         self._starts = {file.name: np.concatenate([[0], np.cumsum(file.counts(examples))]) for file in files}
-        self._mapped: dict[str, Numbers] = {}
+        self._mapped: dict[str, Values] = {}
 
     @property
     def complete(self) -> bool:
@@ -123,7 +123,7 @@ class CachedOutputs:
             for number, part in zip(numbers, self._cut(file, values, numbers), strict=True):
                 self._part(file, number)[:] = part.ravel()
 
-    def _cut(self, file: CacheFile, values: Numbers, numbers: NDArray[np.int64]) -> Iterator[Numbers]:
+    def _cut(self, file: CacheFile, values: Values, numbers: NDArray[np.int64]) -> Iterator[Values]:
         """Every example's own part of a batch, without padding."""
         if file.per == "position":
             yield from np.split(values, np.cumsum(self._examples.position_counts[numbers])[:-1])
@@ -142,7 +142,7 @@ class CachedOutputs:
             padded[index, :length, : length if file.per == "pair" else last] = part.reshape(length, -1)
         return _tensor(padded)
 
-    def _part(self, file: CacheFile, number: int) -> Numbers:
+    def _part(self, file: CacheFile, number: int) -> Values:
         starts = self._starts[file.name]
         return self._mapped[file.name][starts[number] : starts[number + 1]]
 
@@ -157,5 +157,5 @@ class CachedOutputs:
         return {"files": files, "bytes": bytes_of(self._files, self._examples), "top": top}
 
 
-def _tensor(values: Numbers) -> torch.Tensor:
+def _tensor(values: Values) -> torch.Tensor:
     return torch.from_numpy(values.astype(np.int64 if values.dtype == np.int32 else np.float32))

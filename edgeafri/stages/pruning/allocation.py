@@ -73,30 +73,30 @@ class Goal:
         return self.cost(counts) / self.whole
 
 
-def check_asked(asked: Shrink, sizes: LayerSizes, hidden: int) -> None:
+def check_settings(settings: Shrink, sizes: LayerSizes, hidden: int) -> None:
     """ConfigError for impossible numbers, before any work. `sizes` and `hidden` are the source's."""
     for name, own in (("layers", len(sizes.heads)), ("hidden", hidden)):
-        if getattr(asked, name) is not None:
-            _check_number(name, getattr(asked, name), own)
-    layers = _count(asked.layers, len(sizes.heads))
-    _check_layers("heads", asked.heads, sizes.heads, layers)
-    _check_layers("ffn", asked.ffn, sizes.ffn, layers)
+        if getattr(settings, name) is not None:
+            _check_number(name, getattr(settings, name), own)
+    layers = _count(settings.layers, len(sizes.heads))
+    _check_layers("heads", settings.heads, sizes.heads, layers)
+    _check_layers("ffn", settings.ffn, sizes.ffn, layers)
 
 
-def layers_kept(asked: Shrink, scores: ImportanceScores) -> Numbers:
+def kept_layers(settings: Shrink, scores: ImportanceScores) -> Numbers:
     """The layers that stay; they are chosen first."""
-    return best(scores.layers, _count(asked.layers, len(scores.heads)))
+    return best(scores.layers, _count(settings.layers, len(scores.heads)))
 
 
-def by_numbers(asked: Shrink, layers: Numbers, scores: ImportanceScores) -> Parts:
+def by_numbers(settings: Shrink, layers: Numbers, scores: ImportanceScores) -> Parts:
     """The heads, units and hidden dimensions of these layers that stay.
 
     One share of heads or units is a share of all in the layers: the best of all stay, at least one per layer, so that
     layers may become different. Importance is those of the whole model throughout.
     """
     left = scores.of(layers)
-    hidden = best(scores.hidden, _count(asked.hidden, len(scores.hidden)))
-    return Parts(layers, _of_layers(asked.heads, left.heads), _of_layers(asked.ffn, left.ffn), hidden)
+    hidden = best(scores.hidden, _count(settings.hidden, len(scores.hidden)))
+    return Parts(layers, _of_layers(settings.heads, left.heads), _of_layers(settings.ffn, left.ffn), hidden)
 
 
 def by_goals(goals: Sequence[Goal], layers: Numbers, scores: ImportanceScores) -> Parts:

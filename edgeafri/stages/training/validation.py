@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from edgeafri.data.dataset import Split, Unit, read_split
+from edgeafri.data.dataset import Dataset, Split, Unit
 from edgeafri.errors import DataError
 from edgeafri.inference.evaluate import average, evaluate
 from edgeafri.inference.predict import Encoder, Predictor
@@ -109,10 +109,10 @@ def hard_loss(weights: torch.Tensor | None) -> Loss:
     return loss
 
 
-def splits_of(stage: str, settings: Finetune | Distill | Shrink, name: str, unit: Unit) -> list[Split]:
-    """The split of every language. DataError where there is no data or no language."""
+def dataset_of(stage: str, settings: Finetune | Distill | Shrink, unit: Unit) -> Dataset:
+    """The labelled data of the settings. DataError where there is no data or no language."""
     if settings.data is None:
         raise DataError(f"{stage}: no labelled data", "Add --data DIR with a train and a dev file for every language.")
     if not settings.languages:
         raise DataError(f"{stage}: no language named", "Add --languages swa,hau: the folders of --data to learn from.")
-    return [read_split(settings.data, language, name, unit) for language in settings.languages]
+    return Dataset(settings.data, settings.languages, unit)

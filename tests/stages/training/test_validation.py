@@ -13,7 +13,7 @@ from edgeafri.menu.settings import Distill, Finetune
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.training import losses
 from edgeafri.stages.training.examples import IGNORED, Collator, Example, Examples, Item
-from edgeafri.stages.training.validation import dev_facts, hard_loss, on_labels, on_text, splits_of, text_facts
+from edgeafri.stages.training.validation import dataset_of, dev_facts, hard_loss, on_labels, on_text, text_facts
 
 LABELS = ("O", "B-DATE", "I-DATE", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
 
@@ -179,7 +179,7 @@ def test_a_split_is_read_for_every_language(data):
     """
     In the order in which they were named.
     """
-    found = splits_of("finetune", Finetune(("hau", "swa"), data=data), "dev", "word")
+    found = dataset_of("finetune", Finetune(("hau", "swa"), data=data), "word").splits("dev")
 
     assert [(item.language, item.name, len(item.sentences)) for item in found] == [("hau", "dev", 4), ("swa", "dev", 4)]
 
@@ -200,5 +200,5 @@ def test_missing_data_or_languages_are_refused(data, given, message, hint):
     The message names the stage, the hint the option.
     """
     with pytest.raises(DataError) as caught:
-        splits_of("distill", Distill(data=data if given else None), "dev", "word")
+        dataset_of("distill", Distill(data=data if given else None), "word")
     assert (caught.value.message, caught.value.hint) == (message, hint)
