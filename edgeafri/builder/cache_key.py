@@ -6,8 +6,9 @@ of the libraries.
 
 import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 from edgeafri import __version__, menu
@@ -26,10 +27,10 @@ LIBRARIES = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "onnxru
 
 def step_folders(jobs: Sequence[Job], source: Artifact, digests: Digests) -> tuple[str, ...]:
     """The folder name of every step, known before any work because each key hangs on the keys before it."""
-    key, names = source.id, []
+    key, names, libraries = source.id, [], versions()
     for job in jobs:
         settings = {**identity(job.settings, digests.of), **_devices(job.settings)}
-        parts = [key, job.stage.name, settings, stage_code(job.stage.name, digests), versions()]
+        parts = [key, job.stage.name, settings, stage_code(job.stage.name, digests), libraries]
         key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
         names.append(f"{job.stage.name}-{key[:12]}")
     return tuple(names)
@@ -54,7 +55,8 @@ def _devices(settings: StageSettings) -> dict[str, Any]:
     return {f"profile {name}": asdict(read_profile(name)) for name in settings.devices}
 
 
-def code_digest(digests: Digests, *modules: str, without: Collection[str] = ()) -> str:
+@cache  # the code of this process is the code that it was started with
+def code_digest(digests: Digests, *modules: str, without: tuple[str, ...] = ()) -> str:
     """One hash over the files of these modules and of all that they import from this project, data files included."""
     files = with_data(files_of(*modules, without=without))
     return hashlib.sha256(" ".join(digests.of(file) for file in files).encode()).hexdigest()

@@ -19,7 +19,6 @@ from edgeafri.documents.base import Json
 from edgeafri.documents.build import BuildResult, BuildStep, ReportFiles, Sizes, TargetEstimate, TeacherSource
 from edgeafri.documents.data_issues import DataIssues
 from edgeafri.documents.measurement import Measurement
-from edgeafri.documents.quality import QualityComparison
 from edgeafri.latency.estimate import estimate
 from edgeafri.runners.local import RUNTIME
 from edgeafri.util.files import Digests, json_text, storage, write_whole
@@ -76,7 +75,7 @@ def _measured(plan: BuildPlan, done: Sequence[Finished], issues: DataIssues, cac
         size=_sizes(reference, bundle),
         host=_host(cache, bundle, profile, request.runs),
         device=_device(bundle, profile),
-        notes=(*plan.notes, *issues.notes, *_few_notes(quality), *_stage_notes(done)),
+        notes=(*plan.notes, *issues.notes, *(quality.notes() if quality else ()), *_stage_notes(done)),
         commands=_commands(request, bundle),
     )
 
@@ -120,12 +119,6 @@ def _device(bundle: Artifact, profile: DeviceProfile) -> TargetEstimate:
     seq_len, threads = profile.budget.seq_len, profile.threads
     found = estimate(bundle.manifest.facts, profile, seq_len, threads)
     return TargetEstimate(**vars(found), seq_len=seq_len, threads=threads)
-
-
-def _few_notes(quality: QualityComparison | None) -> list[str]:
-    from edgeafri.inference.comparison import few_notes
-
-    return few_notes(quality) if quality else []
 
 
 def _stage_notes(done: Sequence[Finished]) -> list[str]:

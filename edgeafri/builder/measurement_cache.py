@@ -84,7 +84,7 @@ class MeasurementCache:
 
     def __init__(self, work: Path, digests: Digests, on_event: OnEvent, fresh: bool) -> None:
         self._folder, self._digests, self._on_event, self._fresh = work / "measurements", digests, on_event, fresh
-        self.log = work / "build.log"
+        self.log, self._versions = work / "build.log", versions()
 
     def measure(self, question: Question, kind: type[D], compute: Callable[[Progress], D]) -> D:
         """The result of `compute`, or what is on file for the same question."""
@@ -177,7 +177,7 @@ class MeasurementCache:
         write_whole(file, json_text(result.to_json()))
 
     def _key(self, question: Question) -> str:
-        parts: list[Json] = [question.artifact.id, question.request, machine_id(), versions()]
+        parts: list[Json] = [question.artifact.id, question.request, machine_id(), self._versions]
         return self._hash(parts, question.files, question.modules)
 
     def _hash(self, parts: Sequence[Json], files: Sequence[Path], modules: tuple[str, ...]) -> str:

@@ -17,6 +17,7 @@ from edgeafri.errors import DataError
 Json = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
 T = TypeVar("T")
 _AGAIN = "Make the document again with this version of edgeafri."
+_PLAIN: Mapping[type, set[type]] = {bool: {bool}, int: {int}, float: {float, int}, str: {str}}
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
@@ -144,6 +145,8 @@ def _read_tuple(kinds: tuple[Any, ...], value: object, where: str) -> tuple[obje
     if not isinstance(value, (list, tuple)):
         return cast("tuple[object, ...]", _refuse(value, "a list", where))
     if len(kinds) == 2 and kinds[1] is Ellipsis:
+        if set(map(type, value)) <= _PLAIN.get(kinds[0], set()):
+            return tuple(value)  # long lists of numbers are common, and a build reads many
         kinds = (kinds[0],) * len(value)
     elif len(kinds) != len(value):
         _refuse(value, f"a list of {len(kinds)}", where)

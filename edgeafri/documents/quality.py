@@ -6,6 +6,7 @@ from typing import Literal
 
 from edgeafri.documents.base import Document, omitted_when_none
 
+FEW = 10  # below so many entities or texts in a language's test split, a bootstrap interval says nothing
 AVERAGE = "avg"  # beside the codes of languages: their mean, every language counting the same
 
 
@@ -88,3 +89,8 @@ class QualityComparison(Document):
     units: Mapping[str, int] = field(default_factory=dict)
     worst: Worst | None = None
     test_sentences_in_train: Mapping[str, int] | None = omitted_when_none()
+
+    def notes(self) -> tuple[str, ...]:
+        """A note for every language whose test split is too small to judge by."""
+        few = {code: count for code, count in self.units.items() if count < FEW}
+        return tuple(f"{code}: {self.counted} in test: {count}, too few to judge by" for code, count in few.items())

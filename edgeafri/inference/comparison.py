@@ -5,10 +5,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from edgeafri import tasks
-from edgeafri.documents.quality import AVERAGE, Drop, Quality, QualityComparison, Worst
+from edgeafri.documents.quality import AVERAGE, FEW, Drop, Quality, QualityComparison, Worst
 from edgeafri.inference.metrics import MatchCounts, average_drop, drop
-
-FEW = 10  # below so many entities or texts in a language's test split, a bootstrap interval says nothing
 
 
 def compare(teacher: Quality, bundle: Quality, task: str, split: str) -> QualityComparison:
@@ -32,12 +30,6 @@ def compare(teacher: Quality, bundle: Quality, task: str, split: str) -> Quality
         units=units,
         worst=Worst(worst, drops[worst].value),
     )
-
-
-def few_notes(comparison: QualityComparison) -> list[str]:
-    """A note for every language whose test split is too small to judge by."""
-    few = {code: count for code, count in comparison.units.items() if count < FEW}
-    return [f"{code}: {comparison.counted} in test: {count}, too few to judge by" for code, count in few.items()]
 
 
 def counts_of(quality: Quality, languages: Iterable[str]) -> dict[str, MatchCounts]:

@@ -12,10 +12,12 @@ from edgeafri.artifact import Artifact, ArtifactKind, Manifest
 from edgeafri.builder import measurement_cache
 from edgeafri.builder.events import Event, Noted, Progressed, Started
 from edgeafri.builder.measurement_cache import MeasurementCache, Question, Request, Sentences
+from edgeafri.data import dataset
 from edgeafri.data.dataset import Dataset
 from edgeafri.documents.base import Document
-from edgeafri.documents.quality import Worst
+from edgeafri.documents.quality import QualityComparison, Worst
 from edgeafri.errors import DataError
+from edgeafri.inference import comparison
 from edgeafri.menu.facts import Facts, Figures
 from edgeafri.menu.facts.conversion import Factorised, TrimFacts
 from edgeafri.menu.facts.training import DistillFacts, Validation
@@ -392,3 +394,23 @@ def test_layers_are_measured_once_for_both_graphs(
 
     assert [request["before"] for request in requests] == ["/nowhere/one", "/nowhere/two"]
     assert [item.words for item in found] == [2]
+
+
+def test_what_computes_a_measurement_is_in_its_key(
+    tmp_path: Path, digests: Digests, corpus: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """
+    The worker that answers, or the module of the function that is called here; test_cache_key says what that covers.
+    """
+    asked(monkeypatch)
+    named: list[tuple[str, ...]] = []
+    monkeypatch.setattr(measurement_cache, "code_digest", lambda digests, *modules: named.append(modules) or "code")
+    monkeypatch.setattr(comparison, "compare", lambda *_: QualityComparison())
+    book, sentences = opened(tmp_path, digests), Sentences(("swa",), words(corpus), None)
+    book.data_issues(words(corpus), None)
+    book.quality(artifact("teacher", "torch"), artifact(), words(corpus), "ner")
+    book.parity([artifact()], "ner", sentences)
+    book.layers(artifact("one", "onnx"), artifact("two", "onnx"), sentences)
+
+    torch, runtime = (f"{TORCH}.__main__",), (f"{RUNTIME}.__main__",)
+    assert named == [(dataset.__name__,), torch, runtime, (comparison.__name__,), torch, torch]

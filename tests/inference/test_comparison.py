@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from edgeafri.documents.quality import LanguageQuality, Worst
-from edgeafri.inference.comparison import FEW, compare, counts_of, few_notes
+from edgeafri.documents.quality import FEW, LanguageQuality, Worst
+from edgeafri.inference.comparison import compare, counts_of
 
 RIGHT, WRONG = (1, 1, 1), (0, 1, 1)
 
@@ -39,7 +39,7 @@ def test_a_language_with_few_entities_is_not_judged():
     assert (found.drop["swa"].low, found.drop["swa"].high) == (-100, 100)
     assert (found.drop["hau"].low, found.drop["hau"].high) == (0, 0)
     assert (found.drop["avg"].low, found.drop["avg"].high) == (-50, 50)
-    assert few_notes(found) == ["swa: entities in test: 1, too few to judge by"]
+    assert found.notes() == ("swa: entities in test: 1, too few to judge by",)
 
 
 def test_a_language_with_few_texts_is_not_judged():
@@ -51,7 +51,7 @@ def test_a_language_with_few_texts_is_not_judged():
 
     assert (found.metric, found.counted, found.units) == ("macro F1", "texts", {"swa": 1, "hau": FEW})
     assert (found.drop["swa"].low, found.drop["swa"].high) == (-100, 100)
-    assert few_notes(found) == ["swa: texts in test: 1, too few to judge by"]
+    assert found.notes() == ("swa: texts in test: 1, too few to judge by",)
 
 
 def test_counts_are_arrays_of_the_languages_asked_for():
