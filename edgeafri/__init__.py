@@ -33,7 +33,9 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 # The public names and the modules of edgeafri.api that hold them. A module is imported when one of its names is used,
 # so that `import edgeafri` stays light. Type checkers and editors read __init__.pyi.
 _HOLDERS = {
+    "builds": ("Build", "build", "plan_build"),
     "bundles": ("Bundle", "load"),
+    "reports": ("Report", "make_report"),
     "steps": (
         *("StepResult", "adapt_maft", "adapt_mini", "distill", "export_onnx", "export_torchscript", "finetune"),
         *("make_bundle", "optimize", "prune", "quantize", "quantize_torch", "scratch", "shrink", "trim"),

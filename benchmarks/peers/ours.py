@@ -12,7 +12,7 @@ import onnxruntime  # noqa: F401  # imported before the clock starts
 
 from benchmarks.peers.inputs import ASKED
 from edgeafri.builder.jobs import plan_jobs
-from edgeafri.builder.recipe import Step, override, read_recipe
+from edgeafri.builder.recipe import Step, override, read_change, read_recipe
 from edgeafri.inference.predict import Forward
 from edgeafri.runtime.engine import open_engine
 
@@ -29,7 +29,7 @@ def make(variant: str, model: Path, inputs: Path, out: Path) -> Path:
     name, *assignments = variant.split()
     if name == "bundle":
         return Path(variant.removeprefix("bundle "))
-    steps = override(STEPS if name == "export" else read_recipe(name).steps, assignments)
+    steps = override(STEPS if name == "export" else read_recipe(name).steps, map(read_change, assignments))
     given = {key: Path(value) if key in ("data", "text") and value else value for key, value in asked.items()}
     with Digests() as digests:
         source = adopt(model, "torch", "ner", asked["languages"], digests)

@@ -24,6 +24,11 @@ def codes_of(value: str | Iterable[str], name: str = "languages") -> tuple[str, 
     return tuple(dict.fromkeys(code.strip() for code in items if code.strip()))
 
 
+def no_language() -> UsageError:
+    """The failure of a list of languages with nothing in it."""
+    return UsageError("no language is named", "Name them, as --lang swa,hau or languages=['swa', 'hau'], or say 'all'.")
+
+
 def texts_of(value: str | Iterable[str]) -> list[str]:
     """Texts to label; one text is a list of one. UsageError for anything that is not text."""
     return [value] if isinstance(value, str) else _listed(value, "texts")

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
-from edgeafri.api.arguments import ALL, StrPath, codes_of, path_of, texts_of, whole_number
+from edgeafri.api.arguments import ALL, StrPath, codes_of, no_language, path_of, texts_of, whole_number
 from edgeafri.api.console import asked
 from edgeafri.artifact import load_bundle
 from edgeafri.bundle import read_config
@@ -15,7 +15,6 @@ from edgeafri.documents.html import table_html
 from edgeafri.documents.measurement import Measurement
 from edgeafri.documents.quality import BundleEvaluation
 from edgeafri.documents.runtime_requests import BenchRequest, EvaluateRequest, RunRequest, VerifyRequest
-from edgeafri.errors import UsageError
 from edgeafri.runners.local import RUNTIME
 from edgeafri.util.files import Digests
 
@@ -135,7 +134,7 @@ class Bundle:
             return languages_in(data, unit_of(self.task))
         codes = self.languages if languages is None else codes_of(languages)
         if not codes:
-            raise UsageError("languages: none is named", "Write languages=['swa', 'hau'], or leave it out.")
+            raise no_language()
         return codes
 
 

@@ -9,7 +9,7 @@ from edgeafri.artifact import Artifact, is_artifact
 from edgeafri.builder.cache_key import step_folders
 from edgeafri.builder.events import OnEvent
 from edgeafri.builder.jobs import Job, plan_jobs
-from edgeafri.builder.recipe import Recipe, Step, override, read_recipe
+from edgeafri.builder.recipe import Change, Recipe, Step, override, read_recipe
 from edgeafri.builder.teacher import SAMPLE, SAMPLE_TASK, check_head, find_teacher, head_of, sample_corpus
 from edgeafri.data.languages import language
 from edgeafri.device.profile import DeviceProfile, read_profile
@@ -36,7 +36,7 @@ class BuildRequest:
     text: Path | None = None
     languages: tuple[str, ...] = (ALL,)
     recipe: str | None = None
-    assignments: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
     work: Path = Path("edgeafri-work")
     profiles: tuple[Path, ...] = ()
     offline: bool = False
@@ -75,12 +75,12 @@ def plan_build(request: BuildRequest, digests: Digests, on_event: OnEvent) -> Bu
     _check_task(request)
     profile = read_profile(request.target, request.profiles)
     recipe = read_recipe(request.recipe or _own_recipe(request, profile))
-    _check_ends(plan_jobs(override(_with_finetune(recipe), request.assignments), "torch", {}))
+    _check_ends(plan_jobs(override(_with_finetune(recipe), request.changes), "torch", {}))
     check_head(request.teacher, request.task)
     dataset, languages = _data_and_languages(request)
     teacher = find_teacher(request.teacher, request.task, languages, request.work, request.offline, digests, on_event)
     headless = not head_of(teacher, request.task)
-    steps = override(_with_finetune(recipe) if headless else recipe.steps, request.assignments)
+    steps = override(_with_finetune(recipe) if headless else recipe.steps, request.changes)
     jobs = plan_jobs(steps, "torch", _shared_settings(request, profile, dataset, languages))
     _check_can_learn(jobs, dataset)
     notes = (f"the teacher has no head for {request.task}: finetune goes first",) if headless else ()

@@ -11,6 +11,11 @@ from edgeafri.settings import did_you_mean
 FOLDER = Path(__file__).parent / "recipes"
 
 
+Change = tuple[str, object]
+"""A setting of a step by its name, "stage.key", and the value that it gets."""
+_EXAMPLE = "Example: --set quantize.weights=int8"
+
+
 @dataclass(frozen=True)
 class Step:
     """One stage by name, with the settings that differ from its defaults."""
@@ -47,18 +52,26 @@ def read_recipe(name: str) -> Recipe:
     return Recipe(file.stem, str(values.get("about", "")), tuple(_step(item, str(file)) for item in values["steps"]))
 
 
-def override(steps: Sequence[Step], assignments: Iterable[str]) -> tuple[Step, ...]:
-    """The steps with `stage.key=value` assignments applied."""
+def override(steps: Sequence[Step], changes: Iterable[Change]) -> tuple[Step, ...]:
+    """The steps with the changes applied, in their order. UsageError for a step that is not there."""
     changed = list(steps)
-    for assignment in assignments:
-        stage, key, value = _split(assignment)
+    for name, value in changes:
+        stage, key = _split(name)
         indices = [index for index, step in enumerate(changed) if step.stage == stage]
         if not indices:
             hint = did_you_mean(stage, [step.stage for step in changed])
-            raise UsageError(f"--set {assignment}: this recipe has no step '{stage}'", hint)
+            raise UsageError(f"{name}: this recipe has no step '{stage}'", hint)
         for index in indices:
             changed[index] = replace(changed[index], settings={**changed[index].settings, key: value})
     return tuple(changed)
+
+
+def read_change(assignment: str) -> Change:
+    """`stage.key=value`, as `--set` takes it. UsageError for another form."""
+    name, equals, value = assignment.partition("=")
+    if not equals:
+        raise UsageError(f"--set {assignment}: not of the form stage.key=value", _EXAMPLE)
+    return name, value
 
 
 def _parsed(file: Path) -> Any:
@@ -80,9 +93,8 @@ def _step(item: Any, where: str) -> Step:
     raise ConfigError(f"{where}: not a step: {item!r}", "Write '- trim' or '- quantize: {weights: int8}'.")
 
 
-def _split(assignment: str) -> tuple[str, str, str]:
-    target, equals, value = assignment.partition("=")
-    stage, dot, key = target.partition(".")
-    if not (equals and dot and stage and key):
-        raise UsageError(f"--set {assignment}: not of the form stage.key=value", "Example: --set quantize.weights=int8")
-    return stage, key.replace("-", "_"), value
+def _split(name: str) -> tuple[str, str]:
+    stage, _, key = name.partition(".")
+    if not (stage and key):
+        raise UsageError(f"{name}: not of the form stage.key", _EXAMPLE)
+    return stage, key.replace("-", "_")

@@ -1,19 +1,18 @@
 """`edgeafri build`: the main job, start to end."""
 
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgeafri.cli.options import codes, json_option, print_json
-from edgeafri.errors import GATE_FAILED, OK, UsageError
+from edgeafri.cli.options import json_option, print_json
+from edgeafri.errors import GATE_FAILED, OK
 from edgeafri.tasks import TASKS
 
 if TYPE_CHECKING:  # `--help` loads nothing of this
-    from edgeafri.builder.plan import BuildRequest
-    from edgeafri.documents.build import BuildResult, PlannedStep
+    from edgeafri.api.builds import Plan
+    from edgeafri.documents.build import BuildResult
 
 _TASKS = ", ".join(row.name for row in TASKS if row.for_device)
 _EPILOG = """\b
@@ -73,42 +72,28 @@ def build_command(arguments: list[str], /, as_json: bool, dry_run: bool, **optio
 
     Exit code 5 says that a check failed: the bundle is kept, and the report says which.
     """
-    from edgeafri.api.console import events_shown
-    from edgeafri.builder.delivery import deliver
-    from edgeafri.builder.plan import dry_run as planned_steps
-    from edgeafri.builder.plan import plan_build
+    from edgeafri.api.builds import build, plan_build
+    from edgeafri.builder.recipe import read_change
     from edgeafri.cli.lines import echo_ended
-    from edgeafri.util.files import Digests
 
-    request = _request(options, arguments)
-    with Digests() as digests, events_shown(None if as_json else echo_ended) as on_event:
-        plan = plan_build(request, digests, on_event)
-        if dry_run:
-            _print_plan(planned_steps(plan, digests), plan.notes, as_json)
-            return OK
-        result = deliver(plan, digests, on_event)
+    options["settings"] = list(map(read_change, options.pop("assignments")))
+    options |= {"languages": options.pop("lang"), "command": shlex.join(["edgeafri", *arguments])}
+    options["on_event"] = None if as_json else echo_ended
+    if dry_run:
+        _print_plan(plan_build(**options), as_json)
+        return OK
+    result = build(**options).document
     print_json(result.to_json()) if as_json else _print_result(result)
     return OK if result.passed else GATE_FAILED
 
 
-def _request(options: dict[str, Any], arguments: list[str]) -> "BuildRequest":
-    from edgeafri.builder.plan import BuildRequest
-
-    languages = codes(options.pop("lang"))
-    if not languages:
-        raise UsageError("--lang names no language", "Example: --lang swa,hau,yor or --lang all")
-    data = options.pop("data") or ("sample" if options["teacher"] == "sample" else None)
-    command = shlex.join(["edgeafri", *arguments])
-    return BuildRequest(**options, data=data, languages=languages, command=command)
-
-
-def _print_plan(steps: "Sequence[PlannedStep]", notes: Sequence[str], as_json: bool) -> None:
+def _print_plan(plan: "Plan", as_json: bool) -> None:
     if as_json:
-        print_json([step.to_json() for step in steps])
+        print_json([step.to_json() for step in plan.steps])
         return
-    for note in notes:
+    for note in plan.notes:
         click.echo(f"note: {note}")
-    for step in steps:
+    for step in plan.steps:
         click.echo(f"{step.stage:<14} {'reused' if step.reused else 'to do':<8} {step.folder}")
         for name, value in step.settings.items():
             click.echo(f"    {name}: {', '.join(map(str, value)) if isinstance(value, list) else value}")

@@ -29,17 +29,17 @@ def report_command(
     What several documents say of one bundle stands together; several bundles stand side by side. All are of one task
     and one device. Without --html, --md and --json the Markdown goes to stdout.
     """
-    from edgeafri import report
+    from edgeafri.api.reports import make_report
 
-    entries = report.read_entries(results, target)
+    report = make_report(*results, target=target)
     if html is not None:
-        _write(html, report.to_html(entries))
+        _write(html, report.html)
     if md is not None:
-        _write(md, report.to_markdown(entries))
+        _write(md, report.markdown)
     if as_json:
-        print_json(report.to_json(entries))
+        print_json(report.to_json())
     elif html is None and md is None:
-        click.echo(report.to_markdown(entries), nl=False)
+        click.echo(report.markdown, nl=False)
     else:
         click.echo("\n".join(str(file) for file in (html, md) if file is not None))
 

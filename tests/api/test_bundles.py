@@ -87,7 +87,7 @@ def test_a_bundle_verifies_and_is_timed(bundle: Path):
         (lambda opened: opened.predict(7), "texts: 7 is not a list of text"),
         (lambda opened: opened.predict(["a", None]), r"texts\[1\]: None is not text"),
         (lambda opened: opened.predict(b"Juma"), "texts: b'Juma' is not a list of text"),
-        (lambda opened: opened.evaluate("data", languages=[]), "languages: none is named"),
+        (lambda opened: opened.evaluate("data", languages=[]), "no language is named"),
         (lambda opened: opened.evaluate("data", languages=[1]), r"languages\[0\]: 1 is not text"),
         (lambda opened: opened.evaluate(7), "data: 7 is not a path"),
         (lambda opened: opened.benchmark(runs=0), "runs: 0 is not a whole number of 1 or more"),
