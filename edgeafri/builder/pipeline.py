@@ -8,10 +8,10 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from edgeafri import menu
 from edgeafri.artifact import Artifact, Manifest, adopt, is_artifact, load, seal
@@ -19,7 +19,7 @@ from edgeafri.builder.cache_key import step_folders, versions
 from edgeafri.builder.events import Finished, Noted, OnEvent, Progressed, Started
 from edgeafri.builder.jobs import Job, stages_giving
 from edgeafri.errors import ArtifactError, StorageError
-from edgeafri.menu.facts import Facts, Figures
+from edgeafri.menu.facts import Facts
 from edgeafri.settings import identity
 from edgeafri.tasks import tasks_of
 from edgeafri.util.files import Digests, WatchedDisk, cache_folder, partial_folder, storage, write_whole
@@ -123,19 +123,18 @@ def _task_in(path: Path) -> str:
     return next((task.name for task in tasks_of(str(named))), "ner")
 
 
-def _manifest(job: Job, source: Artifact, facts: Facts | Mapping[str, Any], digests: Digests) -> Manifest:
-    said = facts if isinstance(facts, Facts) else Figures(facts)
+def _manifest(job: Job, source: Artifact, facts: Facts, digests: Digests) -> Manifest:
     settings = identity(job.settings, digests.of)
     return Manifest(
         kind=job.stage.gives,
-        task=said.task or job.settings.task or source.manifest.task,
+        task=facts.task or job.settings.task or source.manifest.task,
         languages=job.settings.languages or source.manifest.languages,
         stage=job.stage.name,
         settings=settings,
         parent=source.id,
         versions=versions(),
         files={},
-        facts=said.to_json(),
+        facts=facts.to_json(),
     )
 
 

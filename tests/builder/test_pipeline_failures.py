@@ -4,7 +4,6 @@ import errno
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +17,7 @@ from edgeafri.builder.jobs import Job, plan_jobs
 from edgeafri.builder.pipeline import make_artifact, run_jobs, workplace
 from edgeafri.builder.recipe import Step
 from edgeafri.errors import ArtifactError, MissingPackage, StorageError
+from edgeafri.menu.facts import Facts, Figures
 from edgeafri.util.files import Digests, partial_folder
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +30,7 @@ from edgeafri.builder.jobs import plan_jobs
 from edgeafri.util.files import Digests
 from edgeafri.builder.recipe import Step
 from edgeafri import menu
+from edgeafri.menu.facts import Figures
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -39,7 +40,7 @@ class Method:
         (out / "model.safetensors").write_bytes(b"half")
         if sys.argv[3] == "in the middle of the stage":
             die()
-        return {}
+        return Figures({})
 
 if sys.argv[3] == "before the manifest":
     pipeline.seal = die
@@ -234,7 +235,7 @@ def test_what_libraries_print_goes_to_the_log(
 
     original = method.run
 
-    def talk(*arguments: Any) -> Mapping[str, Any]:
+    def talk(*arguments: Any) -> Facts:
         os.write(1, b"native words\n")
         os.write(2, b"native warning\n")
         return original(*arguments)
@@ -297,13 +298,13 @@ def test_what_a_kill_left_is_taken_up_for_the_same_work_only(source, digests, tm
         def forecast(self, source: Artifact, settings: Any) -> str:
             return "soon"
 
-        def run(self, source: Artifact, settings: Any, out: Path, progress: Any) -> Mapping[str, Any]:
+        def run(self, source: Artifact, settings: Any, out: Path, progress: Any) -> Facts:
             found.append(sorted(entry.name for entry in out.glob("checkpoint-*")))
             (out / "checkpoint-1").mkdir(exist_ok=True)
             if len(found) == 1:
                 raise KeyboardInterrupt
             (out / "checkpoint-1").rmdir()
-            return {}
+            return Figures({})
 
     monkeypatch.setattr("edgeafri.menu.load", lambda name: Learner())
 
