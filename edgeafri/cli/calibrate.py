@@ -48,7 +48,9 @@ class _Options:
 
 @click.command("calibrate", epilog=_EPILOG)
 @click.option("--target", help="The device that was measured.")
-@click.option("--from", "sources", type=_FILE, multiple=True, help="JSON files of bench, profile or farm.")
+@click.option(
+    "--from", "sources", type=_FILE, multiple=True, help="JSON of bench, profile or farm; more files may follow."
+)
 @click.argument("more", type=_FILE, nargs=-1, metavar="[FILE]...")
 @click.option(
     "--profiles",

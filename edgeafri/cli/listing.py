@@ -57,12 +57,12 @@ def recipes_command(name: str | None, as_json: bool) -> None:
 @click.command("devices", epilog="Example: edgeafri devices rpi4 --profiles ./devices --json")
 @click.argument("name", required=False)
 @click.option(
-    "--profiles", type=click.Path(path_type=Path), multiple=True, help="A folder with device profiles of your own."
+    "--profiles", type=click.Path(path_type=Path), multiple=True, help="A folder with your own device profiles."
 )
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print a page with every number and its source.")
 @json_option
 def devices_command(name: str | None, profiles: tuple[Path, ...], as_markdown: bool, as_json: bool) -> None:
-    """List the devices, or show what is known of one, with sources. The JSON is always a list."""
+    """List the known devices, or every number of one device with its source. The JSON is always a list."""
     from edgeafri.device.profile import profile_names, read_profile
     from edgeafri.report.devices_page import devices_page
 

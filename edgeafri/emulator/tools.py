@@ -30,7 +30,7 @@ class Qemu:
 
 
 def find_qemu() -> Qemu:
-    """The QEMU of this machine. MissingPackage where it is missing, too old, or takes no plugins."""
+    """The QEMU of this machine. MissingPackage where it is missing, too old, or cannot load plugins."""
     if platform.system() != "Linux":
         raise MissingPackage("QEMU runs single programs of another processor on Linux alone", _ON_DEBIAN)
     path = shutil.which(QEMU)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 MACS, MEGABYTES, LAYERS = "million MACs", "megabytes", "layers"
 COLUMNS = (MACS, MEGABYTES, LAYERS)
 _ENOUGH = 10  # runs for more than one constant
-_APART = 0.05  # a column whose part that the others do not explain is smaller than this cannot be told from them
+_APART = 0.05  # a column is not used where less of it than this share is independent of the others
 _LEVEL = 0.9
 Numbers = npt.NDArray[np.float64]
 
@@ -48,8 +48,8 @@ def fit(columns: Mapping[str, Numbers | None], times: Numbers) -> Fit:
     of every run; `times` are the milliseconds, shape (runs,). Under ten runs MACs alone are used.
 
     The interval is a conformal one (Vovk et al. 2005; Lei et al. 2018) on the leave-one-out errors: of n + 1 runs the
-    last is as likely as any other to be the worst, so n errors vouch for n / (n + 1). Each constant that was fitted
-    takes one of them away: five runs and one constant vouch for 80 %, ten for 90 %, which is the most that is claimed.
+    last is as likely as any other to be the worst, so n errors give a level of n / (n + 1). Each constant that was
+    fitted takes one error away: five runs and one constant give 80 %, ten 90 %, which is the most that is claimed.
     """
     used, left_out = _identified(columns, times)
     rows = np.stack([columns[name] for name in used], axis=1) / times[:, None]  # type: ignore[misc]  # none is None
@@ -104,7 +104,7 @@ def _non_negative(gram: Numbers, moment: Numbers) -> Numbers:
 
 
 def _interval(distances: Numbers, fitted: int) -> tuple[float, float]:
-    """The level that these errors vouch for, after so many constants were fitted, and the factor that reaches it."""
+    """The level that these errors give after `fitted` constants were fitted, and the factor that reaches it."""
     free = len(distances) - fitted
     outside = free - math.ceil((free + 1) * _LEVEL - 1e-9)
     level = _LEVEL if outside >= 0 else free / (free + 1)

@@ -103,7 +103,7 @@ def _check(request: ProfileRequest) -> None:
 
 
 def _tiers(bundle: Artifact, request: ProfileRequest, start: StartProgress) -> Tiers:
-    """The tiers asked for. The device comes before the slow ones: one that does not answer is told at once."""
+    """The tiers asked for. The device comes before the slow ones: one that does not answer is an error at once."""
     asked = request.tiers
     guess = _estimate(bundle, request) if "estimate" in asked else None
     real = _on_device(bundle, request, start) if "device" in asked else None
@@ -143,7 +143,7 @@ def _size(request: ProfileRequest) -> tuple[int, int]:
 
 
 def _checks(device: DeviceProfile, bundle_bytes: int, tiers: Tiers) -> Iterator[Check]:
-    """Every number held against the budget: from the device where it was asked, else from the next best tier."""
+    """Every number compared with the budget: that of the device where it was asked, else of the next best tier."""
     budget, guess = device.budget, tiers.estimate
     timed = tiers.device.measurement if tiers.device and _fits(device, tiers.device) else None
     p95, load = (timed.p95_ms, timed.load_ms) if timed else (None, None)

@@ -38,8 +38,8 @@ class Adb:
             state = piped([*self._adb, "get-state"])
         except FileNotFoundError:
             raise MissingPackage("adb is not installed here", "Install it: sudo apt install adb") from None
-        if state.code != 0 or state.out.strip() != "device":
-            raise self._refused(state.said + state.out)
+        if state.code != 0 or state.stdout.strip() != "device":
+            raise self._refused(state.stderr + state.stdout)
         for before in ((), _AS_TERMUX):
             self._before = before
             if piped(self.command((self._python, "-c", ""))).code == 0:
@@ -58,7 +58,7 @@ class Adb:
         return [*self._adb, "shell", "-T", shlex.join([*self._before, *argv])]
 
     def failure(self, ended: Ended) -> EdgeAfriError:
-        reason = _last(ended.said)
+        reason = _last(ended.stderr)
         return ConnectionLost(
             f"{self.where}: the connection was lost{': ' + reason if reason else ''}",
             "Check the cable and run the command again: it goes on with what has arrived there.",

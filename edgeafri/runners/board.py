@@ -1,4 +1,4 @@
-"""A bundle on a real device: brought there, verified, timed until it is settled, scored, and removed again."""
+"""A bundle on a real device: copied there, verified, timed until it is settled, scored, and removed again."""
 
 import time
 from dataclasses import dataclass, replace
@@ -52,7 +52,7 @@ def run_on_device(where: str, bundle: Path, request: DeviceRequest, start: Start
         artifact = load_bundle(bundle, digests)
     data = _test_files(bundle, request)
     with opened(transport_of(where, request)) as transport:
-        start(f"look at {where}")
+        start(f"connect to {where}")
         remote = Remote(transport, request.python)
         try:
             found = _run(remote, where, artifact, request, data, start)
@@ -75,11 +75,11 @@ def transport_of(where: str, request: DeviceRequest) -> Transport:
 
 
 def _clean(remote: Remote, keep: bool) -> list[str]:
-    """Remove what was brought, at least the data; a note where the device does not allow it."""
+    """Remove what was copied, at least the data; a note where the device does not allow it."""
     try:
         remote.remove("data" if keep else "")
     except DeviceError as error:
-        return [f"what was brought is still there: {error.message}"]
+        return [f"what was copied is still there: {error.message}"]
     return []
 
 
@@ -91,8 +91,8 @@ def _run(
     data: list[FileToCopy],
     start: StartProgress,
 ) -> DeviceRun:
-    remote.install(start("bring the runner"))
-    remote.copy(_bundle_files(artifact), start("bring the bundle"))
+    remote.install(start("copy the runner"))
+    remote.copy(_bundle_files(artifact), start("copy the bundle"))
     place, threads, limits = Path(_place(artifact)), request.threads, request.limits
     before = remote.conditions()
     verify = remote.call(VerifyRequest(bundle=place, threads=threads), start("verify"))
@@ -136,7 +136,7 @@ def _rounds(remote: Remote, request: BenchRequest, limits: RoundLimits, progress
 def _quality(
     remote: Remote, bundle: Path, threads: int | None, data: list[FileToCopy], start: StartProgress
 ) -> BundleEvaluation:
-    remote.copy(data, start("bring the data"))
+    remote.copy(data, start("copy the data"))
     languages = tuple(Path(file.place).parent.name for file in data)
     asked = EvaluateRequest(bundle=bundle, threads=threads, data=Path("data"), split="test", languages=languages)
     answer = BundleEvaluation.from_json(remote.call(asked, start("evaluate")))

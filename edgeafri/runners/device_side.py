@@ -22,7 +22,7 @@ _PACKAGES = ("numpy", "onnxruntime", "tokenizers")
 
 
 class File(TypedDict):
-    """A file to bring to a device: its path below the folder there, its hash and its size."""
+    """A file to copy to a device: its path below the folder there, its hash and its size."""
 
     place: str
     sha256: str
@@ -119,7 +119,7 @@ def install(root: str, site: str, packed: list[str]) -> None:
 
 
 def remove(root: str, place: str = "") -> None:
-    """Remove what was brought: one folder of it, or everything."""
+    """Remove what was copied: one folder of it, or everything."""
     shutil.rmtree(Path(root) / place, ignore_errors=True)
 
 

@@ -32,7 +32,7 @@ _PAUSES_S = (1.0, 2.0, 4.0)
 _BLOCK = 1 << 16
 _FETCHING = Lock()  # devices of one kind, side by side, need the same wheels
 _SIGKILL, _SIGILL = 9, 4  # on Linux, which the devices run; this machine may be another
-_ROOM = 32 << 20  # bytes that stay free on the device beside what is brought
+_ROOM = 32 << 20  # bytes that stay free on the device beside what is copied
 _TOO_OLD = "edgeafri: python"
 # The script comes first on stdin, then the request, so that nothing is written there before the free space was read.
 _START = (
@@ -46,7 +46,7 @@ _CONDITIONS = (
 
 @dataclass(frozen=True)
 class FileToCopy:
-    """A file to bring to a device: `place` is its path below the folder there."""
+    """A file to copy to a device: `place` is its path below the folder there."""
 
     source: Path
     place: str
@@ -72,7 +72,7 @@ def file_to_copy(source: Path, place: str) -> FileToCopy:
 
 
 class Remote:
-    """A device at the end of an open connection. All that is brought lies in one folder of its user's cache.
+    """A device at the end of an open connection. All that is copied lies in one folder of its user's cache.
 
     A request is sent again, over a new connection, where the old one broke; a copy goes on where it stopped.
     """
@@ -85,7 +85,7 @@ class Remote:
         _check_machine(self.facts, transport.where)
 
     def install(self, progress: Progress = silent) -> None:
-        """Bring the runner, and where the device can use PyPI's wheels those of what it needs; nothing twice."""
+        """Copy the runner, and the wheels that it needs where the device can use those of PyPI; nothing twice."""
         with TemporaryDirectory(prefix="edgeafri-") as folder:
             runner = Path(folder) / "runner.zip"
             write_runner(runner)
@@ -98,7 +98,7 @@ class Remote:
             self._call_script("install", site=self._site, packed=[file.place for file in packed])
 
     def copy(self, wanted: Sequence[FileToCopy], progress: Progress = silent, unpacked: int = 0) -> None:
-        """Bring files; their hashes are compared there, and what is there already is not sent again.
+        """Copy files; their hashes are compared there, and what is there already is not sent again.
 
         `unpacked` is how many bytes more will be needed there afterwards. DeviceError where the disk is too full.
         """
@@ -120,7 +120,7 @@ class Remote:
         return Conditions.from_json(self._again(lambda: self._answer(self._run_ours(("-c", _CONDITIONS)))))
 
     def remove(self, place: str = "") -> None:
-        """Remove what was brought: one folder of it, or everything."""
+        """Remove what was copied: one folder of it, or everything."""
         self._call_script("remove", place=place)
 
     def _copy(self, wanted: Sequence[FileToCopy], progress: Progress, unpacked: int) -> None:
@@ -180,7 +180,7 @@ class Remote:
             raise _ended_by_signal(where, ended.code - 128, self.facts.available_bytes)
         _check_python(where, self._python, ended)
         try:
-            return answer_of(f"{self._python} on {where}", ended.code, ended.out, ended.said)
+            return answer_of(f"{self._python} on {where}", ended.code, ended.stdout, ended.stderr)
         except EdgeAfriError as error:
             if where in error.message:
                 raise
@@ -254,8 +254,8 @@ def _check_python(where: str, python: str, ended: Ended) -> None:
             f"{where}: no {python} can be started there",
             f"Install Python {oldest} or newer there (sudo apt install python3), or name one with --python PATH.",
         )
-    if ended.code == 1 and _TOO_OLD in ended.said:
-        found = ended.said.split(_TOO_OLD)[1].split()[0]
+    if ended.code == 1 and _TOO_OLD in ended.stderr:
+        found = ended.stderr.split(_TOO_OLD)[1].split()[0]
         raise DeviceError(
             f"{where}: its {python} is version {found}, and a bundle needs {oldest} or newer",
             "Use a newer system (Raspberry Pi OS Bookworm has 3.11), or name a newer one there with --python PATH.",

@@ -90,7 +90,7 @@ class Ssh:
         return [*self._ssh(), *shared, "--", self._place.host, shlex.join(argv)]
 
     def failure(self, ended: Ended) -> EdgeAfriError:
-        reason = _last(ended.said)
+        reason = _last(ended.stderr)
         return ConnectionLost(
             f"{self.where}: the connection was lost{': ' + reason if reason else ''}",
             "Run the command again: it goes on with what has arrived there.",

@@ -23,8 +23,8 @@ class Ended:
     """How a command ended: its exit code, 128 + n for signal n, all of its stdout, and the end of its stderr."""
 
     code: int
-    out: str
-    said: str
+    stdout: str
+    stderr: str
 
 
 class Transport(Protocol):
@@ -61,9 +61,9 @@ def run_command(
 ) -> Ended:
     """Run `argv` on the device with `feed` on its stdin. ConnectionLost where the connection broke."""
     done = piped(transport.command([*_WATCHED, *argv]), feed, progress)
-    if _ENDED not in done.said:
+    if _ENDED not in done.stderr:
         raise transport.failure(done)
-    return replace(done, said=done.said.replace(_ENDED, ""))
+    return replace(done, stderr=done.stderr.replace(_ENDED, ""))
 
 
 def piped(command: Sequence[str], feed: Iterable[bytes] = (), progress: Progress = silent) -> Ended:

@@ -164,9 +164,9 @@ def test_a_command_runs_there_with_its_words_unchanged(phones: Any):
         failed = run_command(transport, ("sh", "-c", "echo why >&2; exit 7"))
         killed = run_command(transport, ("sh", "-c", "kill -9 $$"))
 
-    assert said.out == "".join(f"<{word}>" for word in words)
-    assert bytes.fromhex(sent.out.replace("\n", "")) == bytes(range(256)) * 100
-    assert (failed.code, failed.said, killed.code) == (7, "why\n", 137)
+    assert said.stdout == "".join(f"<{word}>" for word in words)
+    assert bytes.fromhex(sent.stdout.replace("\n", "")) == bytes(range(256)) * 100
+    assert (failed.code, failed.stderr, killed.code) == (7, "why\n", 137)
 
 
 @pytest.mark.slow

@@ -61,7 +61,7 @@ def test_a_bundle_is_verified_timed_and_scored_there(
     assert found.before.available_mb > 0
     assert found.after.machine == os.uname().machine
     assert found.repeats == len(found.rounds) in (2, 3)
-    assert steps[1:] == ["bring the runner", "bring the bundle", "verify", "bench", "bring the data", "evaluate"]
+    assert steps[1:] == ["copy the runner", "copy the bundle", "verify", "bench", "copy the data", "evaluate"]
     assert [file for file in board.home.rglob("*") if file.is_file()] == []
 
 
@@ -169,7 +169,7 @@ def test_a_result_is_not_lost_where_tidying_fails(
     found = run_on_device(board.where, bundle, asked)
 
     assert found.measurement.p50_ms > 0
-    assert found.notes[-1] == "what was brought is still there: the connection was lost"
+    assert found.notes[-1] == "what was copied is still there: the connection was lost"
 
 
 @pytest.mark.slow

@@ -65,8 +65,8 @@ def test_a_command_runs_there_with_its_words_unchanged(board: Any):
         said = run_command(transport, ("printf", "<%s>", *words))
         sent = run_command(transport, ("od", "-An", "-tx1"), [bytes(range(256))])
 
-    assert said.out == "".join(f"<{word}>" for word in words)
-    assert bytes.fromhex(sent.out.replace("\n", "")) == bytes(range(256))
+    assert said.stdout == "".join(f"<{word}>" for word in words)
+    assert bytes.fromhex(sent.stdout.replace("\n", "")) == bytes(range(256))
 
 
 def test_how_a_command_ends_is_known(board: Any):
@@ -78,7 +78,7 @@ def test_how_a_command_ends_is_known(board: Any):
         killed = run_command(transport, ("sh", "-c", "kill -9 $$"))
         absent = run_command(transport, ("no-such-program",))
 
-    assert (failed.code, failed.said) == (7, "why\n")
+    assert (failed.code, failed.stderr) == (7, "why\n")
     assert killed.code == 128 + 9
     assert absent.code == 127
 
@@ -103,7 +103,7 @@ def test_the_user_configuration_is_honoured(board: Any):
     A name, a port and a key that only the configuration knows.
     """
     with opened(Ssh("ssh:board", board.config)) as transport:
-        assert run_command(transport, ("echo", "there")).out == "there\n"
+        assert run_command(transport, ("echo", "there")).stdout == "there\n"
 
 
 def test_a_place_may_be_ipv6(board: Any):
@@ -114,7 +114,7 @@ def test_a_place_may_be_ipv6(board: Any):
         if caller.connect_ex(("::1", board.port)) != 0:
             pytest.skip("this machine has no IPv6")
     with opened(Ssh(f"ssh:{board.user}@[::1]:{board.port}", board.config)) as transport:
-        assert run_command(transport, ("echo", "there")).out == "there\n"
+        assert run_command(transport, ("echo", "there")).stdout == "there\n"
 
 
 def refused(where: str, config: Path) -> DeviceError:
@@ -231,7 +231,7 @@ def test_a_connection_that_breaks_is_told(board: Any):
 
     assert error.value.message.startswith(f"{board.where}: the connection was lost")
     assert error.value.hint == "Run the command again: it goes on with what has arrived there."
-    assert run_command(transport, ("echo", "back")).out == "back\n"
+    assert run_command(transport, ("echo", "back")).stdout == "back\n"
     transport.close()
 
 
