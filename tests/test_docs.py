@@ -1,10 +1,33 @@
 """The documents of the project against the tree: what they name is there, and what is there is named."""
 
+import ast
+import inspect
 import re
+import shlex
+from dataclasses import fields
 from pathlib import Path
+
+import click
+import pytest
+
+import edgeafri
+from edgeafri.cli import cli
+from edgeafri.menu import MENU
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+FOLDERS = (
+    ".",
+    "docs",
+    "docs/guide",
+    "benchmarks",
+    "profiles",
+    "android-demo",
+    "android-demo/web",
+    "android-demo/native",
+)
+PAGES = [path.relative_to(ROOT) for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.md"))]
+NAMES = cli.list_commands(click.Context(cli))
 
 
 def test_the_architecture_is_one_screen():
@@ -39,3 +62,106 @@ def test_every_path_that_the_architecture_names_exists():
     places = (ROOT, ROOT / "edgeafri")
 
     assert [name for name in named if not any((place / name).exists() for place in places)] == []
+
+
+def test_the_readme_is_short():
+    """
+    Who opens it reads it to its end.
+    """
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 120
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_link_leads_somewhere(page: Path):
+    """
+    A relative link names a file that exists, and a heading that stands in it.
+    """
+    links = re.findall(r"\]\((?!https?://)([^)#\s]*)(?:#([^)\s]+))?\)", (ROOT / page).read_text("utf-8"))
+    targets = [((ROOT / page).parent / path if path else ROOT / page, anchor) for path, anchor in links]
+
+    assert [str(file) for file, _ in targets if not file.exists()] == []
+    assert [(str(file), anchor) for file, anchor in targets if anchor and anchor not in _anchors(file)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_command_line_is_one_that_the_program_accepts(page: Path):
+    """
+    The command exists, and so do its options, the choices of an option, and the settings after --set.
+    """
+    for line in _command_lines((ROOT / page).read_text("utf-8")):
+        arguments = shlex.split(line, comments=True)[1:]
+        if arguments and arguments[0].startswith("-"):
+            continue
+        command = _command(arguments)
+        with cli.make_context("edgeafri", [], resilient_parsing=True) as group:
+            context = click.Context(command, parent=group, info_name=arguments[0])
+            given, _, _ = command.make_parser(context).parse_args(arguments[1:])
+        for option in command.params:
+            values = given.get(option.name or "")
+            texts = [value for value in (values if isinstance(values, list) else [values]) if isinstance(value, str)]
+            wrong = _not_a_choice(option, texts)
+            assert not wrong, f"{line}: {option.name} has no {wrong}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_option_in_the_text_exists(page: Path):
+    """
+    An option that was renamed shows, where it is named without its command too.
+    """
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text("utf-8"), flags=re.DOTALL)
+    named = re.findall(r"(?<!`)`(--[a-z-]+)[^`]*`", text)
+    known = {text for name in NAMES for item in _command([name]).params for text in item.opts + item.secondary_opts}
+    known |= {"--help"}
+    for script in (ROOT / "benchmarks").glob("*.py"):
+        known |= set(re.findall(r'"(--[a-z-]+)"', script.read_text("utf-8")))
+
+    assert [option for option in named if option not in known] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_call_in_python_fits_its_function(page: Path):
+    """
+    The names are there and take these arguments.
+    """
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / page).read_text("utf-8"), flags=re.DOTALL):
+        for call in [node for node in ast.walk(ast.parse(block)) if isinstance(node, ast.Call)]:
+            holder = ast.unparse(call.func).rpartition(".")[0]
+            owner = {"edgeafri": edgeafri, "bundle": edgeafri.Bundle}.get(holder)
+            if owner is None:
+                continue
+            function = getattr(owner, ast.unparse(call.func).rpartition(".")[2])
+            self = [None] if holder == "bundle" else []
+            inspect.signature(function).bind(*self, *call.args, **{str(word.arg): None for word in call.keywords})
+
+
+def _command_lines(text: str) -> list[str]:
+    """What stands behind `edgeafri ` in blocks and in spans of code; a line that ends with a backslash goes on."""
+    blocks = re.findall(r"^```(?:sh|bash|yaml)?\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    found = [match.group(1) for line in lines if (match := re.match(r"(?:\$ |cat \S+ \| )?(edgeafri .*)", line))]
+    outside = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    spans = [" ".join(span.split()) for span in re.findall(r"`(edgeafri [^`]+)`", outside)]
+    return [
+        line for line in (*found, *spans) if not re.match(r"edgeafri (?:[A-Z]{2,}|\.\.\.)", line) and "..." not in line
+    ]
+
+
+def _command(arguments: list[str]) -> click.Command:
+    found = cli.get_command(click.Context(cli), arguments[0])
+    assert found is not None
+    return found
+
+
+def _not_a_choice(option: click.Parameter, values: list[str]) -> list[str]:
+    """Of the values of an option, those that it does not know; of --set, those whose stage or setting is not there."""
+    if option.name == "changes" or "--set" in option.opts:
+        names = {f"{line.name}.{field.name.replace('_', '-')}" for line in MENU for field in fields(line.settings)}
+        return [value for value in values if value.partition("=")[0].replace("_", "-") not in names | {"STAGE.KEY"}]
+    choices = option.type.choices if isinstance(option.type, click.Choice) else (option.metavar or "").split("|")
+    return [value for value in values if len(choices) > 1 and value not in choices]
+
+
+def _anchors(page: Path) -> set[str]:
+    """The headings of a page as GitHub names them in links."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
