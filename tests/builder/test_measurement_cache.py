@@ -407,7 +407,7 @@ def test_what_computes_a_measurement_is_in_its_key(
     monkeypatch.setattr(measurement_cache, "code_digest", lambda digests, *modules: named.append(modules) or "code")
     monkeypatch.setattr(comparison, "compare", lambda *_: QualityComparison())
     book, sentences = opened(tmp_path, digests), Sentences(("swa",), words(corpus), None)
-    book.data_issues(words(corpus), None)
+    book.data_issues(words(corpus), ("O", "B-PER", "I-PER", "B-LOC"))
     book.quality(artifact("teacher", "torch"), artifact(), words(corpus), "ner")
     book.parity([artifact()], "ner", sentences)
     book.layers(artifact("one", "onnx"), artifact("two", "onnx"), sentences)
