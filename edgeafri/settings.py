@@ -26,13 +26,19 @@ TypeHint: TypeAlias = Any
 
 
 def setting(
-    default: object, about: str, low: float | None = None, high: float | None = None, given: bool = False
+    default: object,
+    about: str,
+    low: float | None = None,
+    high: float | None = None,
+    given: bool = False,
+    names_model: bool = False,
 ) -> Any:  # Any: as dataclasses.field(), it stands where a value of the field's type is expected
     """A field with its default, its sentence of help and its closed range [low, high].
 
     `given` marks what belongs to a whole build rather than to one method (task, languages, data): a build fills it in.
+    `names_model` marks a path to a model; other paths lead to data.
     """
-    metadata = {"about": about, "low": low, "high": high, "given": given}
+    metadata = {"about": about, "low": low, "high": high, "given": given, "names_model": names_model}
     return dataclasses.field(default=default, metadata=metadata)
 
 

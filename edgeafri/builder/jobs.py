@@ -57,6 +57,6 @@ def _read_settings(line: menu.Stage, values: Mapping[str, Any]) -> StageSettings
     for field in fields(line.settings):
         path = getattr(settings, field.name)
         if isinstance(path, Path) and not path.exists():
-            what = "model" if field.name in ("teacher", "into") else "data"
+            what = "model" if field.metadata["names_model"] else "data"
             raise DataError(f"{path}: no such {what} folder", f"Check the path given for {line.name}.{field.name}.")
     return settings

@@ -79,10 +79,10 @@ def told(events: list[Event]) -> list[tuple[str, str]]:
     ("step", "message"),
     [
         (Step("prune", {"pattern": "2:4", "sparsity": 0.6}), "pattern 2:4 takes half"),
-        (Step("prune", {"pattern": "2:4", "when": "during"}), "pattern 2:4 does not grow"),
-        (Step("shrink"), "nothing is asked for"),
+        (Step("prune", {"pattern": "2:4", "when": "during"}), "pattern 2:4 cannot be reached step by step"),
+        (Step("shrink"), "no size and no goal is given"),
         (Step("shrink", {"macs": 0.5, "heads": (1,)}), "a goal .'macs'. and a number"),
-        (Step("shrink", {"latency_of": {"rpi4": 2}}), "is no share of its time"),
+        (Step("shrink", {"latency_of": {"rpi4": 2}}), "is not a share of its time"),
     ],
 )
 def test_settings_that_cannot_go_together_are_told_before_hours_of_learning(step: Step, message: str):

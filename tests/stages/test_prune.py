@@ -198,7 +198,7 @@ def test_two_of_four_does_not_grow(encoder, data, tmp_path):
     for ask in (prune.forecast, lambda source, asked: prune.run(source, asked, tmp_path, silent)):
         with pytest.raises(ConfigError) as caught:
             ask(encoder, settings(data, pattern="2:4", when="during"))
-        assert caught.value.message == "prune: pattern 2:4 does not grow, so it cannot come during fine-tuning"
+        assert caught.value.message == "prune: pattern 2:4 cannot be reached step by step during fine-tuning"
         assert caught.value.hint == "Use --when before or after, or --pattern unstructured."
 
 

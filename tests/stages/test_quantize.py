@@ -237,9 +237,9 @@ def test_outputs_of_layers_keep_their_names(optimized, text, tmp_path, asked):
     [
         ({"weights": "int4"}, "form 'dynamic' multiplies in int8, so it has no int4 weights", "Add --form weights"),
         ({"form": "static", "weights": "int4"}, "form 'static' multiplies in int8", "Add --form weights"),
-        ({"form": "static", "weights": "float32"}, "form 'static' has nothing to do", "Leave form out"),
+        ({"form": "static", "weights": "float32"}, "form 'static' does nothing", "Leave form out"),
         ({"calibration": "entropy"}, "calibration goes with form 'static', not 'dynamic'", "Add --form static."),
-        ({"block": 32}, "nothing has blocks of 32 here", "Add --embeddings int4 or --form weights."),
+        ({"block": 32}, "nothing has blocks of 32 with these settings", "Add --embeddings int4 or --form weights."),
     ],
 )
 def test_settings_that_contradict_each_other(asked, said, hint):

@@ -178,7 +178,7 @@ def test_a_bare_encoder_is_shrunk_by_its_weights(encoder, tmp_path):
 @pytest.mark.parametrize(
     ("error", "changed", "said"),
     [
-        (ConfigError, {}, "shrink: nothing is asked for"),
+        (ConfigError, {}, "shrink: no size and no goal is given"),
         (ConfigError, {"heads": (3.0,)}, "'heads' 3 is more than there are | Use at most 2"),
         (ConfigError, {"macs": 0.01}, "goal 'macs' 0.01 cannot be met | The nearest that can be reached is 0."),
         (UsageError, {"latency_of": {"rpi44": 0.5}}, "no device 'rpi44' | Did you mean 'rpi4'?"),

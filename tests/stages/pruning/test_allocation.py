@@ -87,10 +87,13 @@ def test_of_equal_parts_the_first_stay():
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({}, "nothing is asked for | Add --macs 0.5, or"),
-        ({"macs": 0.5, "hidden": 8.0}, "a goal ('macs') and a number ('hidden') are asked for | Leave one"),
+        ({}, "no size and no goal is given | Add --macs 0.5, or"),
+        ({"macs": 0.5, "hidden": 8.0}, "a goal ('macs') and a number ('hidden') are given | Leave one"),
         ({"latency_of": {"rpi4": 0.5}, "ffn": (8.0,)}, "a goal ('latency_of') and a number ('ffn') are"),
-        ({"latency_of": {"rpi4": 40.0}}, "goal 'latency_of.rpi4' 40 is no share of its time | Use more than 0 and at"),
+        (
+            {"latency_of": {"rpi4": 40.0}},
+            "goal 'latency_of.rpi4' 40 is not a share of its time | Use more than 0",
+        ),
         ({"layers": 4.0}, "'layers' 4 is more than there are | Use at most 3, or"),
         ({"hidden": 17.0}, "'hidden' 17 is more than there are | Use at most 16, or"),
         ({"layers": 1.5}, "'layers' 1.5 is not a whole number | Give one, or a share below 1."),
