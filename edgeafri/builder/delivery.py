@@ -9,6 +9,7 @@ from edgeafri import menu, report
 from edgeafri.artifact import Artifact
 from edgeafri.builder import pipeline
 from edgeafri.builder.events import Finished, OnEvent
+from edgeafri.builder.leftovers import tell_leftovers
 from edgeafri.builder.lineage import reference_place
 from edgeafri.builder.measurement_cache import MeasurementCache, Question, Sentences
 from edgeafri.builder.plan import BuildPlan, BuildRequest
@@ -30,6 +31,7 @@ def deliver(plan: BuildPlan, digests: Digests, on_event: OnEvent) -> BuildResult
     with storage(request.work):
         cache = MeasurementCache(request.work, digests, on_event, request.fresh)
         issues = _data_issues(plan, cache)
+        tell_leftovers(request.work, on_event)
         done = pipeline.run_jobs(plan.jobs, plan.teacher, request.work, digests, on_event)
         with pipeline.workplace(request.work):  # two measurements at once would disturb each other
             result = _measured(plan, done, issues, cache)

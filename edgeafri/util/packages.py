@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 from edgeafri.errors import MissingPackage
 
 
+@cache  # reading what a distribution says of itself takes 2 ms, and a key names eight
 def version_of(package: str) -> str | None:
     """The installed version of a distribution; None when it is not there."""
     from importlib import metadata  # 25 ms that most commands never need
