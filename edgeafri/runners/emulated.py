@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,15 +117,15 @@ class GuestMemory:
 
     def __init__(self, pid: int) -> None:
         self.peak_bytes = 0
-        self._smaps = Path(f"/proc/{pid}/smaps")
+        self._pid = pid
 
     def read(self) -> None:
         """Read what it holds now; nothing once it has ended."""
-        try:
-            text = self._smaps.read_text("utf-8", errors="replace")
-        except OSError:
-            return
-        self.peak_bytes = max(self.peak_bytes, guest_bytes(text))
+        import psutil  # only what is emulated is measured so
+
+        with suppress(psutil.Error):
+            maps = psutil.Process(self._pid).memory_maps(grouped=False)
+            self.peak_bytes = max(self.peak_bytes, guest_bytes((part.addr, part.rss) for part in maps))
 
 
 @contextmanager
@@ -136,16 +136,10 @@ def _watched(pid: int) -> Iterator[GuestMemory]:
         yield memory
 
 
-def guest_bytes(smaps: str) -> int:
-    """The resident memory within the guest's addresses in bytes, from the text of /proc/PID/smaps."""
-    held, inside = 0, False
-    for line in smaps.splitlines():
-        first, _, rest = line.partition(" ")
-        if first == "Rss:":
-            held += int(rest.split()[0]) * 1024 if inside else 0
-        elif not first.endswith(":"):
-            inside = 0 <= int(first.partition("-")[0], 16) - _GUEST_BASE < _GUEST_SIZE
-    return held
+def guest_bytes(maps: Iterable[tuple[str, int]]) -> int:
+    """The resident bytes within the guest's addresses, of pairs of a range such as "2000-3000" in hex and its bytes."""
+    starts = ((int(addresses.partition("-")[0], 16), resident) for addresses, resident in maps)
+    return sum(resident for start, resident in starts if 0 <= start - _GUEST_BASE < _GUEST_SIZE)
 
 
 def _folders(folder: Path) -> tuple[Path, Path]:

@@ -142,27 +142,20 @@ def test_counts_are_read_from_the_plugin(runner: EmulatedRunner, tmp_path: Path)
     assert runner.counts(MarksRequest(bundle=Path("bundle"), seq_len=16, runs=1, warmup=1)) == [{"total": 4}]
 
 
-SMAPS = """\
-200000000000-200000010000 r--p 00000000 00:00 0
-Size:                 64 kB
-Rss:                  10 kB
-VmFlags: rd mr
-205500000000-205500001000 r-xp 00000000 fe:00 123   /usr/bin/python 3
-Rss:                   4 kB
-210000000000-210000001000 rw-p 00000000 00:00 0
-Rss:                 500 kB
-555500000000-555500001000 r-xp 00000000 fe:00 5     /usr/bin/qemu-aarch64
-Rss:                9000 kB
-ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0  [vsyscall]
-Rss:                   0 kB
-"""
+MAPS = (
+    ("200000000000-200000010000", 10 * 1024),
+    ("205500000000-205500001000", 4 * 1024),
+    ("210000000000-210000001000", 500 * 1024),
+    ("555500000000-555500001000", 9000 * 1024),
+    ("ffffffffff600000-ffffffffff601000", 0),
+)
 
 
 def test_memory_is_what_lies_within_the_guests_addresses():
     """
     QEMU's own, and what is beyond the guest's end, does not count.
     """
-    assert guest_bytes(SMAPS) == 14 * 1024
+    assert guest_bytes(MAPS) == 14 * 1024
 
 
 def test_memory_of_a_process_that_has_ended_is_not_asked_for():
