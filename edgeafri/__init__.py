@@ -35,7 +35,10 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 _HOLDERS = {
     "builds": ("Build", "build", "plan_build"),
     "bundles": ("Bundle", "load"),
+    "devices": ("Farm", "devices", "farm", "profile"),
+    "models": ("convert",),
     "reports": ("Report", "make_report"),
+    "studies": ("Study", "compare"),
     "steps": (
         *("StepResult", "adapt_maft", "adapt_mini", "distill", "export_onnx", "export_torchscript", "finetune"),
         *("make_bundle", "optimize", "prune", "quantize", "quantize_torch", "scratch", "shrink", "trim"),

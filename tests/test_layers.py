@@ -71,8 +71,8 @@ LAYERS = (
     ("studies", "artifact benchmark builder bundle data errors inference menu report runners settings tasks util"),
     (
         "api",
-        "artifact builder bundle data errors inference menu profiling report runners runtime settings studies tasks "
-        "util",
+        "artifact builder bundle data device errors inference menu profiling report runners runtime settings studies "
+        "tasks util",
     ),
     (
         "cli",

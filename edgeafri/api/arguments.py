@@ -18,6 +18,15 @@ def path_of(value: StrPath, name: str) -> Path:
     raise UsageError(f"{name}: {value!r} is not a path", f"Give a path as text or a Path: {name}='folder'.")
 
 
+def paths_of(value: StrPath | Iterable[StrPath], name: str) -> tuple[Path, ...]:
+    """One path or several, as paths. UsageError for none."""
+    if isinstance(value, (str, os.PathLike)):
+        return (path_of(value, name),)
+    if not isinstance(value, Iterable):
+        raise UsageError(f"{name}: {value!r} is neither a path nor a list of paths", f"Write {name}=['folder'].")
+    return tuple(path_of(item, f"{name}[{place}]") for place, item in enumerate(value))
+
+
 def codes_of(value: str | Iterable[str], name: str = "languages") -> tuple[str, ...]:
     """Language codes without repeats, in the order given: of a list, or of one text such as 'swa' or 'swa,hau'."""
     items = value.split(",") if isinstance(value, str) else _listed(value, name)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, overload
 from edgeafri.api.arguments import ALL, StrPath, codes_of, no_language, path_of, texts_of, whole_number
 from edgeafri.api.console import asked
 from edgeafri.artifact import load_bundle
-from edgeafri.bundle import read_config
+from edgeafri.bundle import BundleConfig, read_config
 from edgeafri.documents.answers import RunAnswer, TextEntities, TextLabel, VerifyAnswer
+from edgeafri.documents.build import Diagnosis
 from edgeafri.documents.html import table_html
 from edgeafri.documents.measurement import Measurement
 from edgeafri.documents.quality import BundleEvaluation
@@ -40,7 +41,7 @@ def load(path: StrPath, *, threads: int | None = None) -> "Bundle":
 class Bundle:
     """A bundle whose files were checked. `os.fspath(bundle)` is its folder, so it stands wherever a path does.
 
-    `id` is its artifact id; `task`, `labels` and `languages` are those of its model.
+    `id` is its artifact id, `bytes` the size of all its files; `task`, `labels` and `languages` are those of its model.
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
@@ -48,14 +49,18 @@ class Bundle:
             whole_number(threads, "threads", 1, _MOST_THREADS)
         with Digests() as digests:
             artifact = load_bundle(path, digests)
-        config = read_config(path)
         self.path, self.threads, self.id, self.bytes = path, threads, artifact.id, artifact.bytes
-        self.task, self.labels, self.languages, self.sample = (
-            config.task,
-            config.labels,
-            config.languages,
-            config.sample,
-        )
+        self.task, self.languages = artifact.manifest.task, artifact.manifest.languages
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of the model, in the order of its logits."""
+        return self._config.labels
+
+    @property
+    def sample(self) -> bool:
+        """Whether it was built from the embedded sample: then it is no real model."""
+        return self._config.sample
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -119,6 +124,36 @@ class Bundle:
             warmup=whole_number(warmup, "warmup", 0),
         )
         return Measurement.from_json(asked("bench", RUNTIME, request))
+
+    def explain(
+        self,
+        *,
+        data: StrPath | None = None,
+        text: StrPath | None = None,
+        languages: str | Iterable[str] = (),
+        work: StrPath | None = None,
+    ) -> Diagnosis:
+        """Which step of this bundle's build cost what, and which layer of the step that cost most.
+
+        The steps are found in `work`, by default the folder that the bundle is in. They are compared on dev of the
+        labelled `data`, or on raw `text`; one of them is needed.
+        """
+        from edgeafri.api.console import events_shown
+        from edgeafri.builder.diagnosis import Case, diagnose
+
+        case = Case(
+            self.path,
+            self.path.absolute().parent if work is None else path_of(work, "work"),
+            None if data is None else path_of(data, "data"),
+            None if text is None else path_of(text, "text"),
+            codes_of(languages),
+        )
+        with Digests() as digests, events_shown() as shown:
+            return diagnose(case, digests, shown)
+
+    @cached_property
+    def _config(self) -> BundleConfig:
+        return read_config(self.path)
 
     @cached_property
     def _engine(self) -> "Engine":

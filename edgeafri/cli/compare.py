@@ -46,35 +46,25 @@ def compare_command(
     ort-fp32, ort-int8, ort-static, ort-int4: EdgeAfri's bundles, vocabulary untrimmed. What this machine cannot run
     is in the tables with the reason. The compression study's figures (arXiv 2404.04759) stand beside ours.
     """
-    from edgeafri.api.console import events_shown
+    from edgeafri.api.arguments import ALL
+    from edgeafri.api.studies import compare
     from edgeafri.cli.lines import echo_ended
-    from edgeafri.documents.table import to_markdown
-    from edgeafri.studies import comparison
-    from edgeafri.studies.methods import NAMES
-    from edgeafri.studies.page import write
-    from edgeafri.studies.workbench import StudyRequest
-    from edgeafri.util.files import Digests
 
-    request = StudyRequest(
-        teacher=model,
-        data=data,
+    study = compare(
+        model,
+        data,
+        methods=None if methods is None else _listed("--methods", methods, "fp32,llm-int8,ort-int8"),
+        languages=ALL if lang is None else _listed("--lang", lang, "swa,hau,yor"),
         text=text,
-        languages=() if lang is None else _listed("--lang", lang, "swa,hau,yor"),
-        grid="",
-        seeds=(),
         work=work,
-        out=out or work,
+        out=out,
         command=shlex.join(["edgeafri", *arguments]),
+        on_event=partial(echo_ended, err=as_json),
     )
-    names = NAMES if methods is None else _listed("--methods", methods, "fp32,llm-int8,ort-int8")
-    with Digests() as digests, events_shown(partial(echo_ended, err=as_json)) as on_event:
-        page = comparison.run(request, names, digests, on_event)
-    if out is not None:
-        write(page, out, f"Weights in fewer bits: {model}", [request.command])
     if as_json:
-        print_json([table.to_json() for table in page.tables])
+        print_json([table.to_json() for table in study.tables])
     else:
-        click.echo("\n" + "\n".join(to_markdown(table) for table in page.tables))
+        click.echo(f"\n{study.markdown}")
 
 
 def _listed(option: str, text: str, example: str) -> tuple[str, ...]:

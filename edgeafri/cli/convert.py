@@ -1,6 +1,5 @@
 """`edgeafri convert`: a published pytorch_model.bin becomes safetensors."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -17,12 +16,9 @@ def convert_command(checkpoint: Path, out: Path, as_json: bool) -> None:
 
     A pickle can run code when it is loaded. Here torch reads tensors and nothing else from it, in a process of its own.
     """
-    from edgeafri.api.console import asked
-    from edgeafri.documents.torch_requests import Conversion, ConvertRequest
-    from edgeafri.runners.local import TORCH
+    from edgeafri.api.models import convert
 
-    request = ConvertRequest(source=checkpoint, out=out)
-    answer = replace(Conversion.from_json(asked("convert", TORCH, request)), out=str(out))
+    answer = convert(checkpoint, out)
     if as_json:
         print_json(answer.to_json())
     else:

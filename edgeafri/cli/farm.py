@@ -53,21 +53,17 @@ def farm_command(
     A device that fails does not stop the others. The exit code is 4 when a device failed, and 5 when a check of a
     bundle failed.
     """
-    from edgeafri.api.console import side_by_side
-    from edgeafri.profiling import farm
-    from edgeafri.runners.board import DeviceRequest
+    from edgeafri.api.devices import farm
+    from edgeafri.profiling.farm import merged
     from edgeafri.util.files import json_text, make_room, write_whole
 
-    listed = farm.read_devices(devices, profiles)
-    device_run = DeviceRequest(keep=keep, ssh_config=ssh_config)
-    asked = farm.requests(listed, device_run, profiles, shlex.join(["edgeafri", *arguments]))
     if out is not None:
         make_room(out)
-    with side_by_side([device.name for device in listed]) as steps:
-        results = farm.profile_all(listed, asked, bundles, steps)
-    for result in results:
+    command = shlex.join(["edgeafri", *arguments])
+    found = farm(devices, bundles, keep=keep, ssh_config=ssh_config, profiles=profiles, command=command)
+    for result in found.results:
         click.echo(_line(result), err=as_json)
-    document = farm.merged(results)
+    document = merged(found.results)
     if as_json:
         print_json(document.to_json())
     if out is not None:

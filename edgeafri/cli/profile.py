@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from edgeafri.cli.options import codes, json_option, print_json
+from edgeafri.cli.options import json_option, print_json
 from edgeafri.errors import GATE_FAILED, OK
 
 if TYPE_CHECKING:
-    from edgeafri.documents.profile import Profile, Tier
-    from edgeafri.profiling.tiers import ProfileRequest
+    from edgeafri.documents.profile import Profile
 
 _EPILOG = """\b
 Examples:
@@ -88,58 +87,17 @@ def profile_command(
 
     The exit code is 5 when a check failed.
     """
-    from edgeafri.api.console import stepping
-    from edgeafri.documents.profile import Profiles
-    from edgeafri.profiling.tiers import checked, profile
+    from edgeafri.api.devices import profile
     from edgeafri.util.files import json_text, make_room, write_whole
 
-    request = _request(_Options(**options), shlex.join(["edgeafri", *arguments]))
     if out is not None:
         make_room(out)
-    for bundle in bundles:  # all, before minutes are spent on the first
-        checked(bundle)
-    with stepping() as start:
-        found = tuple(profile(bundle, request, start) for bundle in bundles)
-    document = Profiles(results=found).to_json()
-    print_json(document) if as_json else _print(found)
+    options |= {"languages": options.pop("lang"), "tiers": options.pop("tier"), "python": options.pop("interpreter")}
+    document = profile(bundles, **options, command=shlex.join(["edgeafri", *arguments]))
+    print_json(document.to_json()) if as_json else _print(document.results)
     if out is not None:
-        write_whole(out, json_text(document))
-    return GATE_FAILED if any(check.passed is False for item in found for check in item.checks) else OK
-
-
-def _request(options: _Options, command: str) -> "ProfileRequest":
-    from edgeafri.device.profile import read_profile
-    from edgeafri.profiling.tiers import ProfileRequest
-    from edgeafri.runners.board import DeviceRequest
-
-    return ProfileRequest(
-        read_profile(options.target, options.profiles),
-        _tiers(options.tier, options.on),
-        on=options.on,
-        seq_len=options.seq_len,
-        threads=options.threads,
-        runs=options.runs,
-        isa=options.isa,
-        data=options.data,
-        languages=codes(options.lang),
-        device_run=DeviceRequest(keep=options.keep, python=options.interpreter, ssh_config=options.ssh_config),
-        command=command,
-    )
-
-
-def _tiers(named: str | None, on: str | None) -> "tuple[Tier, ...]":
-    from edgeafri.documents.profile import TIERS
-    from edgeafri.errors import UsageError
-    from edgeafri.profiling.tiers import ProfileRequest
-    from edgeafri.settings import did_you_mean
-
-    if named is None:
-        return (*ProfileRequest.tiers, "device") if on else ProfileRequest.tiers
-    asked = codes(named)
-    for name in asked:
-        if name not in TIERS:
-            raise UsageError(f"--tier: there is no tier '{name}'", did_you_mean(name, TIERS))
-    return tuple(tier for tier in TIERS if tier in asked)
+        write_whole(out, json_text(document.to_json()))
+    return GATE_FAILED if any(check.passed is False for item in document.results for check in item.checks) else OK
 
 
 def _print(found: "Sequence[Profile]") -> None:

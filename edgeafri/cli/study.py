@@ -99,11 +99,9 @@ def study_command(
 
     What is finished is kept in --work: an interrupted study goes on where it stopped.
     """
-    from edgeafri.api.console import events_shown
+    from edgeafri.api.studies import run_study
     from edgeafri.cli.lines import echo_ended
-    from edgeafri.studies.page import write
     from edgeafri.studies.workbench import StudyRequest
-    from edgeafri.util.files import Digests
 
     _check_options(name, {"few_shot_data": few_shot_data, "ood_data": ood_data, "unseen": unseen})
     _check_sources(name, teacher, text)
@@ -122,12 +120,11 @@ def study_command(
         ood_data=ood_data,
         unseen=codes(unseen or ""),
     )
-    with Digests() as digests, events_shown(partial(echo_ended, err=as_json)) as on_event:
-        page = study.run(request, digests, on_event)
-    file = write(page, out, f"Study: {name}", [request.command])
+    found = run_study(study.run, f"Study: {name}", request, partial(echo_ended, err=as_json))
     if as_json:
-        print_json([table.to_json() for table in page.tables])
+        print_json([table.to_json() for table in found.tables])
     else:
+        file = out / f"{out.resolve().name}.md"
         click.echo(f"\n{file.read_text('utf-8')}\n{file}")
 
 

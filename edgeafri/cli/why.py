@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgeafri.cli.options import bundle_argument, codes, json_option, print_json
+from edgeafri.cli.options import bundle_argument, json_option, print_json
 
 if TYPE_CHECKING:  # `--help` loads nothing of this
     from edgeafri.documents.build import Diagnosis
@@ -35,13 +35,9 @@ def why_command(
     The steps are found in the build's work folder. Of the quantizing and optimizing steps the costliest is taken apart:
     each of its layers is put alone into the graph before it.
     """
-    from edgeafri.api.console import events_shown
-    from edgeafri.builder.diagnosis import Case, diagnose
-    from edgeafri.util.files import Digests
+    from edgeafri.api.bundles import load
 
-    case = Case(bundle, work or bundle.absolute().parent, data, text, codes(lang))
-    with Digests() as digests, events_shown() as on_event:
-        found = diagnose(case, digests, on_event)
+    found = load(bundle).explain(data=data, text=text, languages=lang, work=work)
     print_json(found.to_json()) if as_json else _print(found)
 
 
