@@ -11,6 +11,7 @@ import click
 import pytest
 
 import edgeafri
+from edgeafri import errors
 from edgeafri.cli import cli
 from edgeafri.menu import MENU
 
@@ -71,6 +72,17 @@ def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 120
 
 
+def test_the_exit_codes_are_those_of_the_program():
+    """
+    Scripts are written by the table.
+    """
+    table = re.findall(r"^\| (\d+) \|", (ROOT / "docs" / "README.md").read_text("utf-8"), flags=re.MULTILINE)
+    codes = {value for name, value in vars(errors).items() if name.isupper()}
+
+    assert {int(code) for code in table} == codes
+    assert all(f"{code} " in (ROOT / "README.md").read_text("utf-8").split("Exit codes:")[1] for code in codes)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_every_link_leads_somewhere(page: Path):
     """
@@ -88,19 +100,9 @@ def test_every_command_line_is_one_that_the_program_accepts(page: Path):
     """
     The command exists, and so do its options, the choices of an option, and the settings after --set.
     """
-    for line in _command_lines((ROOT / page).read_text("utf-8")):
-        arguments = shlex.split(line, comments=True)[1:]
-        if arguments and arguments[0].startswith("-"):
-            continue
-        command = _command(arguments)
-        with cli.make_context("edgeafri", [], resilient_parsing=True) as group:
-            context = click.Context(command, parent=group, info_name=arguments[0])
-            given, _, _ = command.make_parser(context).parse_args(arguments[1:])
-        for option in command.params:
-            values = given.get(option.name or "")
-            texts = [value for value in (values if isinstance(values, list) else [values]) if isinstance(value, str)]
-            wrong = _not_a_choice(option, texts)
-            assert not wrong, f"{line}: {option.name} has no {wrong}"
+    lines = _command_lines((ROOT / page).read_text("utf-8"))
+
+    assert [(line, wrong) for line in lines if (wrong := _unknown_values(line))] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
@@ -110,7 +112,7 @@ def test_every_option_in_the_text_exists(page: Path):
     """
     text = re.sub(r"```.*?```", "", (ROOT / page).read_text("utf-8"), flags=re.DOTALL)
     named = re.findall(r"(?<!`)`(--[a-z-]+)[^`]*`", text)
-    known = {text for name in NAMES for item in _command([name]).params for text in item.opts + item.secondary_opts}
+    known = {text for name in NAMES for item in _command(name).params for text in item.opts + item.secondary_opts}
     known |= {"--help"}
     for script in (ROOT / "benchmarks").glob("*.py"):
         known |= set(re.findall(r'"(--[a-z-]+)"', script.read_text("utf-8")))
@@ -136,7 +138,7 @@ def test_every_call_in_python_fits_its_function(page: Path):
 
 def _command_lines(text: str) -> list[str]:
     """What stands behind `edgeafri ` in blocks and in spans of code; a line that ends with a backslash goes on."""
-    blocks = re.findall(r"^```(?:sh|bash|yaml)?\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     found = [match.group(1) for line in lines if (match := re.match(r"(?:\$ |cat \S+ \| )?(edgeafri .*)", line))]
     outside = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
@@ -146,15 +148,32 @@ def _command_lines(text: str) -> list[str]:
     ]
 
 
-def _command(arguments: list[str]) -> click.Command:
-    found = cli.get_command(click.Context(cli), arguments[0])
+def _command(name: str) -> click.Command:
+    found = cli.get_command(click.Context(cli), name)
     assert found is not None
+    return found
+
+
+def _unknown_values(line: str) -> list[str]:
+    """The values in a command line that their option does not know. click raises for a command or option it lacks."""
+    name, *arguments = shlex.split(line, comments=True)[1:]
+    if name.startswith("-"):
+        return []
+    command = _command(name)
+    with cli.make_context("edgeafri", [], resilient_parsing=True) as group:
+        context = click.Context(command, parent=group, info_name=name)
+        given, _, _ = command.make_parser(context).parse_args(arguments)
+    found = []
+    for option in command.params:
+        values = given.get(option.name or "")
+        texts = [value for value in (values if isinstance(values, list) else [values]) if isinstance(value, str)]
+        found += _not_a_choice(option, texts)
     return found
 
 
 def _not_a_choice(option: click.Parameter, values: list[str]) -> list[str]:
     """Of the values of an option, those that it does not know; of --set, those whose stage or setting is not there."""
-    if option.name == "changes" or "--set" in option.opts:
+    if "--set" in option.opts:
         names = {f"{line.name}.{field.name.replace('_', '-')}" for line in MENU for field in fields(line.settings)}
         return [value for value in values if value.partition("=")[0].replace("_", "-") not in names | {"STAGE.KEY"}]
     choices = option.type.choices if isinstance(option.type, click.Choice) else (option.metavar or "").split("|")
