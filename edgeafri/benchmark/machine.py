@@ -1,8 +1,9 @@
 """The machine that measures: its name, its state and its memory, now.
 
 psutil reads what it knows. It is not needed: a device whose Python has no psutil (Termux has no wheel of it) runs and
-measures all the same, and what psutil would have said is None. What psutil does not give is read by hand here, and
-nowhere else: the machine's name, the frequency governor, the flags of a Raspberry Pi and the peak of memory.
+measures all the same, and what psutil would have said is None. What psutil does not give is read by hand here: the
+machine's name, the frequency governor, the flags of a Raspberry Pi and the peak of memory. (runners/device_side.py
+reads free memory by itself: it runs before anything is installed on a device.)
 """
 
 import os
