@@ -14,7 +14,7 @@ from edgeafri.api.console import events_shown
 from edgeafri.builder.events import OnEvent
 from edgeafri.documents.html import document_html
 from edgeafri.errors import StorageError
-from edgeafri.menu import MENU, Stage, facts_of
+from edgeafri.menu import Stage, facts_of, find
 from edgeafri.menu.facts import Facts
 from edgeafri.settings import types_of
 
@@ -93,7 +93,7 @@ def __getattr__(name: str) -> StageFunction:
     """`steps.trim` is the function of the menu's stage of that name; a new line in the menu needs nothing here."""
     # edgeafri.bundle is a module, so the stage that makes a bundle has another name.
     wanted = "bundle" if name == "make_bundle" else name.replace("_", "-")
-    entry = next((line for line in MENU if line.name == wanted), None)
+    entry = find(wanted)
     if entry is None:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
     return stage_function(entry)

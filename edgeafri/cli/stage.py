@@ -1,15 +1,16 @@
 """A command for every stage, generated from its settings class: names, types, defaults and help are declared there."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin
+from typing import Literal, get_args, get_origin
 
 import click
 
 from edgeafri.cli.options import json_option, print_json
 from edgeafri.menu import Stage, find
-from edgeafri.settings import types_of
+from edgeafri.settings import TypeHint, types_of
 
 _SOURCES = {
     "corpus": "a folder of raw text (LANG.txt, with --languages) or of labelled data",
@@ -20,27 +21,27 @@ _SOURCES = {
 
 def stage_command(name: str) -> click.Command | None:
     """The command of a stage; None when there is no such stage."""
-    line = find(name)
-    if line is None:
+    entry = find(name)
+    if entry is None:
         return None
     out = click.Option(["--out"], required=True, type=click.Path(path_type=Path), help="The new folder.")
     source = click.Argument(["source"], type=click.Path(path_type=Path))
     command = click.Command(
         name,
-        callback=_callback(line),
-        params=[source, out, *_options(line)],
-        help=f"{line.about}\n\nSOURCE is {_SOURCES[line.takes]}; gives {line.gives}.",
-        epilog=f"Example: edgeafri {name} SOURCE --out DIR {line.example}".rstrip(),
+        callback=_callback(entry),
+        params=[source, out, *_options(entry)],
+        help=f"{entry.about}\n\nSOURCE is {_SOURCES[entry.takes]}; gives {entry.gives}.",
+        epilog=f"Example: edgeafri {name} SOURCE --out DIR {entry.example}".rstrip(),
     )
     return json_option(command)
 
 
-def _options(line: Stage) -> list[click.Parameter]:
-    kinds = types_of(line.settings)
-    return [_option(field, kinds[field.name]) for field in fields(line.settings)]
+def _options(entry: Stage) -> list[click.Parameter]:
+    kinds = types_of(entry.settings)
+    return [_option(field, kinds[field.name]) for field in fields(entry.settings)]
 
 
-def _option(field: "Field[Any]", kind: Any) -> click.Option:
+def _option(field: "Field[object]", kind: TypeHint) -> click.Option:
     name, about = field.name.replace("_", "-"), f"{field.metadata['about']}{_default(field.default)}"
     if kind is bool:
         return click.Option([f"--{name}/--no-{name}"], default=None, help=about)
@@ -50,15 +51,16 @@ def _option(field: "Field[Any]", kind: Any) -> click.Option:
     )
 
 
-def _is_mapping(kind: Any) -> bool:
+def _is_mapping(kind: TypeHint) -> bool:
     """Whether a setting is a name and a value, given as two words, again for every name."""
     return dict in (get_origin(inner) for inner in (kind, *get_args(kind)))
 
 
-def _metavar(kind: Any) -> str:
-    if get_origin(kind) is Literal:
+def _metavar(kind: TypeHint) -> str:
+    origin: TypeHint = get_origin(kind)
+    if origin is Literal:
         return "|".join(str(choice) for choice in get_args(kind))
-    if get_origin(kind) is tuple:
+    if origin is tuple:
         return "A,B"
     if _is_mapping(kind):
         return "NAME X"
@@ -66,36 +68,26 @@ def _metavar(kind: Any) -> str:
     return {int: "N", float: "X", Path: "DIR"}.get(inner, "TEXT")
 
 
-def _default(value: Any) -> str:
+def _default(value: object) -> str:
     return "" if value is MISSING or value in (None, ()) else f"  [default: {value}]"
 
 
-def _value(value: Any) -> Any:
-    return dict(value) if isinstance(value, tuple) else value
-
-
-def _callback(line: Stage) -> Any:
-    def run(source: Path, out: Path, as_json: bool, **options: Any) -> None:
-        from edgeafri.api.console import events_shown
-        from edgeafri.builder.jobs import plan_jobs
-        from edgeafri.builder.pipeline import make_artifact, open_source
-        from edgeafri.builder.recipe import Step
+def _callback(entry: Stage) -> Callable[..., None]:
+    def run(source: Path, out: Path, as_json: bool, **options: object) -> None:
+        from edgeafri.api.steps import run_stage
         from edgeafri.cli.lines import echo_ended
         from edgeafri.documents.table import text_table
-        from edgeafri.menu import facts_of
-        from edgeafri.util.files import Digests
 
-        given = {name: _value(value) for name, value in options.items() if value not in (None, ())}
-        with (
-            Digests() as digests,
-            events_shown(None if as_json else echo_ended) as on_event,
-        ):
-            (job,) = plan_jobs([Step(line.name, given)], line.takes, {})
-            finished = make_artifact(job, open_source(source, line, digests), out, digests, on_event)
-        manifest = finished.artifact.manifest
+        made = run_stage(entry, source, out, _given(options), None if as_json else echo_ended)
         if as_json:
-            print_json({"out": str(out), "id": manifest.id, "stage": line.name, "facts": manifest.facts})
-        elif rows := facts_of(manifest).table():
+            print_json({"out": str(out), "id": made.id, "stage": made.stage, "facts": made.facts.to_json()})
+        elif rows := made.facts.table():
             click.echo(text_table(rows))
 
     return run
+
+
+def _given(options: Mapping[str, object]) -> dict[str, object]:
+    """The options that were given; names with values, which click gives as pairs, as one mapping."""
+    given = {name: value for name, value in options.items() if value not in (None, ())}
+    return {name: dict(value) if isinstance(value, tuple) else value for name, value in given.items()}

@@ -58,10 +58,10 @@ def measure_quality(request: EvaluateModelRequest, progress: Progress) -> ModelE
     from edgeafri.stages.models import checkpoint
 
     path, model, unit = request.model, read(request.model, request.form), unit_of(request.task)
-    labels = checkpoint.labels_of(model.config.to_dict())
+    labels = checkpoint.labels_of(model.config)
     dataset = Dataset(request.data, request.languages, unit)
     dataset.check_labels(request.split, labels)
-    encoder = checkpoint.encoder(checkpoint.read_tokenizer(path), checkpoint.max_tokens(model.config.to_dict()), unit)
+    encoder = checkpoint.read_encoder(path, unit)
     # In int8 the inputs of a batch share the scale of their activations: alone, a sentence owes nothing to others.
     alone = hasattr(model.config, checkpoint.QUANTIZED) or in_memory.shares_scales(request.form)
     predictor = Predictor(encoder, labels, checkpoint.forward(model), 1 if alone else _BATCH)
@@ -88,7 +88,7 @@ def measure_speed(request: BenchModelRequest, progress: Progress) -> Measurement
     began = time.perf_counter()
     tokenizer, model = checkpoint.read_tokenizer(path), read(path, form)
     load_ms = (time.perf_counter() - began) * 1000
-    encoder = checkpoint.encoder(tokenizer, checkpoint.max_tokens(model.config.to_dict()))
+    encoder = checkpoint.encoder(tokenizer, checkpoint.max_tokens(model.config))
     ids = sentence_of(request.seq_len, encoder, len(tokenizer))
     timed = TimedModel(
         bundle_id=request.id,
@@ -137,16 +137,14 @@ def convert(request: ConvertRequest, progress: Progress) -> Conversion:
     """Turn a pickled checkpoint into safetensors."""
     from edgeafri.stages.models.convert import convert as convert_checkpoint
 
-    found = convert_checkpoint(request.source, request.out)
-    return Conversion(tensors=found["tensors"], parameters=found["parameters"])
+    return convert_checkpoint(request.source, request.out)
 
 
 def download(request: DownloadRequest, progress: Progress) -> Download:
     """Bring a model from the hub."""
     from edgeafri.stages.models.download import download as download_model
 
-    found = download_model(request.name, request.offline)
-    return Download(folder=Path(found["folder"]), revision=found["revision"], pickled=found["pickled"])
+    return download_model(request.name, request.offline)
 
 
 if __name__ == "__main__":

@@ -156,7 +156,7 @@ def _training_task(
     settings: AdaptMini,
 ) -> tuple[TrainingTask, Validate]:
     """The training, validated by the loss that it lowers, and the validation of the whole model on the same lines."""
-    encoder = checkpoint.encoder(tokenizer, min(settings.max_length, checkpoint.max_tokens(model.config.to_dict())))
+    encoder = checkpoint.encoder(tokenizer, min(settings.max_length, checkpoint.max_tokens(model.config)))
     every = [item for code, own in lines.items() for item in examples.masked_examples(encoder, own, code)]
     learnt, held_out = examples.split_held_out(every)
     fresh = Masking(tokenizer.mask_token_id, len(tokenizer), settings.seed, everywhere=False, fixed=False)

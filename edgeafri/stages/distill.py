@@ -114,7 +114,7 @@ def prepare(source: Artifact, settings: Distill) -> DistillSetup:
 
 def _with_labels(pair: Pair, objective: Objective, settings: Distill) -> DistillSetup:
     """Labelled data, and raw text beside it where there is any; validated on dev."""
-    labels = checkpoint.labels_of(pair.teacher.config.to_dict())
+    labels = checkpoint.labels_of(pair.teacher.config)
     dataset = validation.dataset_of("distill", settings, pair.encoder.unit)
     learnt, dev = dataset.splits("train"), dataset.splits("dev")
     dataset.check_labels("train", labels)
@@ -177,7 +177,7 @@ def _word_by_word(
 ) -> tuple[list[Example], Teacher]:
     """The examples with words that the teacher read, and its logits for these words, by its own tokenizer."""
     tokenizer = checkpoint.read_tokenizer(pair.teacher_folder)
-    limit = checkpoint.max_tokens(pair.teacher.config.to_dict())
+    limit = checkpoint.max_tokens(pair.teacher.config)
     encoder = checkpoint.encoder(tokenizer, limit, pair.encoder.unit)
     readings = Predictor(encoder, labels, checkpoint.forward(pair.teacher), _BATCH).logits(sentences)
     kept, logits = [], []
@@ -215,7 +215,7 @@ def _training_task(setup: DistillSetup, teacher: Teacher) -> TrainingTask:
     if isinstance(setup.validated, Examples):
         validate = validation.on_text(setup.validated, pad_id, setup.objective.loss(setup.teacher))
     else:
-        labels = checkpoint.labels_of(setup.pair.student.config.to_dict())
+        labels = checkpoint.labels_of(setup.pair.student.config)
         validate = validation.on_labels(encoder, labels, setup.validated)
     return TrainingTask(setup.examples, pad_id, setup.objective.loss(teacher), validate)
 

@@ -76,9 +76,7 @@ def prepare(source: Artifact, settings: Finetune) -> FinetuneSetup:
     model = checkpoint.with_head(source.path, row.head, labels, settings.seed, settings.dropout)
     if settings.frozen == "embeddings":
         model.base_model.embeddings.requires_grad_(False)
-    encoder = checkpoint.encoder(
-        tokenizer, min(settings.max_length, checkpoint.max_tokens(model.config.to_dict())), row.unit
-    )
+    encoder = checkpoint.encoder(tokenizer, min(settings.max_length, checkpoint.max_tokens(model.config)), row.unit)
     examples = [item for split in learnt for item in labelled_examples(encoder, split, labels) if item.positions]
     loss = validation.hard_loss(class_weights(examples, len(labels)) if settings.class_weights == "balanced" else None)
     training = TrainingTask(Examples(examples), encoder.frame.pad, loss, validation.on_labels(encoder, labels, dev))

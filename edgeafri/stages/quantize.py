@@ -1,6 +1,6 @@
 """quantize: fewer bits a weight, in embedding tables and, in one of three forms, in linear layers.
 
-`dynamic` and `static` multiply in int8, with scales of activations found as they come, or beforehand on calibration
+`dynamic` and `static` multiply in int8, with scales of activations computed at run time, or beforehand on calibration
 text; `weights` keeps 4 or 8 bits with one scale per block. What a device computes right is for arithmetic.py to know.
 """
 

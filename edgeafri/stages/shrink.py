@@ -152,7 +152,7 @@ def _goals(settings: Shrink, costs: CostModel, config: PretrainedConfig) -> tupl
 
 
 def _length(config: PretrainedConfig) -> int:
-    return min(_LENGTH, checkpoint.max_tokens(config.to_dict()))
+    return min(_LENGTH, checkpoint.max_tokens(config))
 
 
 def _examples(setup: ShrinkSetup, settings: Shrink) -> Examples:
@@ -174,7 +174,7 @@ def _examples(setup: ShrinkSetup, settings: Shrink) -> Examples:
 
 
 def _labelled(setup: ShrinkSetup, split: Split, most: int) -> list[Example]:
-    labels = checkpoint.labels_of(setup.model.config.to_dict())
+    labels = checkpoint.labels_of(setup.model.config)
     check_labels(split, labels)
     some = replace(split, sentences=tuple(examples.spread(split.sentences, most)))
     return examples.labelled_examples(setup.encoder, some, labels)

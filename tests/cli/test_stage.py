@@ -16,7 +16,9 @@ from edgeafri.builder.recipe import Step
 from edgeafri.cli import execute
 from edgeafri.cli.stage import stage_command
 from edgeafri.menu import MENU, Stage
+from edgeafri.menu.facts import Facts
 from edgeafri.menu.facts.conversion import Compared, Equivalence, HeldOut, LanguageCover, TrimFacts
+from edgeafri.menu.facts.training import ShrinkFacts
 from edgeafri.util.files import Digests
 
 HELD_OUT = HeldOut(
@@ -29,6 +31,7 @@ HELD_OUT = HeldOut(
     unknown=0.0002,
 )
 TOO_FEW = LanguageCover(words=9, coverage=1.0, held_out=HeldOut(sentences=0))
+SHRUNK = dict.fromkeys(("parameters_before", "macs_before", "bytes_before", "parameters", "macs", "bytes"), 8)
 NOTHING = Compared(inputs=0, largest_difference=None)
 
 
@@ -36,10 +39,14 @@ class Method:
     """A stage that keeps the settings it was run with."""
 
     settings: Any = None
+    facts: Facts | None = None
 
-    def run(self, source: Any, settings: Any, out: Path, progress: Any) -> TrimFacts:
+    def run(self, source: Any, settings: Any, out: Path, progress: Any) -> Facts:
         self.settings = settings
         (out / "model.safetensors").write_bytes(b"weights")
+        return self.facts or self.trimmed()
+
+    def trimmed(self) -> TrimFacts:
         sizes = {"vocabulary_before": 9, "vocabulary": 3, "parameters_before": 9_000_000, "parameters": 3_000_000}
         compared = {"swa": Compared(inputs=32, largest_difference=2e-7), "hau": NOTHING}
         proof = Equivalence(of="logits", tolerance=1e-6, languages=compared)
@@ -144,7 +151,7 @@ def test_a_stage_prints_its_line_or_one_document(
     ("arguments", "code", "said"),
     [
         (["--languages", "swa", "--keep", "corpuss"], 2, "trim.keep: 'corpuss' is not one of its values\n  next: Did"),
-        (["--out", "{teacher}"], 4, "teacher: already there\n  next: Choose another --out, or remove it first."),
+        (["--out", "{teacher}"], 4, "teacher: already there\n  next: Choose another folder, or remove it first."),
     ],
 )
 def test_a_wrong_command_is_told_before_any_work(
@@ -268,6 +275,7 @@ def test_a_setting_by_name_takes_two_words(source: Path, tmp_path: Path, method:
     given = ["--importance", "magnitude", "--latency-of", "rpi4", "0.4"]
 
     assert (option.nargs, option.multiple, option.metavar) == (2, True, "NAME X")
+    method.facts = ShrinkFacts(**SHRUNK, layers=(0,), heads=(2,), ffn=(8,), hidden=16, goals={}, scored_inputs=0)
     assert execute(["shrink", str(source), "--out", str(tmp_path / "out"), *given, "--json"]) == 0
     assert method.settings == menu.Shrink(importance="magnitude", latency_of={"rpi4": 0.4})
 

@@ -63,8 +63,7 @@ def open_model(folder: Path, kind: ArtifactKind, unit: Unit) -> Predictor:
     if kind == "bundle":
         return _open_bundle(folder, unit)
     config = checkpoint.read_config(folder)
-    encoder = checkpoint.encoder(checkpoint.read_tokenizer(folder), checkpoint.max_tokens(config), unit)
-    labels = checkpoint.labels_of(config)
+    encoder, labels = checkpoint.read_encoder(folder, unit), checkpoint.labels_of(config)
     if kind == "onnx":
         return Predictor(encoder, labels, forward(open_session(folder / bundle.GRAPH, threads=1)))
     if checkpoint.QUANTIZED in config:

@@ -147,9 +147,7 @@ def measured_layers(
 
 def graph_runner(folder: Path, unit: Unit) -> GraphRunner:
     """What runs graphs of the model in a folder."""
-    config = checkpoint.read_config(folder)
-    encoder = checkpoint.encoder(checkpoint.read_tokenizer(folder), checkpoint.max_tokens(config), unit)
-    return GraphRunner(encoder, checkpoint.labels_of(config))
+    return GraphRunner(checkpoint.read_encoder(folder, unit), checkpoint.labels_of(checkpoint.read_config(folder)))
 
 
 def open_graph(graph: onnx.ModelProto, outputs: Sequence[str] = ()) -> "InferenceSession":

@@ -38,14 +38,14 @@ def read_pair(source: Artifact, settings: Distill) -> Pair:
     task = _task_of(folder, settings, source.manifest.task)
     head = task.head if task else "Model"
     teacher = checkpoint.read_model(folder) if task else checkpoint.with_head(folder, head, None, settings.seed)
-    labels = checkpoint.labels_of(teacher.config.to_dict()) if task and task.unit != "token" else None
+    labels = checkpoint.labels_of(teacher.config) if task and task.unit != "token" else None
     start = checkpoint.with_head(source.path, head, labels, settings.seed, settings.dropout)
     student = _student(start, teacher, settings)
     _check_even((teacher, student), settings)
     tokenizer = checkpoint.read_tokenizer(source.path)
     if settings.teacher is not None:
         _check_tokenizers(tokenizer, checkpoint.read_tokenizer(folder), settings)
-    limit = min(settings.max_length, *(checkpoint.max_tokens(model.config.to_dict()) for model in (teacher, student)))
+    limit = min(settings.max_length, *(checkpoint.max_tokens(model.config) for model in (teacher, student)))
     encoder = checkpoint.encoder(tokenizer, limit, unit_of(task.name) if task else "word")
     return Pair(teacher, student, tokenizer, encoder, folder, task)
 

@@ -1,4 +1,4 @@
-"""Weights in a file of their own beside the graph, which onnxruntime maps from disk, and how a graph is best loaded.
+"""external_weights: weights in a file of their own beside the graph, which onnxruntime maps from disk.
 
 Inside the graph, weights are read into memory, parsed and copied; beside it, pages of the file are the memory. The file
 follows onnx's rules for external data: a plain file name, tensors at multiples of a page.
@@ -36,10 +36,10 @@ def weights_mb(graph: onnx.ModelProto) -> float:
 
 
 def batch_tokens(graph: onnx.ModelProto) -> int:
-    """How many sub-words of several sentences may be computed at once; 0: each sentence alone.
+    """How many tokens of several sentences may be computed at once; 0: each sentence alone.
 
-    Neighbours must not change answers. Activations that are quantized as they come share one scale in a batch, and
-    products with weights in blocks are computed otherwise in a batch: logits were up to 0.0075 apart.
+    Other sentences of a batch must not change the logits. Activations that are quantized at run time share one scale in
+    a batch, and products with weights in blocks are computed differently in a batch: logits were up to 0.0075 apart.
     """
     return 0 if any(node.op_type in _ALONE for node in graph.graph.node) else BATCH_TOKENS
 

@@ -1,4 +1,4 @@
-"""linear: which nodes of a graph are linear layers, whatever form their weights have."""
+"""linear_layers: which nodes of a graph are linear layers, whatever form their weights have."""
 
 from dataclasses import dataclass
 

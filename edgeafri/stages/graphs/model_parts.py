@@ -1,4 +1,4 @@
-"""groups: which part of the model every weight of a graph belongs to, and how many bytes each part takes."""
+"""model_parts: which part of the model every weight of a graph belongs to, and how many bytes each part takes."""
 
 import re
 from collections import Counter, defaultdict

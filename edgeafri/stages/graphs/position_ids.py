@@ -1,31 +1,33 @@
-"""position_ids: the numbers that XLM-R counts out for its places, and the one segment, as constants of the graph.
+"""position_ids: the position ids that XLM-R computes from its input, and the one segment, as constants of the graph.
 
-XLM-R numbers places by cumsum(ids != pad) * (ids != pad) + pad. The runtime puts padding at the end and nowhere else,
-and then the real place i has the number pad + 1 + i: a slice of a constant, the same for every sentence. Padded places
-had the number pad and get the next ones, which stand in the table too; the mask keeps what they are from all others.
+XLM-R's position ids are cumsum(ids != pad) * (ids != pad) + pad. The runtime puts padding at the end and nowhere else,
+and then position i has the id pad + 1 + i: a slice of a constant, the same for every sentence. Padding had the id pad
+and gets the next ones, which stand in the table too; the mask hides padding from all other positions.
 """
 
 from collections import defaultdict
-from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-_IDS, _NUMBERS = "input_ids", "position_ids"
+# How a tensor is computed: an operator with its operands, the name of an input, or a number.
+Expression = str | int | float | tuple["Expression", ...]
+_IDS, _POSITIONS = "input_ids", "position_ids"
 _ORDERLESS = ("Add", "Mul", "Equal")
 _KEEP_ZEROS = ("Expand", "Slice", "Reshape", "Unsqueeze", "Squeeze", "Identity", "Cast", "Gather")
 
 
 def simplify_positions(graph: onnx.ModelProto) -> bool:
-    """Slice the place numbers from a constant where they were counted from the ids. Changes `graph`; says whether."""
+    """Slice the position ids from a constant where they were computed from the ids. Changes `graph`; says whether."""
     wires = _Wires(graph.graph)
     for place, node in enumerate(graph.graph.node):
         pad = _padding_of(wires.expression(node.input[1])) if wires.is_lookup(node) else None
         if pad is None:
             continue
         numbers = np.arange(pad + 1, wires.weights[node.input[0]].dims[0])
-        node.input[1] = _NUMBERS
+        node.input[1] = _POSITIONS
         for made in reversed(_sliced(graph.graph, numbers)):
             graph.graph.node.insert(place, made)
         return True
@@ -33,7 +35,7 @@ def simplify_positions(graph: onnx.ModelProto) -> bool:
 
 
 def fold_segments(graph: onnx.ModelProto) -> bool:
-    """Add the one segment's row to the rows of the positions, where all is one segment. Changes `graph`; says whether.
+    """Add the row of the only segment to the rows of the positions. Changes `graph`; says whether.
 
     (word + segment) + position becomes word + (segment + position), as good a sum in float32.
     """
@@ -55,7 +57,7 @@ def fold_segments(graph: onnx.ModelProto) -> bool:
 
 
 class _Wires:
-    """Who makes and who reads every tensor of a graph."""
+    """Which node makes and which nodes read every tensor of a graph."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:
         self.weights = {weight.name: weight for weight in graph.initializer}
@@ -86,11 +88,12 @@ class _Wires:
             return "", ""
         return readers[0].output[0], next((other for other in readers[0].input if other != name), "")
 
-    def expression(self, name: str) -> Any:
-        """How a tensor is computed, as (operator, operand, ...) down to inputs and numbers; casts are left out."""
+    def expression(self, name: str) -> Expression:
+        """How a tensor is computed, down to inputs and numbers; casts are left out."""
         if name in self.weights:
             weight = self.weights[name]
-            return name if np.prod(weight.dims) != 1 else numpy_helper.to_array(weight).item()
+            number: Expression = numpy_helper.to_array(weight).item() if np.prod(weight.dims) == 1 else name
+            return number
         node = self.makers.get(name)
         if node is None:
             return name
@@ -101,31 +104,31 @@ class _Wires:
         return _term(node.op_type, *operands, *flags)
 
 
-def _padding_of(expression: Any) -> int | None:
-    """The id of the padding where an expression is XLM-R's numbering of places; None where it is anything else."""
+def _padding_of(expression: Expression) -> int | None:
+    """The id of the padding where an expression gives XLM-R's position ids; None where it is anything else."""
     if not isinstance(expression, tuple):
         return None
     pads = [part for part in expression if isinstance(part, int)]
     return next((pad for pad in pads if expression == _numbering(pad)), None)
 
 
-def _numbering(pad: int) -> Any:
+def _numbering(pad: int) -> Expression:
     real = _term("Not", _term("Equal", _IDS, pad))
     return _term("Add", _term("Mul", _term("CumSum", real, 1), real), pad)
 
 
-def _term(operator: str, *operands: Any) -> Any:
+def _term(operator: str, *operands: Expression) -> Expression:
     return (operator, *(sorted(operands, key=repr) if operator in _ORDERLESS else operands))
 
 
-def _sliced(graph: onnx.GraphProto, numbers: Any) -> list[onnx.NodeProto]:
+def _sliced(graph: onnx.GraphProto, numbers: NDArray[np.int64]) -> list[onnx.NodeProto]:
     """Nodes that give the first of these numbers, as many as an input is long."""
     for name, values in {"numbers": numbers, "start": np.zeros(1), "axis": np.ones(1)}.items():
-        graph.initializer.append(numpy_helper.from_array(values.astype(np.int64), f"{_NUMBERS}_{name}"))
-    shape, length = f"{_NUMBERS}_shape", f"{_NUMBERS}_length"
-    slice_inputs = [f"{_NUMBERS}_numbers", f"{_NUMBERS}_start", length]
+        graph.initializer.append(numpy_helper.from_array(values.astype(np.int64), f"{_POSITIONS}_{name}"))
+    shape, length = f"{_POSITIONS}_shape", f"{_POSITIONS}_length"
+    slice_inputs = [f"{_POSITIONS}_numbers", f"{_POSITIONS}_start", length]
     return [
         helper.make_node("Shape", [_IDS], [shape], name=shape),
-        helper.make_node("Gather", [shape, f"{_NUMBERS}_axis"], [length], name=length),
-        helper.make_node("Slice", slice_inputs, [_NUMBERS], name=_NUMBERS),
+        helper.make_node("Gather", [shape, f"{_POSITIONS}_axis"], [length], name=length),
+        helper.make_node("Slice", slice_inputs, [_POSITIONS], name=_POSITIONS),
     ]

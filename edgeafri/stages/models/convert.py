@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from edgeafri.documents.torch_requests import Conversion
 from edgeafri.errors import ModelError, StorageError
 from edgeafri.stages.models.checkpoint import read_config
 from edgeafri.util.files import WatchedDisk, partial_folder
@@ -18,7 +19,7 @@ _CARRIED = ("*.json", "*.model", "*.txt")
 _ENTRY = "pytorch_model.bin"
 
 
-def convert(source: Path, out: Path) -> dict[str, int]:
+def convert(source: Path, out: Path) -> Conversion:
     """Write `source`'s weights as safetensors into the new folder `out`, with its configuration and tokenizer files."""
     read_config(source)
     shards = sorted(source.glob("pytorch_model*.bin"))
@@ -44,7 +45,7 @@ def convert(source: Path, out: Path) -> dict[str, int]:
         if not file.name.endswith(".index.json"):
             shutil.copyfile(file, partial / file.name)
     partial.rename(out)
-    return {"tensors": len(weights), "parameters": sum(tensor.numel() for tensor in weights.values())}
+    return Conversion(tensors=len(weights), parameters=sum(tensor.numel() for tensor in weights.values()))
 
 
 def _read(shard: Path) -> dict[str, torch.Tensor]:

@@ -1,7 +1,6 @@
 """download: a model from the hub into its local cache. Not a stage: it only brings files, in a process of its own."""
 
 from pathlib import Path
-from typing import Any
 
 import huggingface_hub
 from huggingface_hub.errors import (
@@ -14,19 +13,20 @@ from huggingface_hub.errors import (
 from requests.exceptions import RequestException
 
 from edgeafri.artifact import MODEL_FILES
+from edgeafri.documents.torch_requests import Download
 from edgeafri.errors import HubError
 
 _PICKLED = ["pytorch_model*.bin", "pytorch_model*.bin.index.json"]
 _SECONDS = 5
 
 
-def download(name: str, offline: bool) -> dict[str, Any]:
-    """The snapshot folder of a hub model, its revision, and whether its weights came only as a pickle."""
+def download(name: str, offline: bool) -> Download:
+    """Bring the weights, configuration and tokenizer of a hub model. HubError where that cannot be."""
     folder = _snapshot(name, list(MODEL_FILES), offline)
     pickled = not any(folder.glob("*.safetensors"))
     if pickled:
         folder = _snapshot(name, [*list(MODEL_FILES), *_PICKLED], offline)
-    return {"folder": str(folder), "revision": folder.name, "pickled": pickled}
+    return Download(folder=folder, revision=folder.name, pickled=pickled)
 
 
 def _snapshot(name: str, patterns: list[str], offline: bool) -> Path:

@@ -1,4 +1,4 @@
-"""factorised: a word embedding as two smaller matrices, V x r and r x d, as in ALBERT (Lan et al. 2020, section 3.1).
+"""factorised_embedding: a word embedding as two smaller matrices, V x r and r x d (ALBERT, Lan et al. 2020, 3.1).
 
 config.json keeps its usual fields and beside them "edgeafri_embedding_rank": r. The table stays an nn.Embedding with a
 row for each token, so that all who look at rows find them; what it gives is made as wide as the encoder behind it.

@@ -1,4 +1,4 @@
-"""uneven: layers of unlike size, which no config of transformers can express: how they are described and built.
+"""uneven_layers: layers of different sizes, which no config of transformers can express, described and built.
 
 config.json keeps its usual fields, the largest layer's sizes in them, and beside them, only where those do not say it
 all: "edgeafri_layers": {"head_size": 64, "heads": [4, 3, 2], "ffn": [512, 300, 64]}, one number per layer.

@@ -1,1 +1,1 @@
-"""What `bundle` is made of."""
+"""What `bundle` writes beside the graph: the model card."""

@@ -1,4 +1,4 @@
-"""The model card of a bundle, as Markdown."""
+"""card: the model card of a bundle, as Markdown."""
 
 from pathlib import Path
 

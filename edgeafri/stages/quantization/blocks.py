@@ -32,5 +32,5 @@ def read_blocks(codes: Codes, scales: Floats, bits: int, width: int) -> Floats:
 
 
 def packed(low: Codes, high: Codes) -> Codes:
-    """Two 4-bit codes a byte: `low` in its lower half, `high` in its upper."""
+    """Two 4-bit codes in a byte: `low` in its lower half, `high` in its upper."""
     return low | (high << np.uint8(4))

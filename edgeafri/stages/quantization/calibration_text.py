@@ -45,9 +45,7 @@ def calibration_inputs(
 def _encoder(folder: Path) -> Encoder:
     tasks = tasks_of(checkpoint.own_architecture(folder))
     unit = unit_of(tasks[0].name) if tasks else "word"
-    return checkpoint.encoder(
-        checkpoint.read_tokenizer(folder), checkpoint.max_tokens(checkpoint.read_config(folder)), unit
-    )
+    return checkpoint.read_encoder(folder, unit)
 
 
 def _sentences(

@@ -1,7 +1,7 @@
 """dynamic: int8 linear layers through onnxruntime's dynamic quantization.
 
-The input of a layer is quantized as it comes, to u8 with a scale of its own, and multiplied with weights that have one
-scale an output channel.
+The input of a layer is quantized at run time, to u8 with a scale of its own, and multiplied with weights that have one
+scale per output channel.
 """
 
 from pathlib import Path

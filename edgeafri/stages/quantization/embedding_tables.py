@@ -1,7 +1,7 @@
-"""tables: embedding tables in 8 bits with a scale a row, or in 4 bits with a scale a block, in standard operators.
+"""embedding_tables: 8 bits with one scale per row, or 4 bits with one scale per block, in standard operators.
 
-s = max|row| / 127, where onnxruntime's own tool keeps one scale for a whole table, which is what hurts rare words. In 4
-bits the words' table is kept; the others are small, so that 8 bits cost nothing there.
+scale = max|row| / 127. onnxruntime's own tool has one scale for a whole table, which costs rare words most. 4 bits are
+for the word embedding; the other tables are small, so that 8 bits cost nothing there.
 """
 
 from collections.abc import Callable, Mapping
@@ -57,7 +57,7 @@ def float_tables(graph: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
 
 
 def quantize_rows(table: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Symmetric int8 with one scale a row: codes (rows, width) and scales (rows, 1). Error is at most half a scale."""
+    """Symmetric int8, one scale per row: codes (rows, width) and scales (rows, 1), off by half a scale at most."""
     scales = np.abs(table).max(axis=1, keepdims=True) / np.float32(127)
     scales[scales == 0] = 1
     codes = np.clip(np.rint(table / scales), -127, 127).astype(np.int8)

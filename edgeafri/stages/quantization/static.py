@@ -1,18 +1,18 @@
 """static: int8 linear layers whose inputs have one scale for all text, found on calibration text (Q/DQ).
 
-Weights are signed with one scale an output channel. What a layer gives stays float32: its own scale would cost quality
-and onnxruntime does not need it.
+Weights are signed with one scale per output channel. The output of a layer stays float32: a scale of its own would cost
+quality, and onnxruntime does not need it.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
 from edgeafri.errors import ModelError
-from edgeafri.inference.predict import padded
+from edgeafri.inference.predict import Ids, padded
 from edgeafri.stages.graphs.linear_layers import float_products
 from edgeafri.stages.quantization.calibration_text import CalibrationInputs
 
@@ -30,10 +30,10 @@ def quantize_by_text(
 ) -> onnx.ModelProto:
     """The graph with signed int8 weights and fixed scales of activations; `scratch` is a file that it may write.
 
-    ModelError for a graph with fused attention, where a scale belongs to three products at once.
+    ModelError for a graph with fused attention, where one scale belongs to three products.
     """
     if any(node.op_type == "Attention" for node in graph.graph.node):
-        hint = "Leave fuse of optimize at none, or use form dynamic."
+        hint = "Run optimize without fuse, or use form dynamic."
         raise ModelError("quantize: form 'static' cannot calibrate fused attention", hint)
     quantize_static(
         graph,
@@ -59,7 +59,7 @@ def quantize_by_text(
 def round_for_products_alone(graph: onnx.ModelProto) -> None:
     """Give the exact values of a tensor to all who read it but the products. Changes `graph`.
 
-    onnxruntime's tool gives the rounded values to the residual sums too, which costs quality and saves nothing.
+    onnxruntime's tool gives the rounded values to the residual sums too, which costs quality and saves no time.
     """
     exact = {node.output[0]: node.input[0] for node in graph.graph.node if node.op_type == "QuantizeLinear"}
     rounded = {
@@ -87,7 +87,8 @@ class Reader(CalibrationDataReader):
         """Go on with these inputs."""
         self.left = iter(self.rows[start_index:end_index])
 
-    def get_next(self) -> Mapping[str, Any] | None:
+    def get_next(self) -> Mapping[str, Ids] | None:
+        """The next input by the names of the graph."""
         row = next(self.left, None)
         if row is None:
             return None

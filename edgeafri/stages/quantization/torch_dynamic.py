@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError
@@ -13,16 +13,19 @@ from torch.ao.quantization import quantize_dynamic
 from edgeafri.errors import MissingPackage, ModelError
 from edgeafri.stages.models import checkpoint
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
 WEIGHTS = "model.safetensors"
 SCHEME = "dynamic-int8"  # the value of checkpoint.QUANTIZED in config.json
 _ENGINES = ("x86", "qnnpack", "onednn")  # the best for this processor is the first that torch supports
 _AGAIN = "Copy the folder again from where it was made, or make it again: edgeafri quantize-torch MODEL --out DIR."
 
 
-def quantize(model: Any) -> Any:
+def quantize(model: "PreTrainedModel") -> "PreTrainedModel":
     """A copy of a float model with every nn.Linear in int8, by torch.ao.quantization.quantize_dynamic.
 
-    One scale a matrix, symmetric; activations are quantized as they come, one scale for all inputs of a product. All
+    One scale per matrix, symmetric; activations are quantized at run time, one scale for all inputs of a product. All
     else, embeddings and biases too, stays in float32: the "dynamic" rows of Awobade et al. (2024). torch calls this
     interface deprecated and 2.13 has it still; what torch recommends instead is another package.
 
@@ -33,7 +36,7 @@ def quantize(model: Any) -> Any:
     return quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
 
 
-def write_quantized(model: Any, tokenizer: Any, out: Path) -> None:
+def write_quantized(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast", out: Path) -> None:
     """Save what quantize() made: of every linear layer int8 `weight` with scale and zero point, all else as it is."""
     # Tied tensors are two names for one memory, which the format refuses.
     tensors = {name: tensor.clone() for name, tensor in model.state_dict().items() if isinstance(tensor, torch.Tensor)}
@@ -52,7 +55,7 @@ def write_quantized(model: Any, tokenizer: Any, out: Path) -> None:
     tokenizer.save_pretrained(out)
 
 
-def read_quantized(path: Path) -> Any:
+def read_quantized(path: Path) -> "PreTrainedModel":
     """The model in a folder that this stage wrote, its matrices packed for the engine of this processor.
 
     Its logits are those of the freshly quantized model, bit for bit on the same processor. Raises ModelError for
@@ -84,12 +87,12 @@ def choose_engine() -> None:
     torch.backends.quantized.engine = engine
 
 
-def int8_layers(model: Any) -> dict[str, Any]:
+def int8_layers(model: torch.nn.Module) -> dict[str, Int8Linear]:
     """The linear layers of a model that are in int8, by name."""
     return _layers(model, Int8Linear)
 
 
-def _layers(model: Any, kind: type) -> dict[str, Any]:
+def _layers(model: torch.nn.Module, kind: type[torch.nn.Module]) -> dict[str, torch.nn.Module]:
     return {name: part for name, part in model.named_modules() if type(part) is kind}
 
 
@@ -116,6 +119,7 @@ def _matrix(name: str, tensors: dict[str, torch.Tensor], path: Path) -> torch.Te
         raise ModelError(f"{path}: {name}.scale must be one number above 0", _AGAIN)
     if zero.numel() != 1 or not -128 <= zero.item() <= 127:
         raise ModelError(f"{path}: {name}.zero_point must be one number that int8 holds", _AGAIN)
+    # The public way, torch.quantize_per_tensor(), rounds floats; this takes the int8 codes as they are.
     return torch._make_per_tensor_quantized_tensor(codes, scale.item(), int(zero.item()))
 
 

@@ -1,7 +1,7 @@
-"""weight_only: linear layers whose weights have 4 or 8 bits and a scale a block; activations stay float32.
+"""weight_only: linear layers whose weights have 4 or 8 bits and one scale per block; activations stay float32.
 
 MatMulNBits of onnxruntime: it multiplies in int8 where the processor has kernels for that (accuracy level 4), else in
-float32. Weights lie as that operator's page says: (outputs, blocks, bytes of a block), two 4-bit codes a byte, the
+float32. Weights lie as that operator's page says: (outputs, blocks, bytes of a block), two 4-bit codes in a byte, the
 first in the lower half.
 """
 
@@ -47,7 +47,7 @@ def quantize_weights(graph: onnx.ModelProto, bits: int, block: int) -> onnx.Mode
 
 def _check_unfused(graph: onnx.ModelProto) -> None:
     if any(node.op_type == "Attention" for node in graph.graph.node):
-        hint = "Leave fuse of optimize at none, or use form dynamic."
+        hint = "Run optimize without fuse, or use form dynamic."
         raise ModelError("quantize: form 'weights' cannot read the matrices inside fused attention", hint)
 
 
@@ -58,7 +58,7 @@ def _is_plain(node: onnx.NodeProto) -> bool:
 
 
 def _rows(matrix: onnx.TensorProto, node: onnx.NodeProto) -> NDArray[np.float32]:
-    """The matrix with a row an output: (outputs, inputs)."""
+    """The matrix with one row per output: (outputs, inputs)."""
     values: NDArray[np.float32] = numpy_helper.to_array(matrix)
     transposed = any(item.name == "transB" and item.i for item in node.attribute)
     return values if transposed else values.T

@@ -104,7 +104,7 @@ def test_fused_attention_is_refused(fused, sentences, tmp_path):
     with pytest.raises(ModelError, match="form 'static' cannot calibrate fused attention") as error:
         quantize_by_text(onnx.load(fused.path / "model.onnx"), tmp_path / "q.onnx", sentences, "minmax")
 
-    assert error.value.hint == "Leave fuse of optimize at none, or use form dynamic."
+    assert error.value.hint == "Run optimize without fuse, or use form dynamic."
 
 
 def test_the_reader_gives_every_sentence_once(sentences):

@@ -102,4 +102,4 @@ def test_fused_attention_is_refused(fused):
     with pytest.raises(ModelError, match="form 'weights' cannot read the matrices inside fused attention") as error:
         quantize_weights(onnx.load(fused.path / "model.onnx"), 4, 32)
 
-    assert error.value.hint == "Leave fuse of optimize at none, or use form dynamic."
+    assert error.value.hint == "Run optimize without fuse, or use form dynamic."
