@@ -66,7 +66,7 @@ def test_the_model_is_a_masked_lm(kind, encoder, teacher, text, tmp_path):
 @pytest.mark.slow
 def test_the_text_is_learnt(encoder, tmp_path):
     """
-    Two sentences a language, again and again: the loss on lines held back falls far below that of guessing.
+    Two sentences a language, again and again: the loss on lines held out falls far below that of guessing.
     """
     root, out = tmp_path / "text", tmp_path / "out"
     root.mkdir()
@@ -117,7 +117,7 @@ def test_a_perplexity_is_a_number_for_any_loss():
 
 def test_what_was_left_out_is_told(encoder, text, tmp_path):
     """
-    By language: lines without a letter, and inputs under six sub-words.
+    By language: lines without a letter, and inputs under six subwords.
     """
     root, out = shutil.copytree(text, tmp_path / "text"), tmp_path / "out"
     out.mkdir()
@@ -180,7 +180,7 @@ def test_settings_reach_the_training(encoder, text, tmp_path):
 
 def test_lines_are_limited_a_language(encoder, text, tmp_path):
     """
-    Eight of either, of which one each is held back: the large one does not drown the small one.
+    Eight of either, of which one each is held out: the large one does not drown the small one.
     """
     _, training = prepared(encoder, settings(text, lines=8), tmp_path)
 
@@ -192,7 +192,7 @@ def test_lines_are_limited_a_language(encoder, text, tmp_path):
 @pytest.mark.parametrize("sampling", [1.0, 0.3])
 def test_a_killed_run_ends_where_it_would_have(encoder, text, killed_and_resumed, sampling):
     """
-    The hidden sub-words of an epoch are its own, also when it is the first after a kill.
+    The masked subwords of an epoch are its own, also when it is the first after a kill.
     """
     chosen = settings(text, sampling=sampling, dropout=0.1)
     differing, first = killed_and_resumed(adapt_maft.run, encoder, chosen, (9, 15))
@@ -211,7 +211,7 @@ def test_a_killed_run_ends_where_it_would_have(encoder, text, killed_and_resumed
 )
 def test_a_run_killed_inside_an_epoch_ends_where_it_would_have(encoder, text, killed_and_resumed, changed, total):
     """
-    It goes on after the last judgement, the eighth step: in the second of epochs of six steps, the third of three.
+    It goes on after the last validation, the eighth step: in the second of epochs of six steps, the third of three.
     """
     differing, first = killed_and_resumed(adapt_maft.run, encoder, settings(text, dropout=0.1, **changed), (9, total))
 
@@ -223,7 +223,7 @@ def test_a_run_killed_inside_an_epoch_ends_where_it_would_have(encoder, text, ki
 def test_two_processes_train_one_model(encoder, text, tmp_path):
     """
     Full batches without dropout, so a step is the same for one process and for two, but that each averages over the
-    positions of its own half: the text is learnt alike, and the processes' models are compared at every judgement.
+    positions of its own half: the text is learnt alike, and the processes' models are compared at every validation.
     """
     found, ticks = {}, []
     for processes in (1, 2):
@@ -260,7 +260,7 @@ def test_a_killed_team_ends_where_it_would_have(encoder, text, killed_and_resume
 @pytest.mark.slow
 def test_what_stops_a_team_is_told_as_alone(encoder, text, as_artifact, tmp_path):
     """
-    A model with a weight that is no number: the error of the process that met it first.
+    A model with a NaN weight: the error of the process that met it first.
     """
     folder, out = shutil.copytree(encoder.path, tmp_path / "broken"), tmp_path / "out"
     out.mkdir()
@@ -305,7 +305,7 @@ def test_there_is_a_process_for_every_gpu(text, monkeypatch, gpus, batch, proces
 
 def test_a_forecast_is_given_in_words(encoder, text):
     """
-    Time, inputs, sub-words, and how many of these a second.
+    Time, inputs, subwords, and how many of these a second.
     """
     said = adapt_maft.forecast(encoder, settings(text))
     shared = adapt_maft.forecast(encoder, settings(text, processes=2))
@@ -324,7 +324,7 @@ def test_a_forecast_reads_a_sample(encoder, text, monkeypatch, lines, inputs):
     said = adapt_maft.forecast(encoder, settings(text, lines=lines))
     found = int(re.search(r"(\d+) inputs", said)[1])
 
-    assert found == pytest.approx(inputs, abs=3)  # of ten lines one is held back, of fifty one
+    assert found == pytest.approx(inputs, abs=3)  # of ten lines one is held out, of fifty one
 
 
 def test_missing_raw_text_is_refused(encoder, tmp_path):

@@ -201,7 +201,7 @@ def test_a_pruned_model_stays_as_it_is(masked, text, as_artifact, tmp_path):
 
 def test_a_forecast_is_given_in_words(masked, text):
     """
-    Time, inputs and sub-words.
+    Time, inputs and subwords.
     """
     assert re.match(r"about \d+ s on this machine: 29 inputs x 2 epochs", adapt_mini.forecast(masked, settings(text)))
 
@@ -265,4 +265,4 @@ def test_a_vocabulary_too_small_is_refused(masked, text, tmp_path):
     """
     small = settings(text, languages=("swa",), vocabulary=60)  # the menu's own limit is above that
 
-    assert "no vocabulary of 55 sub-words" in refused(ConfigError, masked, small, tmp_path).message
+    assert "no vocabulary of 55 subwords" in refused(ConfigError, masked, small, tmp_path).message

@@ -49,7 +49,7 @@ def taught(source, folder, **changed):
 
 
 def batch_of(data, encoder):
-    """Dev sentences of one language as one batch, a place at every word."""
+    """Dev sentences of one language as one batch, a position at every word."""
     rows = encoder.encode([sentence.words for sentence in read_split(data, "swa", "dev").sentences])
     items = [Item(number, row.ids, row.firsts, ()) for number, row in enumerate(rows)]
     return Collator(encoder.frame.pad)(items)
@@ -121,7 +121,7 @@ def test_task_brings_the_answers_closer(tuned, data, tmp_path, changed):
 @pytest.mark.parametrize(("mode", "changed"), [("agnostic", {}), ("agnostic", {"hidden": 8}), ("attention", {})])
 def test_raw_text_brings_the_answers_closer(masked, data, text, tmp_path, mode, changed):
     """
-    The loss on lines held back falls from epoch to epoch, and so does the divergence on other text.
+    The loss on lines held out falls from epoch to epoch, and so does the divergence on other text.
     """
     given = {"mode": mode, "text": text, "take": "random", **changed}
     _, before = taught(masked, tmp_path / "before", **given, learning_rate=0.0, epochs=1)
@@ -222,7 +222,7 @@ def test_a_shape_is_asked_for_in_numbers_or_shares(asked, shape):
 @pytest.mark.parametrize("mode", ["agnostic", "attention"])
 def test_a_student_of_raw_text_is_a_masked_lm(masked, text, tmp_path, mode):
     """
-    The manifest's task is mask, whatever the source's says; one line in fifty judges, the second of either language.
+    The manifest's task is mask, whatever the source's is; one line in fifty is held out, the second of either language.
     """
     facts, _ = taught(masked, tmp_path / "out", mode=mode, text=text, epochs=1)
 
@@ -311,7 +311,7 @@ def test_answers_too_large_for_a_disk_are_not_kept(masked, text, monkeypatch):
 
 def test_masks_change_by_the_epoch_unless_answers_are_kept(masked, text):
     """
-    Answers are kept for one choice of hidden sub-words; a live teacher sees a new one every epoch.
+    Answers are kept for one choice of masked subwords; a live teacher sees a new one every epoch.
     """
 
     def hidden(cache, epoch):
@@ -326,7 +326,7 @@ def test_masks_change_by_the_epoch_unless_answers_are_kept(masked, text):
 @pytest.mark.parametrize("targets", ["all", "masked"])
 def test_masked_lm_answers_are_compared_where_asked(masked, text, targets):
     """
-    At every sub-word, or at the hidden ones alone; the true sub-word counts at these in both.
+    At every subword, or at the hidden ones alone; the true subword counts at these in both.
     """
     rows = distill.prepare(masked, settings(mode="agnostic", text=text, targets=targets)).examples
     items = [rows[number] for number in range(len(rows))]
@@ -364,7 +364,7 @@ def test_kept_answers_teach_what_live_ones_do(teacher, masked, data, text, tmp_p
 )
 def test_a_killed_run_ends_where_it_would_have(teacher, masked, data, text, killed_and_resumed, mode, changed, cache):
     """
-    With dropout, languages drawn anew, a projection, and hidden sub-words by the epoch: bit for bit the same.
+    With dropout, languages drawn anew, a projection, and masked subwords by the epoch: bit for bit the same.
     """
     source, given = (teacher, {"data": data}) if mode == "task" else (masked, {"text": text})
     steps = 3 if mode == "task" else 5
@@ -472,7 +472,7 @@ def test_other_sub_words_are_refused(teacher, other_cut, data, tmp_path):
 @pytest.mark.parametrize("mode", ["agnostic", "attention", "relation"])
 def test_other_sub_words_are_refused_where_words_do_not_help(masked, other_cut, text, tmp_path, mode):
     """
-    Masked-LM answers, maps and relations stand at sub-words, not at words.
+    Masked-LM answers, maps and relations stand at subwords, not at words.
     """
     error = refused(ConfigError, other_cut, tmp_path, teacher=masked.path, text=text, mode=mode, align="words")
 
@@ -576,7 +576,7 @@ def test_raw_text_without_words_is_refused(masked, text, tmp_path, lines):
 
 def test_agnostic_needs_a_masked_lm_teacher(teacher, text, tmp_path):
     """
-    A fine-tuned head says nothing of hidden sub-words; the message says what makes such a teacher.
+    A fine-tuned head says nothing of masked subwords; the message says what makes such a teacher.
     """
     error = refused(ModelError, teacher, tmp_path, mode="agnostic", text=text)
 

@@ -160,7 +160,7 @@ def test_weights_of_classes_and_precision_arrive_in_training(encoder, data, tmp_
 
 def test_a_forecast_is_given_in_words(encoder, data):
     """
-    Time, inputs and sub-words; nothing is written and nothing is learnt.
+    Time, inputs and subwords; nothing is written and nothing is learnt.
     """
     text = finetune.forecast(encoder, settings(data))
 
@@ -206,7 +206,7 @@ def test_tones_are_learnt_by_heart(masked, tmp_path):
 @pytest.mark.slow
 def test_a_long_text_is_learnt_by_its_beginning(encoder, texts, tmp_path):
     """
-    What stands behind the first max_length sub-words changes nothing.
+    What stands behind the first max_length subwords changes nothing.
     """
     root, weights = shutil.copytree(texts, tmp_path / "texts"), []
     for tail in ("Mombasa", "Kano ranar"):

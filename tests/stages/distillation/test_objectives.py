@@ -106,7 +106,7 @@ def test_the_temperature_is_the_papers_or_the_users(changed, temperature):
 )
 def test_task_adds_up_what_it_is_told_to(labelled, batch, soft, hard, match, temperature):
     """
-    Soft targets at every place, true labels where there are any, hidden states at real positions: one layer learns
+    Soft targets at every position, true labels where there are any, hidden states at real positions: one layer learns
     from the second of two, its embeddings from the embeddings.
     """
     theirs, ours = said(labelled, batch, WantedOutputs(logits=True))
@@ -129,7 +129,7 @@ def test_task_adds_up_what_it_is_told_to(labelled, batch, soft, hard, match, tem
 
 def test_agnostic_is_distilberts_sum(masked_pair, batch):
     """
-    Five parts soft targets at T = 2, two of the hidden sub-words, one of the last state's direction, projected.
+    Five parts soft targets at T = 2, two of the masked subwords, one of the last state's direction, projected.
     """
     theirs, ours = said(masked_pair, batch, WantedOutputs(logits=True))
     real, student = batch["attention_mask"].bool(), masked_pair[1]
@@ -170,7 +170,7 @@ def test_relation_is_the_mean_of_three(masked_pair, batch):
 
 def test_kept_answers_of_the_top_are_learnt_from(masked_pair, batch):
     """
-    What kept.py gives in place of all answers; with the whole vocabulary known the loss is the same.
+    What the cache gives in place of all logits; with the whole vocabulary known the loss is the same.
     """
     own = objective(masked_pair, mode="attention")
 
@@ -198,7 +198,7 @@ def test_a_student_that_is_its_teacher_has_nothing_to_learn(masked, batch):
 @pytest.mark.parametrize("mode", ["task", "agnostic", "attention"])
 def test_a_batch_without_places_moves_nothing(labelled, masked_pair, mode):
     """
-    Words without sub-words have no answer: the loss is a number, and so is its gradient.
+    Words without subwords have no answer: the loss is a number, and so is its gradient.
     """
     pair = labelled if mode == "task" else masked_pair
     batch = Collator(1)([Item(0, (0, 2), (), ())])

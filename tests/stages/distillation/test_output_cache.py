@@ -28,7 +28,7 @@ def model(masked):
 
 @pytest.fixture(scope="module")
 def rows(masked, text):
-    """40 rows of raw text of unlike length, some sub-words hidden and compared."""
+    """40 examples of raw text of different length, some subwords hidden and compared."""
     tokenizer = checkpoint.read_tokenizer(masked.path)
     encoder = checkpoint.encoder(tokenizer, 64)
     found = [
@@ -64,7 +64,7 @@ def batches(rows):
 
 
 def real(name, values, batch):
-    """A signal without what was padded."""
+    """An output without padding."""
     mask = batch["attention_mask"].bool()
     if name == "attention":
         return values[mask.unsqueeze(1) & mask.unsqueeze(2)]
@@ -92,7 +92,7 @@ def test_kept_signals_equal_a_live_teachers(tmp_path, model, rows, again):
 
 def test_rows_may_have_no_place(tmp_path, model, labelled):
     """
-    Of words without sub-words nothing is asked; a batch of such rows alone has no answers.
+    Of words without subwords nothing is asked; a batch of such rows alone has no answers.
     """
     wanted = WantedOutputs(logits=True)
     store, ask = filled(tmp_path, model, labelled, wanted), live_teacher(model, wanted)
@@ -148,7 +148,7 @@ def test_the_size_is_known_before(tmp_path, model, rows, top):
 
 def test_the_size_is_what_can_be_worked_out():
     """
-    Two rows of 4 and 6 sub-words with 2 positions and 1: 16-bit numbers of 9 labels, width 16, and pairs.
+    Two rows of 4 and 6 subwords with 2 positions and 1: 16-bit numbers of 9 labels, width 16, and pairs.
     """
     rows = Examples([Example((0, 5, 6, 2), (1, 2), (0, 0), "swa"), Example((0, 5, 6, 7, 8, 2), (1,), (0,), "swa")])
 

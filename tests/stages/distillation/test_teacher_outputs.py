@@ -36,7 +36,7 @@ def found(model, batch, wanted):
 
 def test_answers_are_the_logits_at_the_places(model, batch):
     """
-    A masked-LM head is asked for three sub-words only, and says what it says of all of them. Float rounding apart.
+    A masked-LM head is asked for three subwords only, and says what it says of all of them. Float rounding apart.
     """
     answers = found(model, batch, WantedOutputs(logits=True))["logits"]
     logits = said(model, batch).logits
@@ -57,7 +57,7 @@ def test_labels_of_words_are_answers_too(teacher, batch):
 
 def test_a_text_has_one_answer(encoder_folder, batch):
     """
-    Of a sequence-classification head, the logits of each place's text.
+    Of a sequence-classification head, the logits of each position's text.
     """
     model = checkpoint.with_head(encoder_folder, "ForSequenceClassification", ("bad", "good"), seed=1)
     answers = found(model, batch, WantedOutputs(logits=True))["logits"]

@@ -32,7 +32,7 @@ def test_parameters_are_those_of_the_model_that_is_cut(encoder, head, parts):
 
 def test_arithmetic_is_that_of_the_layers(teacher):
     """
-    By hand for 10 sub-words: 2 layers, 16 wide, 2 heads of 8, 32 units; then one layer, 5 wide, one head, 3 units.
+    By hand for 10 subwords: 2 layers, 16 wide, 2 heads of 8, 32 units; then one layer, 5 wide, one head, 3 units.
     """
     model = checkpoint.read_model(teacher.path)
     costs = cost_model_of(model)

@@ -178,7 +178,7 @@ def test_texts_have_one_answer_each(classifier, texts):
 
 def test_a_masked_lm_head_is_measured_on_hidden_sub_words(masked, encoder):
     """
-    The sub-words that were hidden are its labels.
+    The subwords that were masked are its labels.
     """
     model = checkpoint.read_model(masked.path)
     lines = ["Rais Amina Juma alizuru Mombasa Jumatatu .", "Watoto walicheza mpira karibu na mto ."]

@@ -1,4 +1,4 @@
-"""Teams: processes that add up what they have, average gradients, fail as one, and leave nobody behind."""
+"""Distributed training: processes add up what they have, average gradients, fail as one, and leave nobody behind."""
 
 import importlib
 import multiprocessing
@@ -87,7 +87,7 @@ def nobody_is_left():
     return multiprocessing.active_children() == []
 
 
-def test_alone_is_a_team_of_one():
+def test_alone_the_size_is_one():
     """
     Nothing is asked of anyone, and a model that is not wrapped is used as it is.
     """
@@ -102,7 +102,7 @@ def test_alone_is_a_team_of_one():
 
 
 @pytest.mark.slow
-def test_a_team_adds_up_and_averages(work):
+def test_processes_add_up_and_average(work):
     """
     The loss is 2 w x + w², x is 1 3 here and 3 9 there: gradients are 2 x + 2 w, averaged 2 (2 6) + 2 w, in the second
     pass too. The first one ticks and answers, and no other process is told what this one is.
@@ -153,7 +153,7 @@ def test_who_is_done_may_leave_as_it_likes(work):
 
 
 @pytest.mark.slow
-def test_an_interrupted_team_ends(work):
+def test_an_interrupted_training_ends(work):
     """
     What the progress callback raises, such as a kill, reaches the caller.
     """

@@ -39,13 +39,13 @@ def cut(encoder_folder):
 
 
 def plain(length, language="swa"):
-    """A row of raw text whose sub-words are 100, 101 ..., start and end beside them."""
+    """An example of raw text whose subwords are 100, 101 ..., start and end beside them."""
     own = tuple(range(100, 100 + length))
     return Example((0, *own, 2), tuple(range(1, length + 1)), own, language)
 
 
 def of_words(*pieces):
-    """A row of raw text whose words have so many sub-words."""
+    """An example of raw text whose words have so many subwords."""
     firsts = [place == 0 for count in pieces for place in range(count)]
     return replace(plain(sum(pieces)), word_starts=firsts)
 
@@ -64,7 +64,7 @@ def written(folder, **languages):
 
 def test_labels_stand_at_first_sub_words(cut):
     """
-    One place and one target a word, at its first piece; nothing else is compared, start and end included.
+    One position and one target per word, at its first subword; nothing else is compared, start and end included.
     """
     row = labelled_examples(cut(64), Split("swa", "train", (AMINA,), {}), LABELS)[0]
 
@@ -113,7 +113,7 @@ def test_sentences_without_labels_have_the_same_places(cut):
 
 def test_of_a_long_text_the_beginning_is_read(cut):
     """
-    One place at the start, whatever the length; the first max_length sub-words, start and end among them.
+    One position at the start, whatever the length; the first max_length subwords, start and end among them.
     """
     encoder = cut(12, "text")
     text = Sentence(("Mombasa",) * 40, ("negative",))
@@ -203,7 +203,7 @@ def test_raw_text_of_no_language_is_refused(tmp_path):
 
 def test_every_sub_word_of_raw_text_is_a_place(cut):
     """
-    All but start and end, each its own target; a line of fewer than six sub-words is not worth a row.
+    All but start and end, each its own target; a line of fewer than six subwords is not worth an example.
     """
     long, short = "Rais Amina Juma alizuru Mombasa", "ya"
     (row,) = masked_examples(cut(64), [long, short], "swa")
@@ -216,7 +216,7 @@ def test_every_sub_word_of_raw_text_is_a_place(cut):
 
 def test_a_long_line_becomes_several_inputs(cut):
     """
-    Every sub-word is learnt once; an input begins where a word does.
+    Every subword is learnt once; an input begins where a word does.
     """
     line = "Rais Amina Juma alizuru Mombasa Jumatatu " * 5
     ((whole, _),) = cut_lines(cut(1000), [line])
@@ -224,7 +224,7 @@ def test_a_long_line_becomes_several_inputs(cut):
 
     assert np.concatenate([ids for ids, _ in parts]).tolist() == whole.tolist()
     assert all(len(ids) <= 18 and firsts[0] for ids, firsts in parts)
-    assert min(len(ids) for ids, _ in parts[:-1]) > 18 - 12  # the longest of these words has no more sub-words
+    assert min(len(ids) for ids, _ in parts[:-1]) > 18 - 12  # the longest of these words has no more subwords
 
 
 def test_a_word_that_is_longer_than_an_input_is_cut(cut):
@@ -245,12 +245,12 @@ def test_one_row_in_fifty_is_held_back():
     The second of every fifty of a language; none is in both parts.
     """
     rows = [plain(6) for _ in range(150)]
-    learnt, judged = split_held_out(rows)
+    learnt, held_out = split_held_out(rows)
     ids = {id(row) for row in learnt}
 
-    assert [next(number for number, row in enumerate(rows) if row is one) for one in judged] == [1, 51, 101]
+    assert [next(number for number, row in enumerate(rows) if row is one) for one in held_out] == [1, 51, 101]
     assert len(learnt) == 147
-    assert not any(id(row) in ids for row in judged)
+    assert not any(id(row) in ids for row in held_out)
 
 
 def test_every_language_is_judged():
@@ -258,15 +258,15 @@ def test_every_language_is_judged():
     However small, as long as a row is left to learn from; one row alone is learnt from.
     """
     rows = [replace(plain(6), language=code) for code in ["swa"] * 20 + ["hau"] * 3 + ["yor"]]
-    learnt, judged = split_held_out(rows)
+    learnt, held_out = split_held_out(rows)
 
-    assert [row.language for row in judged] == ["swa", "hau"]
+    assert [row.language for row in held_out] == ["swa", "hau"]
     assert [row.language for row in learnt if row.language == "yor"] == ["yor"]
 
 
 def test_two_rows_are_the_fewest():
     """
-    One to learn from, one to validate by; the message says so.
+    One for training, one for validation; the message says so.
     """
     first, second = plain(6), plain(7)
 
@@ -279,7 +279,7 @@ def test_two_rows_are_the_fewest():
 
 def test_sub_words_are_hidden_at_berts_rates():
     """
-    15 % are chosen; of these 80 % are masked, 10 % are another sub-word, 10 % stay. Of 40,000 sub-words, within one
+    15 % are chosen; of these 80 % are masked, 10 % are another subword, 10 % stay. Of 40,000 subwords, within one
     and three points: three standard deviations are half a point and 1.6 points.
     """
     row, found = plain(200), {"masked": 0, "other": 0, "same": 0}
@@ -297,7 +297,7 @@ def test_sub_words_are_hidden_at_berts_rates():
 
 def test_targets_are_what_was_hidden():
     """
-    The true sub-word at every compared place; start and end and all that is not compared stand as they were.
+    The true subword at every compared position; start and end and all that is not compared stand as they were.
     """
     row = plain(60)
     ids, positions, targets = masking().apply(row, 0, 0)
@@ -310,7 +310,7 @@ def test_targets_are_what_was_hidden():
 
 def test_with_all_compared_the_hidden_ones_alone_have_targets():
     """
-    A teacher is compared everywhere, the true sub-word counts where it could not be seen.
+    A teacher is compared everywhere, the true subword counts where it could not be seen.
     """
     row = plain(60)
     ids, positions, targets = masking(everywhere=True).apply(row, 0, 0)
@@ -324,7 +324,7 @@ def test_with_all_compared_the_hidden_ones_alone_have_targets():
 
 def test_something_is_always_hidden():
     """
-    Six sub-words go by unhidden in 0.85 ** 6 = 38 of 100 draws; such a row would teach nothing.
+    Six subwords go by unhidden in 0.85 ** 6 = 38 of 100 draws; such a row would teach nothing.
     """
     draws = [masking().apply(plain(6), number, 0) for number in range(200)]
 
@@ -334,7 +334,7 @@ def test_something_is_always_hidden():
 
 def test_whole_words_are_hidden_or_not_at_all():
     """
-    All sub-words of a word together; with all words of one sub-word it is the same draw as without.
+    All subwords of a word together; with all words of one subword it is the same draw as without.
     """
     row = of_words(3, 1, 2, 4, 1, 5)
     words = np.cumsum(row.word_starts)
@@ -349,7 +349,7 @@ def test_whole_words_are_hidden_or_not_at_all():
 
 def test_whole_words_hide_as_many_sub_words():
     """
-    15 % of 40,000 sub-words in words of one to five; words are drawn, so the deviation is larger: three standard
+    15 % of 40,000 subwords in words of one to five; words are drawn, so the deviation is larger: three standard
     deviations are 0.9 points.
     """
     row = of_words(*[1, 2, 3, 4, 5] * 13, 5)
@@ -408,7 +408,7 @@ def test_a_batch_is_padded_and_its_places_are_flat():
 
 def test_a_batch_without_a_place_is_a_batch():
     """
-    All its rows may be of words that have no sub-words.
+    All its rows may be of words that have no subwords.
     """
     batch = Collator(1)([Item(0, (0, 2), (), ())])
 

@@ -83,7 +83,7 @@ def test_a_mini_model_costs_less_than_the_model():
 
 
 def training_of(loss, lengths):
-    """A training of rows of those lengths, whose every sub-word is compared."""
+    """A training of rows of those lengths, whose every subword is compared."""
     rows = [Example(tuple(range(5, 5 + length)), range(1, length - 1), range(length - 2), "swa") for length in lengths]
     masks = Masking(4, VOCABULARY, seed=1, everywhere=True, fixed=True)
     return TrainingTask(Examples(rows, masks), 1, loss, lambda model: {})
@@ -91,7 +91,7 @@ def training_of(loss, lengths):
 
 def test_a_training_is_the_sum_of_its_batches():
     """
-    Every batch as long as its longest row, for every epoch that was judged.
+    Every batch as long as its longest row, for every epoch that was validated.
     """
     training = training_of(validation.hard_loss(None), [5, 9, 9, 7, 6])
     settings = AdaptMaft(("swa",), batch=2, epochs=9)

@@ -313,7 +313,7 @@ def test_attention_against_numpy():
 
 def test_attention_of_padding_does_not_count():
     """
-    Whatever stands there, even what is no number, moves neither the loss nor the gradient.
+    Whatever stands there, even NaN, moves neither the loss nor the gradient.
     """
     student, teacher = drawn(2, 2, 4, 4), drawn(2, 3, 4, 4, seed=1)
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])

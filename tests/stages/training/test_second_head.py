@@ -160,7 +160,7 @@ def test_a_folder_without_one_is_refused(model, masked):
 
 def test_one_for_another_vocabulary_is_refused(model, masked, tmp_path):
     """
-    Its bias has a number a sub-word.
+    Its bias has one number per subword.
     """
     second_head.attach(model, second_head.HeadPlace(1, 0))
     folder = shutil.copytree(kept_in(tmp_path / "model", model, masked), tmp_path / "cut")
@@ -172,17 +172,17 @@ def test_one_for_another_vocabulary_is_refused(model, masked, tmp_path):
         second_head.read_into(checkpoint.read_model(folder), folder)
 
 
-def test_what_learns_and_what_judges(model):
+def test_what_learns_and_what_is_validated(model):
     """
-    Without a second head all as ever; jointly, the model's own head judges; with layers of its own it learns alone.
+    Without a second head nothing changes; jointly, the model's own head is validated; with own layers it learns alone.
     """
     plain, same = second_head.set_up(model, AdaptMaft())
     assert plain is same
     assert not hasattr(model, "second_head")
 
-    joint, judging = second_head.set_up(model, AdaptMaft(second_head=1))
+    joint, validated = second_head.set_up(model, AdaptMaft(second_head=1))
     assert joint is second_head.joint_loss
-    assert judging(model, BATCH) == validation.hard_loss(None)(model, BATCH)
+    assert validated(model, BATCH) == validation.hard_loss(None)(model, BATCH)
     assert all(weight.requires_grad for weight in model.parameters())
 
     assert second_head.set_up(model, AdaptMaft(second_head=1, new_layers=1)) == (second_head.mini_loss,) * 2

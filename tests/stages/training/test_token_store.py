@@ -33,14 +33,14 @@ def plain(row):
 @pytest.mark.parametrize("lines", [None, 7])
 def test_the_store_holds_what_lists_would(text, cut, tmp_path, lines):
     """
-    The same inputs in the same order, learnt from and held back; languages one after another.
+    The same inputs in the same order, learnt from and held out; languages one after another.
     """
     store = store_of(tmp_path, text, cut, lines)
     found = [row for code, own in raw_lines(text, CODES, lines).items() for row in masked_examples(cut, own, code)]
-    learnt, judged = split_held_out(found)
+    learnt, held_out = split_held_out(found)
 
     assert [plain(row) for row in store.training] == [plain(row) for row in learnt]
-    assert [plain(row) for row in store.validation] == [plain(row) for row in judged]
+    assert [plain(row) for row in store.validation] == [plain(row) for row in held_out]
 
 
 def test_the_outline_tells_languages_and_lengths(text, cut, tmp_path):
@@ -69,7 +69,7 @@ def test_rows_read_from_the_store(text, cut, tmp_path):
 
 def test_what_is_left_out_is_counted(cut, tmp_path):
     """
-    By language: lines with a letter and without, inputs, sub-words with start and end, and inputs that are too short.
+    By language: lines with a letter and without, inputs, subwords with start and end, and inputs that are too short.
     """
     lines = ["Rais Amina Juma alizuru Mombasa", "12 . 5", "ya", "Watoto walicheza mpira karibu", "!", ""]
     (tmp_path / "swa.txt").write_text("\n".join(lines), "utf-8")
@@ -97,7 +97,7 @@ def test_an_unfinished_store_is_written_anew(text, cut, tmp_path, monkeypatch):
     """
     A kill leaves a folder of another name, which is thrown away.
     """
-    left = tmp_path / ".tokens.edgeafri.partial" / "learnt"
+    left = tmp_path / ".tokens.edgeafri.partial" / "training"
     left.mkdir(parents=True)
     (left / "ids.bin").write_bytes(b"half")
     store = store_of(tmp_path, text, cut)
@@ -156,7 +156,7 @@ print(json.dumps(found))
 @pytest.mark.slow
 def test_the_peak_memory_does_not_grow_with_the_corpus(encoder_folder, tmp_path):
     """
-    Fifteen times the text adds less than 3 MB to the peak; its sub-words alone, in lists, would add over 20 MB.
+    Fifteen times the text adds less than 3 MB to the peak; its subwords alone, in lists, would add over 20 MB.
     """
     words = ("Rais", "Amina", "Juma", "alizuru", "Mombasa", "Jumatatu", "Watoto", "walicheza", "mpira", "karibu")
     draw = np.random.default_rng(0)
@@ -168,7 +168,7 @@ def test_the_peak_memory_does_not_grow_with_the_corpus(encoder_folder, tmp_path)
     command = [sys.executable, "-c", _PREPARE, str(encoder_folder), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     peaks = json.loads(done.stdout.splitlines()[-1])
-    sub_words = (tmp_path / "large-tokens" / "learnt" / "ids.bin").stat().st_size / 4
+    sub_words = (tmp_path / "large-tokens" / "training" / "ids.bin").stat().st_size / 4
 
     assert 8 * sub_words / 1e6 > 20
     assert peaks["large"] - peaks["small"] < 3

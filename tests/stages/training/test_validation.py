@@ -1,4 +1,4 @@
-"""Judges: F1 as the device is judged, the loss on held-back rows, and what stands in the manifest of either."""
+"""Validation: F1 as on the device, the loss on examples held out, and what stands in the manifest of either."""
 
 from types import SimpleNamespace
 
@@ -57,7 +57,7 @@ def test_texts_are_judged_too(classifier_folder):
     assert validate(checkpoint.read_model(classifier_folder))["score"] == 100.0
 
 
-def judged(languages):
+def validated(languages):
     """What validation finds on so many examples per language, of 1 to 3 positions, each of which costs its number."""
     codes = [code for code, count in languages.items() for _ in range(count)]
     sizes = [1 + number % 3 for number in range(len(codes))]
@@ -80,9 +80,9 @@ def judged(languages):
 
 def test_raw_text_is_judged_by_the_loss_a_place():
     """
-    Whatever batch it is in a place counts the same, and so do languages in the score, whose sign makes more better.
+    Whatever batch it is in a position counts the same, and so do languages in the score, whose sign makes more better.
     """
-    found, seen, sizes = judged({"swa": 70, "hau": 5})
+    found, seen, sizes = validated({"swa": 70, "hau": 5})
     positions = {
         "swa": [n for n in range(70) for _ in range(sizes[n])],
         "hau": [n for n in range(70, 75) for _ in range(sizes[n])],
@@ -104,7 +104,7 @@ def test_of_much_raw_text_a_part_is_judged():
     """
     Spread over all rows of the language; small ones are read whole.
     """
-    _, seen, _ = judged({"swa": 5000, "hau": 5})
+    _, seen, _ = validated({"swa": 5000, "hau": 5})
     numbers = sorted(number for numbers, _ in seen for number in numbers)
 
     assert numbers[:4] == [0, 2, 5, 7]
