@@ -9,7 +9,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
-from typing import Any
 
 from edgeafri import __version__, menu
 from edgeafri.artifact import Artifact
@@ -26,7 +25,7 @@ LIBRARIES = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "onnxru
 
 
 def step_folders(jobs: Sequence[Job], source: Artifact, digests: Digests) -> tuple[str, ...]:
-    """The folder name of every step, known before any work because each key hangs on the keys before it."""
+    """The folder name of every step, known before any work because each key covers the keys before it."""
     key, names, libraries = source.id, [], versions()
     for job in jobs:
         settings = {**identity(job.settings, digests.of), **_devices(job.settings)}
@@ -50,7 +49,7 @@ def versions() -> dict[str, str]:
     return {"edgeafri": __version__, **{name: version for name, version in found.items() if version}}
 
 
-def _devices(settings: StageSettings) -> dict[str, Any]:
+def _devices(settings: StageSettings) -> dict[str, object]:
     """What is known of the devices that a goal names: with another profile, other parts would go."""
     return {f"profile {name}": asdict(read_profile(name)) for name in settings.devices}
 

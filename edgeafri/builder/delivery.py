@@ -11,17 +11,16 @@ from edgeafri.builder import pipeline
 from edgeafri.builder.events import Finished, OnEvent
 from edgeafri.builder.leftovers import tell_leftovers
 from edgeafri.builder.lineage import reference_place
-from edgeafri.builder.measurement_cache import MeasurementCache, Question, Sentences
+from edgeafri.builder.measurement_cache import RUNTIME_CODE, MeasurementCache, Question, Sentences
 from edgeafri.builder.plan import BuildPlan, BuildRequest
 from edgeafri.builder.teacher import head_of, labels_of
 from edgeafri.bundle import CARD, GRAPH, WEIGHTS, read_config
 from edgeafri.device.profile import DeviceProfile
-from edgeafri.documents.base import Json
 from edgeafri.documents.build import BuildResult, BuildStep, ReportFiles, Sizes, TargetEstimate, TeacherSource
 from edgeafri.documents.data_issues import DataIssues
 from edgeafri.documents.measurement import Measurement
+from edgeafri.documents.runtime_requests import BenchRequest
 from edgeafri.latency.estimate import estimate
-from edgeafri.runners.local import RUNTIME
 from edgeafri.util.files import Digests, json_text, storage, write_whole
 
 
@@ -112,9 +111,8 @@ def _host(cache: MeasurementCache, bundle: Artifact, profile: DeviceProfile, run
     """The bundle timed on this machine, with the target's threads and sentence length as far as they go here."""
     threads = min(profile.threads, os.cpu_count() or 1)
     seq_len = min(profile.budget.seq_len, read_config(bundle.path).max_tokens)
-    request: dict[str, Json] = {"do": "bench", "threads": threads, "seq_len": seq_len, "runs": runs, "warmup": 5}
-    paths = {"bundle": str(bundle.path)}
-    return cache.ask(Question("bench bundle", bundle, (f"{RUNTIME}.__main__",), request, paths=paths), Measurement)
+    request = BenchRequest(bundle=bundle.path, threads=threads, seq_len=seq_len, runs=runs, warmup=5)
+    return cache.ask(Question("bench bundle", bundle, RUNTIME_CODE, request), Measurement)
 
 
 def _device(bundle: Artifact, profile: DeviceProfile) -> TargetEstimate:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from edgeafri import menu
 from edgeafri.artifact import ArtifactKind
@@ -26,8 +25,8 @@ class Job:
         return self.settings.learns
 
 
-def plan_jobs(steps: Sequence[Step], kind: ArtifactKind, given: Mapping[str, Any]) -> tuple[Job, ...]:
-    """The steps as jobs, every stage, setting and hand-over checked. Raises ConfigError or UsageError; does no work.
+def plan_jobs(steps: Sequence[Step], kind: ArtifactKind, given: Mapping[str, object]) -> tuple[Job, ...]:
+    """The steps as jobs, each stage and setting checked, and what it gives the next. Raises ConfigError or UsageError.
 
     `given` holds what belongs to the whole build (task, languages, data, text); a step's own settings go first.
     """
@@ -51,7 +50,7 @@ def stages_giving(kind: ArtifactKind) -> str:
     return ", ".join(line.name for line in menu.MENU if line.gives == kind)
 
 
-def _read_settings(line: menu.Stage, values: Mapping[str, Any]) -> StageSettings:
+def _read_settings(line: menu.Stage, values: Mapping[str, object]) -> StageSettings:
     """A stage's settings, checked; a path that does not exist is found here and not when its step begins."""
     settings = read(line.settings, values, line.name)
     for field in fields(line.settings):

@@ -8,19 +8,21 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from edgeafri.artifact import Artifact
 from edgeafri.benchmark.machine import machine_id
 from edgeafri.builder.cache_key import code_digest, versions
 from edgeafri.builder.events import Noted, OnEvent, Progressed, Started
-from edgeafri.documents.base import Document, Json
+from edgeafri.documents.base import Document, Json, plain
 from edgeafri.documents.data_issues import DataIssues
 from edgeafri.documents.parity import LayerCost, LayerCosts, Parity
 from edgeafri.documents.quality import ModelEvaluation, Quality, QualityComparison
+from edgeafri.documents.runtime_requests import EvaluateRequest
+from edgeafri.documents.study import ModelForm
+from edgeafri.documents.torch_requests import ComparedStep, EvaluateModelRequest, LayersRequest, ParityRequest
 from edgeafri.errors import DataError
 from edgeafri.menu import facts_of
 from edgeafri.runners.local import RUNTIME, TORCH, call_worker
@@ -32,10 +34,10 @@ if TYPE_CHECKING:  # data is read where it is needed, so that a typo is told bef
 
 SPLIT = "test"
 COMPARED, BISECTED = 64, 32  # sentences per language on which artifacts, and then single layers, are compared
-Request = Mapping[str, Json]
 D = TypeVar("D", bound=Document)
-# What reads the labelled data, and what compares two qualities: both run in this process.
-_DATASET, _COMPARISON = "edgeafri.data.dataset", "edgeafri.inference.comparison"
+# What answers a question: a worker's process, and in this one what reads labelled data and what compares two qualities.
+RUNTIME_CODE, TORCH_CODE = (f"{RUNTIME}.__main__",), (f"{TORCH}.__main__",)
+_DATASET, _COMPARISON = ("edgeafri.data.dataset",), ("edgeafri.inference.comparison",)
 
 
 @dataclass(frozen=True)
@@ -43,17 +45,26 @@ class Question:
     """What is to be measured of an artifact. `title` is shown while it runs, its first word names the file.
 
     `modules` are the full names of the modules that compute the answer: their code, and all that it imports, is part of
-    the key. Where a worker answers, its module is the first. `request` holds what the answer depends on beside
-    the artifact, and `files` what is read, which counts by content. `paths` go to the worker and not into the key:
-    where a model or a folder lies changes no answer.
+    the key. Where a worker answers, its module is the first, and `request` is what it is sent. Of a request all counts
+    but its paths: where a model or a folder lies changes no answer. `files` is what is read beside the artifact, and
+    counts by content; `form` is what a torch model is brought into, and what that needs of the machine.
     """
 
     title: str
     artifact: Artifact
     modules: tuple[str, ...]
-    request: Request
+    request: Document
     files: tuple[Path, ...] = ()
-    paths: Request = field(default_factory=dict)
+    form: Document | None = None
+
+
+@dataclass(frozen=True)
+class _CompareRequest(Document):
+    """Compare the quality of an artifact with that of the artifact `reference`."""
+
+    task: str
+    languages: tuple[str, ...]
+    reference: str
 
 
 @dataclass(frozen=True)
@@ -74,9 +85,14 @@ class Sentences:
         return tuple(text_files(self.text, self.languages).values()) if self.text is not None else ()
 
     @property
-    def path(self) -> Request:
-        """Where a worker finds them; labelled data goes first, as it says what is right too."""
-        return {"text": str(self.text)} if self.dataset is None else {"data": str(self.dataset.root)}
+    def data(self) -> Path | None:
+        """The folder of labelled data; it goes first, as it says what is right too."""
+        return self.dataset.root if self.dataset is not None else None
+
+    @property
+    def raw_text(self) -> Path | None:
+        """The folder of raw text, where there is no labelled data."""
+        return self.text if self.dataset is None else None
 
 
 class MeasurementCache:
@@ -103,10 +119,10 @@ class MeasurementCache:
 
     def ask(self, question: Question, kind: type[D]) -> D:
         """The answer of a worker process, or what is on file for the same question."""
-        asked, worker = {**question.request, **question.paths}, question.modules[0].removesuffix(".__main__")
+        request, worker = question.request, question.modules[0].removesuffix(".__main__")
 
         def compute(progress: Progress) -> D:
-            return kind.from_json(call_worker(worker, asked, progress, self.log), f"the answer of {worker}")
+            return kind.from_json(call_worker(worker, request, progress, self.log), f"the answer of {worker}")
 
         return self.measure(question, kind, compute)
 
@@ -117,8 +133,8 @@ class MeasurementCache:
         if dataset is None:
             return None
         before, after = self.evaluate(reference, dataset, task), self.evaluate(bundle, dataset, task)
-        request = {"do": "compare", "task": task, "languages": list(dataset.languages), "reference": reference.id}
-        question = Question("compare", bundle, (_COMPARISON,), request, tuple(dataset.files(SPLIT)))
+        request = _CompareRequest(task, dataset.languages, reference.id)
+        question = Question("compare", bundle, _COMPARISON, request, tuple(dataset.files(SPLIT)))
 
         def compute(progress: Progress) -> QualityComparison:
             from edgeafri.inference.comparison import compare
@@ -127,35 +143,56 @@ class MeasurementCache:
 
         return self.measure(question, QualityComparison, compute)
 
-    def evaluate(self, model: Artifact, dataset: "Dataset", task: str, form: Request = MappingProxyType({})) -> Quality:
+    def evaluate(self, model: Artifact, dataset: "Dataset", task: str, form: ModelForm | None = None) -> Quality:
         """Quality per language on the test split: of a bundle through the runtime, of a torch model through torch.
 
-        `form` goes into the request: the form that the worker gives a torch model, and what that depends on.
+        `form` is what a torch model is brought into.
         """
-        request = {"do": "evaluate", "task": task, "languages": list(dataset.languages), "split": SPLIT, **form}
+        data, languages, files = dataset.root, dataset.languages, tuple(dataset.files(SPLIT))
         if model.kind == "bundle":
-            title, worker, name = "evaluate bundle", RUNTIME, "bundle"
+            asked = EvaluateRequest(bundle=model.path, data=data, split=SPLIT, languages=languages)
+            question = Question("evaluate bundle", model, RUNTIME_CODE, asked, files)
         else:
-            title, worker, name = f"evaluate {_kind_of(model, form)}", TORCH, "model"
-        paths = {"data": str(dataset.root), name: str(model.path)}
-        question = Question(title, model, (f"{worker}.__main__",), request, tuple(dataset.files(SPLIT)), paths)
+            title = f"evaluate {_kind_of(model, form)}"
+            request = EvaluateModelRequest(
+                task=task,
+                data=data,
+                languages=languages,
+                split=SPLIT,
+                model=model.path,
+                form=form.form if form else None,
+            )
+            question = Question(title, model, TORCH_CODE, request, files, form)
         return self.ask(question, ModelEvaluation).quality
 
     def parity(self, chain: Sequence[Artifact], task: str, sentences: Sentences) -> Parity | None:
         """How far every artifact of a chain is from the one before it and from the first, on the same sentences."""
         if not sentences.files:
             return None
-        request = {**_comparing("parity", task, sentences, COMPARED), "steps": [_step_of(item) for item in chain]}
-        paths = {**sentences.path, "folders": [str(item.path) for item in chain]}
-        question = Question("parity", chain[-1], (f"{TORCH}.__main__",), request, sentences.files, paths)
-        return self.ask(question, Parity)
+        request = ParityRequest(
+            task=task,
+            languages=sentences.languages,
+            data=sentences.data,
+            text=sentences.raw_text,
+            sentences=COMPARED,
+            folders=tuple(item.path for item in chain),
+            steps=tuple(map(_step_of, chain)),
+        )
+        return self.ask(Question("parity", chain[-1], TORCH_CODE, request, sentences.files), Parity)
 
     def layers(self, before: Artifact, after: Artifact, sentences: Sentences) -> tuple[LayerCost, ...]:
         """What every layer costs by itself that the graph `after` computes differently from `before`, worst first."""
-        request = {**_comparing("layers", after.manifest.task, sentences, BISECTED), "source": before.id}
-        paths = {**sentences.path, "before": str(before.path), "after": str(after.path)}
-        question = Question("layers", after, (f"{TORCH}.__main__",), request, sentences.files, paths)
-        return self.ask(question, LayerCosts).layers
+        request = LayersRequest(
+            task=after.manifest.task,
+            languages=sentences.languages,
+            data=sentences.data,
+            text=sentences.raw_text,
+            sentences=BISECTED,
+            before=before.path,
+            after=after.path,
+            source=before.id,
+        )
+        return self.ask(Question("layers", after, TORCH_CODE, request, sentences.files), LayerCosts).layers
 
     def data_issues(self, dataset: "Dataset", labels: Sequence[str] | None) -> DataIssues:
         """Read all splits once and say what is odd. The answer is kept for the same files and labels.
@@ -165,7 +202,7 @@ class MeasurementCache:
         from edgeafri.data.dataset import SPLITS
 
         parts: list[Json] = [list(dataset.languages), dataset.unit, labels and list(labels)]
-        file = self._folder / f"data-{self._hash(parts, dataset.files(*SPLITS), (_DATASET,))}.json"
+        file = self._folder / f"data-{self._hash(parts, dataset.files(*SPLITS), _DATASET)}.json"
         found = _on_file(file, DataIssues)
         if found is None:
             found = dataset.issues(labels)
@@ -177,7 +214,8 @@ class MeasurementCache:
         write_whole(file, json_text(result.to_json()))
 
     def _key(self, question: Question) -> str:
-        parts: list[Json] = [question.artifact.id, question.request, machine_id(), self._versions]
+        asked, form = _without_paths(question.request), plain(question.form)
+        parts: list[Json] = [question.artifact.id, asked, form, machine_id(), self._versions]
         return self._hash(parts, question.files, question.modules)
 
     def _hash(self, parts: Sequence[Json], files: Sequence[Path], modules: tuple[str, ...]) -> str:
@@ -187,19 +225,29 @@ class MeasurementCache:
         return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 
-def _comparing(what: str, task: str, sentences: Sentences, count: int) -> dict[str, Json]:
-    return {"do": what, "task": task, "languages": list(sentences.languages), "split": "dev", "sentences": count}
+def _without_paths(value: object) -> Json:
+    """A request as JSON with None for every path in it."""
+    if isinstance(value, Document):
+        return {name: _without_paths(own) for name, own in vars(value).items()}
+    if isinstance(value, Mapping):
+        return {str(name): _without_paths(own) for name, own in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_paths(item) for item in value]
+    return None if isinstance(value, Path) else plain(value)
 
 
-def _kind_of(model: Artifact, form: Request) -> str:
-    return str(form.get("form") or "teacher") if model.kind == "torch" else model.kind
+def _kind_of(model: Artifact, form: ModelForm | None) -> str:
+    if model.kind != "torch":
+        return model.kind
+    return form.form if form else "teacher"
 
 
-def _step_of(artifact: Artifact) -> dict[str, Json]:
+def _step_of(artifact: Artifact) -> ComparedStep:
     """An artifact as a row of the table; `another_model` when the step was not meant to leave the answers alone."""
     manifest = artifact.manifest
-    name, other = "teacher" if manifest.stage == "adopt" else manifest.stage, facts_of(manifest).another_model
-    return {"stage": name, "id": artifact.id, "kind": artifact.kind, "another_model": other}
+    name = "teacher" if manifest.stage == "adopt" else manifest.stage
+    other = facts_of(manifest).another_model
+    return ComparedStep(stage=name, id=artifact.id, kind=artifact.kind, another_model=other)
 
 
 def _on_file(file: Path, kind: type[D]) -> D | None:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from edgeafri.errors import ConfigError, UsageError
 from edgeafri.settings import did_you_mean
@@ -21,7 +20,7 @@ class Step:
     """One stage by name, with the settings that differ from its defaults."""
 
     stage: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,16 +73,17 @@ def read_change(assignment: str) -> Change:
     return name, value
 
 
-def _parsed(file: Path) -> Any:
+def _parsed(file: Path) -> object:
     import yaml
 
     try:
-        return yaml.safe_load(file.read_text("utf-8"))
+        found: object = yaml.safe_load(file.read_text("utf-8"))
+        return found
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{file}: not readable as YAML ({error})", "Check its indentation and encoding.") from None
 
 
-def _step(item: Any, where: str) -> Step:
+def _step(item: object, where: str) -> Step:
     if isinstance(item, str):
         return Step(item)
     if isinstance(item, Mapping) and len(item) == 1:

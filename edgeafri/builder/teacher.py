@@ -116,7 +116,7 @@ def _has_head(folder: Path, task: str) -> bool:
     return bool(found)
 
 
-def _config_in(folder: Path) -> dict[str, Any]:
+def _config_in(folder: Path) -> dict[str, Any]:  # Any: as in config_of
     try:
         return dict(json.loads((folder / "config.json").read_text("utf-8")))
     except (OSError, ValueError, TypeError) as error:

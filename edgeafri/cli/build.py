@@ -45,7 +45,13 @@ Examples:
     "--recipe",
     help="A recipe by name or a .yaml file; the device's own if not given (rpi4: balanced with --data, else faithful).",
 )
-@click.option("--set", "assignments", multiple=True, metavar="STAGE.KEY=VALUE", help="Change one setting of one step.")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="STAGE.KEY=VALUE",
+    help="Change one setting of one step; repeat the option for more.",
+)
 @click.option(
     "--work", type=click.Path(path_type=Path), default="edgeafri-work", show_default=True, help="Where steps are kept."
 )
@@ -53,21 +59,27 @@ Examples:
     "--profiles", type=click.Path(path_type=Path), multiple=True, help="A folder with device profiles of your own."
 )
 @click.option(
-    "--max-drop", type=click.FloatRange(0), default=1.0, show_default=True, help="Points F1 may fall on average."
+    "--max-drop",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    help="Points F1 may fall on average over the languages.",
 )
 @click.option(
     "--max-worst-drop",
     type=click.FloatRange(0),
     default=2.0,
     show_default=True,
-    help="Points F1 may fall in a language.",
+    help="Points F1 may fall in any one language.",
 )
 @click.option("--offline", is_flag=True, help="Never ask the hub. A local teacher never does.")
 @click.option("--fresh", is_flag=True, help="Measure again what was measured before.")
 @click.option("--dry-run", is_flag=True, help="Print the plan, and what of it would be reused, and stop.")
 @json_option
 @click.pass_obj
-def build_command(arguments: list[str], /, as_json: bool, dry_run: bool, **options: Any) -> int:
+def build_command(
+    arguments: list[str], /, as_json: bool, dry_run: bool, **options: Any
+) -> int:  # Any: the arguments of api.build, which names their types
     """Turn a fine-tuned model into a bundle for a device, measured per language and judged.
 
     Exit code 5 says that a check failed: the bundle is kept, and the report says which.

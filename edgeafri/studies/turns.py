@@ -5,12 +5,23 @@ from dataclasses import dataclass
 from statistics import median
 
 from edgeafri.artifact import Artifact
-from edgeafri.documents.base import Document, Json
-from edgeafri.documents.study import ModelTimes
+from edgeafri.documents.base import Document
+from edgeafri.documents.runtime_requests import BenchRequest
+from edgeafri.documents.study import ModelForm, ModelTimes
+from edgeafri.documents.torch_requests import BenchModelRequest
 from edgeafri.runners.local import RUNTIME, TORCH, call_worker
 from edgeafri.util.progress import Progress
 
-ROUNDS = 5  # so many fresh processes for each model
+ROUNDS, RUNS = 5, 20  # so many fresh processes for each model, so many sentences in each
+
+
+@dataclass(frozen=True)
+class TurnsRequest(Document):
+    """What is asked of every model, by its name; `ids` are those of the artifacts, `forms` of the models in another."""
+
+    ids: Mapping[str, str]
+    requests: Mapping[str, BenchRequest | BenchModelRequest]
+    forms: Mapping[str, ModelForm]
 
 
 @dataclass(frozen=True)
@@ -20,15 +31,32 @@ class TimesInTurns(Document):
     models: Mapping[str, ModelTimes]
 
 
-def time_in_turns(
-    models: Mapping[str, Artifact], requests: Mapping[str, Mapping[str, Json]], progress: Progress
-) -> TimesInTurns:
-    """Time every model once per round, each in a fresh process, with its own request to the worker."""
+def turns_request(models: Mapping[str, Artifact], seq_len: int, forms: Mapping[str, ModelForm]) -> TurnsRequest:
+    """Sentences of `seq_len` tokens on one thread: of a bundle in the runtime, of a torch model in torch."""
+    requests = {name: _request(model, seq_len, forms.get(name)) for name, model in models.items()}
+    return TurnsRequest({name: model.id for name, model in models.items()}, requests, forms)
+
+
+def time(request: TurnsRequest, progress: Progress) -> TimesInTurns:
+    """Time every model once per round, each in a fresh process; the medians over all rounds."""
     rounds = []
     for done in range(ROUNDS):
-        rounds.append({name: _timed(model, requests[name]) for name, model in models.items()})
+        rounds.append({name: _timed(own) for name, own in request.requests.items()})
         progress(done + 1, ROUNDS)
-    return TimesInTurns({name: _medians([found[name] for found in rounds]) for name in models})
+    return TimesInTurns({name: _medians([found[name] for found in rounds]) for name in request.requests})
+
+
+def _request(model: Artifact, seq_len: int, form: ModelForm | None) -> BenchRequest | BenchModelRequest:
+    if model.kind == "bundle":
+        return BenchRequest(bundle=model.path, threads=1, seq_len=seq_len, runs=RUNS, warmup=3)
+    named = form.form if form else None
+    return BenchModelRequest(model=model.path, id=model.id, seq_len=seq_len, threads=1, runs=RUNS, warmup=3, form=named)
+
+
+def _timed(request: BenchRequest | BenchModelRequest) -> ModelTimes:
+    """One fresh process's measurement."""
+    worker = RUNTIME if isinstance(request, BenchRequest) else TORCH
+    return ModelTimes.from_json(call_worker(worker, request))
 
 
 def _medians(found: Sequence[ModelTimes]) -> ModelTimes:
@@ -46,10 +74,3 @@ def _medians(found: Sequence[ModelTimes]) -> ModelTimes:
 def _median_known(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return median(known) if known else None
-
-
-def _timed(model: Artifact, request: Mapping[str, Json]) -> ModelTimes:
-    """One fresh process's measurement."""
-    if model.kind == "bundle":
-        return ModelTimes.from_json(call_worker(RUNTIME, {**request, "bundle": str(model.path)}))
-    return ModelTimes.from_json(call_worker(TORCH, {**request, "model": str(model.path), "id": model.id}))

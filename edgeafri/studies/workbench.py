@@ -11,25 +11,24 @@ from edgeafri.artifact import Artifact
 from edgeafri.builder import pipeline
 from edgeafri.builder.events import Noted, OnEvent
 from edgeafri.builder.jobs import plan_jobs
-from edgeafri.builder.measurement_cache import MeasurementCache, Question
+from edgeafri.builder.measurement_cache import RUNTIME_CODE, TORCH_CODE, MeasurementCache, Question
 from edgeafri.builder.recipe import Step
 from edgeafri.builder.teacher import config_of, find_teacher, head_of
 from edgeafri.bundle import read_config
 from edgeafri.data.dataset import SPLITS, Dataset, text_files
 from edgeafri.data.languages import language
-from edgeafri.documents.base import Json, read_as
+from edgeafri.documents.base import read_as
 from edgeafri.documents.quality import Quality
 from edgeafri.documents.study import ModelForm, ModelTimes
 from edgeafri.documents.torch_requests import DescribeModelRequest, ModelDescription
 from edgeafri.errors import ModelError, UsageError
-from edgeafri.runners.local import RUNTIME, TORCH, call_worker
+from edgeafri.runners.local import TORCH, call_worker
 from edgeafri.settings import did_you_mean
 from edgeafri.studies import turns
 from edgeafri.tasks import unit_of
 from edgeafri.util.files import Digests, storage
 
 FOLDER = Path(__file__).parent / "grids"
-_RUNS = 20  # sentences that each process times
 _WEIGHTS = (".safetensors", ".pt", ".onnx", ".data")  # the last beside an .onnx
 Settings = Mapping[str, object]
 """Settings of a stage."""
@@ -126,7 +125,7 @@ class Workbench:
         `form` is what a torch model is brought into; None leaves it as it is.
         """
         dataset = self._dataset(data or self.request.data, languages)
-        return self._cache.evaluate(model, dataset, self.task, form_in_request(form))
+        return self._cache.evaluate(model, dataset, self.task, form)
 
     def timed(
         self, models: Mapping[str, Artifact], seq_len: int, forms: Mapping[str, ModelForm] | None = None
@@ -135,15 +134,10 @@ class Workbench:
 
         All models are timed in turns. `forms` are those of the models that it names, as in quality().
         """
-        request: dict[str, Json] = {"do": "bench", "seq_len": seq_len, "threads": 1, "runs": _RUNS, "warmup": 3}
-        requests = {name: {**request, **form_in_request((forms or {}).get(name))} for name in models}
-
-        each: dict[str, Json] = {name: [model.id, requests[name]] for name, model in models.items()}
-        modules = (f"{RUNTIME}.__main__", f"{TORCH}.__main__", turns.__name__)
-        question = Question("bench in turns", list(models.values())[-1], modules, {**request, "models": each})
-        found = self._cache.measure(
-            question, turns.TimesInTurns, lambda progress: turns.time_in_turns(models, requests, progress)
-        )
+        request = turns.turns_request(models, seq_len, forms or {})
+        modules = (*RUNTIME_CODE, *TORCH_CODE, turns.__name__)
+        question = Question("bench in turns", list(models.values())[-1], modules, request)
+        found = self._cache.measure(question, turns.TimesInTurns, lambda progress: turns.time(request, progress))
         return found.models
 
     def _dataset(self, root: Path, languages: Sequence[str]) -> Dataset:
@@ -158,11 +152,6 @@ class Workbench:
     def say(self, what: str, text: str) -> None:
         """Tell the user something that is known before work begins."""
         self._on_event(Noted(what, text))
-
-
-def form_in_request(form: ModelForm | None) -> dict[str, Json]:
-    """The keys that a form adds to a request."""
-    return {} if form is None else form.to_json()
 
 
 def masked_teacher(bench: Workbench, settings: Settings) -> Artifact:

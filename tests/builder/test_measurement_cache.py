@@ -1,9 +1,8 @@
 """The cache of measurements: each is made once for its artifact, data, code and machine, and again when asked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -11,11 +10,12 @@ import pytest
 from edgeafri.artifact import Artifact, ArtifactKind, Manifest
 from edgeafri.builder import measurement_cache
 from edgeafri.builder.events import Event, Noted, Progressed, Started
-from edgeafri.builder.measurement_cache import MeasurementCache, Question, Request, Sentences
+from edgeafri.builder.measurement_cache import RUNTIME_CODE, MeasurementCache, Question, Sentences
 from edgeafri.data import dataset
 from edgeafri.data.dataset import Dataset
 from edgeafri.documents.base import Document
 from edgeafri.documents.quality import QualityComparison, Worst
+from edgeafri.documents.runtime_requests import BenchRequest
 from edgeafri.errors import DataError
 from edgeafri.inference import comparison
 from edgeafri.menu.facts import Facts, Figures
@@ -25,8 +25,7 @@ from edgeafri.runners.local import RUNTIME, TORCH
 from edgeafri.util.files import Digests
 from edgeafri.util.progress import Progress
 
-BENCH = {"do": "bench", "threads": 2}
-WORKER = ("edgeafri.runtime.__main__",)
+BENCH = BenchRequest(bundle=Path("/a"), threads=2, seq_len=8, runs=3, warmup=1)
 
 
 @dataclass(frozen=True)
@@ -76,10 +75,8 @@ def opened(
     return MeasurementCache(tmp_path / "work", digests, ([] if events is None else events).append, fresh)
 
 
-def asking(
-    name: str = "one", request: Request = BENCH, files: tuple[Path, ...] = (), paths: Request = MappingProxyType({})
-) -> Question:
-    return Question("bench bundle", artifact(name), WORKER, request, files, paths)
+def asking(name: str = "one", request: BenchRequest = BENCH, files: tuple[Path, ...] = ()) -> Question:
+    return Question("bench bundle", artifact(name), RUNTIME_CODE, request, files)
 
 
 def words(root: Path) -> Dataset:
@@ -123,7 +120,7 @@ def test_a_measurement_belongs_to_its_artifact_request_machine_and_code(
     count, book = Counter(), opened(tmp_path, digests)
     book.measure(asking(), Made, count)
     book.measure(asking("two"), Made, count)
-    book.measure(asking(request={**BENCH, "threads": 4}), Made, count)
+    book.measure(asking(request=replace(BENCH, threads=4)), Made, count)
     monkeypatch.setattr(measurement_cache, "machine_id", lambda: "another machine")
     book.measure(asking(), Made, count)
     monkeypatch.setattr(measurement_cache, "code_digest", lambda digests, *modules: "other code")
@@ -152,10 +149,10 @@ def test_where_model_and_data_lie_does_not_matter(tmp_path: Path, digests: Diges
     """
     count, book = Counter(), opened(tmp_path, digests)
     files = tuple(words(corpus).files("test"))
-    book.measure(asking(files=files, paths={"data": str(corpus), "bundle": "/a"}), Made, count)
+    book.measure(asking(files=files), Made, count)
     moved = corpus.rename(tmp_path / "moved")
     files = tuple(words(moved).files("test"))
-    book.measure(asking(files=files, paths={"data": str(moved), "bundle": "/b"}), Made, count)
+    book.measure(asking(request=replace(BENCH, bundle=Path("/b")), files=files), Made, count)
 
     assert count.made == 1
 
@@ -314,8 +311,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, Any]]:
     """The requests that workers get from now on, each answered by how many there were."""
     requests: list[Mapping[str, Any]] = []
 
-    def answer(module: str, request: Mapping[str, Any], *_: Any) -> dict[str, Any]:
-        requests.append({"module": module, **request})
+    def answer(module: str, request: Document, *_: Any) -> dict[str, Any]:
+        requests.append({"module": module, **request.to_json()})
         layers = {**LAYER, "words": len(requests)}
         return {"layers": [layers], "on": "dev", "sentences": {}, "rows": [], "int8_arithmetic": "exact", "quality": {}}
 

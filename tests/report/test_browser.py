@@ -185,7 +185,7 @@ def test_a_page_that_asks_would_be_seen(site: Site, browser: Callable[..., str])
     A counter that counts nothing would pass as well; and the page's own rule stops what slipped in.
     """
     picture = '<img src="http://example.invalid/picture.png">'
-    rule = re.search(r'<meta http-equiv="Content-Security-Policy"[^>]*>', to_html([of_build({})]))
+    rule = re.search(r'<meta http-equiv="Content-Security-Policy"[^>]*>', to_html([Entry("1")]))
     assert rule is not None
     site.files = {"open.html": picture, "ruled.html": rule[0] + picture}
     browser("--dump-dom", f"{site.address}/open.html")

@@ -232,7 +232,7 @@ def test_models_are_timed_in_turns(asked, digests, monkeypatch):
     calls = []
 
     def call_worker(module, request):
-        calls.append((module, request.get("bundle") or request.get("model")))
+        calls.append((module, getattr(request, "bundle", None) or request.model))
         return {"p50_ms": float(next(times)), "cpu_ms": 1.0, "p95_ms": 9.0, "peak_rss_mb": 80.0}
 
     monkeypatch.setattr(turns, "call_worker", call_worker)
