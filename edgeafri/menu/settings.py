@@ -59,7 +59,7 @@ class StageSettings:
 
 @dataclass(frozen=True)
 class Scratch(StageSettings):
-    """A small untrained XLM-R encoder, with a SentencePiece vocabulary learnt from raw or labelled text."""
+    """Make a small untrained XLM-R encoder: its SentencePiece vocabulary is learnt from raw or labelled text."""
 
     languages: tuple[str, ...] = setting((), _LANGUAGES, given=True)
     lines: int = setting(
@@ -108,7 +108,7 @@ class Learning(StageSettings):
 
 @dataclass(frozen=True)
 class Finetune(Learning):
-    """A task head on a pretrained encoder, trained on labelled data, the best epoch chosen on dev."""
+    """Train a task head and its encoder on labelled data: the best epoch is chosen on dev."""
 
     task: str = setting("ner", "the task to learn", given=True)
     data: Path | None = setting(None, _DATA, given=True)
@@ -126,7 +126,7 @@ class Finetune(Learning):
 
 @dataclass(frozen=True)
 class AdaptMaft(Learning):
-    """Masked-LM training of an encoder on raw text of several languages, one model for all."""
+    """Train an encoder further on raw text of several languages: as a masked LM, one model for all."""
 
     epochs: int = setting(3, "passes over the text", low=1, high=1000)
     sampling: float = setting(
@@ -163,7 +163,7 @@ class AdaptMaft(Learning):
 
 @dataclass(frozen=True)
 class AdaptMini(Learning):
-    """A new language for a masked LM: its own vocabulary, learnt over the frozen model or over a mini-model in it."""
+    """Give a masked LM a new language: its own vocabulary, learnt over the frozen model or over a mini-model in it."""
 
     learning_rate: float = setting(1e-3, "peak learning rate of AdamW, with linear decay", low=0, high=1)
     method: Literal["standard", "mini-joint", "mini-post"] = setting(
@@ -188,7 +188,7 @@ class AdaptMini(Learning):
 
 @dataclass(frozen=True)
 class Distill(Learning):
-    """A small student learns from a teacher: its outputs, its hidden states, its attention or its relations."""
+    """Train a small student on what a teacher computes: outputs, hidden states, attention or relations."""
 
     mode: Literal["task", "agnostic", "attention", "relation"] = setting(
         "task",
@@ -231,7 +231,7 @@ class Distill(Learning):
 
 @dataclass(frozen=True)
 class Prune(Finetune):
-    """The smallest weights of the linear layers become zero: after fine-tuning, before it, or during it."""
+    """Set the smallest weights of the linear layers to zero: after fine-tuning, before it, or during it."""
 
     sparsity: float = setting(0.5, "share of the linear layers' weights that become zero", low=0, high=0.99)
     pattern: Literal["unstructured", "2:4"] = setting(
@@ -266,7 +266,7 @@ class Prune(Finetune):
 
 @dataclass(frozen=True)
 class Shrink(Learning):
-    """Smaller tensors: the attention heads, feed-forward units, layers and width that matter least are removed."""
+    """Remove the heads, feed-forward units, layers and width that matter least: all tensors get smaller."""
 
     epochs: int = setting(0, "passes of training afterwards, taught by the model as it was; 0: none", low=0, high=1000)
     layers: float | None = setting(None, "layers to keep" + _OR_SHARE, low=0.01)
@@ -318,7 +318,7 @@ class Shrink(Learning):
 
 @dataclass(frozen=True)
 class QuantizeTorch(StageSettings):
-    """PyTorch's own dynamic int8: linear layers only, one scale per matrix. To compare with; it runs only in torch."""
+    """Store linear layers in PyTorch's own dynamic int8: one scale per matrix. To compare with; runs only in torch."""
 
 
 @dataclass(frozen=True)
@@ -354,14 +354,14 @@ class Trim(StageSettings):
 
 @dataclass(frozen=True)
 class ExportTorchscript(StageSettings):
-    """The model traced and frozen, to compare with. TorchScript runs on a workstation with torch, on no device."""
+    """Trace and freeze the model, to compare with: TorchScript runs on a workstation with torch, on no device."""
 
     weights: Literal["float32", "int8"] = setting("float32", "int8: linear layers in PyTorch's own dynamic int8")
 
 
 @dataclass(frozen=True)
 class ExportOnnx(StageSettings):
-    """The model as an ONNX graph, with its logits checked against torch."""
+    """Export the model as an ONNX graph: its logits are checked against torch."""
 
     opset: int = setting(18, "ONNX opset of the graph", low=13, high=21)
     tolerance: float = setting(1e-4, "largest difference allowed between the logits of torch and ONNX", low=0)
@@ -369,7 +369,7 @@ class ExportOnnx(StageSettings):
 
 @dataclass(frozen=True)
 class Optimize(StageSettings):
-    """A smaller graph: folded constants, sliced position ids, no unused nodes and weights, fused nodes if asked."""
+    """Make the ONNX graph smaller: constants folded, position ids sliced, unused nodes and weights dropped."""
 
     fuse: tuple[Literal["attention", "layernorm", "gelu"], ...] = setting(
         (), "nodes to write in onnxruntime's fused form: attention, layernorm, gelu; then it runs only in onnxruntime"
@@ -378,7 +378,7 @@ class Optimize(StageSettings):
 
 @dataclass(frozen=True)
 class Quantize(StageSettings):
-    """Int8 or int4 weights: linear layers in one of three forms, embeddings with one scale per row or per block."""
+    """Store weights in int8 or int4: linear layers in one of three forms, embeddings with a scale per row or block."""
 
     form: Literal["dynamic", "static", "weights"] = setting(
         "dynamic",
@@ -434,7 +434,7 @@ class Quantize(StageSettings):
 
 @dataclass(frozen=True)
 class Bundle(StageSettings):
-    """Everything a device needs and nothing else: graph, tokenizer, labels, golden sentences, card."""
+    """Put together what a device needs, and nothing else: graph, tokenizer, labels, golden sentences, model card."""
 
     languages: tuple[str, ...] = setting((), _LANGUAGES, given=True)
     golden: int = setting(4, "golden sentences per language", low=1, high=12)

@@ -49,7 +49,7 @@ def test_stages_in_words(capsys: pytest.CaptureFixture[str]):
     """
     text = printed(["stages"], capsys)
 
-    assert "quantize       onnx -> onnx\n    Int8 or int4 weights" in text
+    assert "quantize       onnx -> onnx\n    Store weights in int8 or int4" in text
     assert "    opset           ONNX opset of the graph  [default: 18]\n" in text
     assert "  [default: 1]\n" in text
     assert "  [default: none]\n" in text
