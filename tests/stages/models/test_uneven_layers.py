@@ -161,7 +161,7 @@ def test_it_is_fine_tuned_and_read_again(small, data, tmp_path):
     model = checkpoint.read_model(tmp_path)
 
     assert uneven_layers.sizes_of(checkpoint.read_config(tmp_path)) == SIZES
-    assert len(facts["epochs"]) == 2
+    assert len(facts.validation.epochs) == 2
     assert not torch.equal(
         model.roberta.encoder.layer[0].output.dense.weight,
         checkpoint.read_model(small.path).roberta.encoder.layer[0].output.dense.weight,
