@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
+from pathlib import Path
 
 from edgeafri import __version__, menu
 from edgeafri.artifact import Artifact
@@ -58,4 +59,9 @@ def _devices(settings: StageSettings) -> dict[str, object]:
 def code_digest(digests: Digests, *modules: str, without: tuple[str, ...] = ()) -> str:
     """One hash over the files of these modules and of all that they import from this project, data files included."""
     files = with_data(files_of(*modules, without=without))
-    return hashlib.sha256(" ".join(digests.of(file) for file in files).encode()).hexdigest()
+    return hashlib.sha256(" ".join(_file_digest(digests, file) for file in files).encode()).hexdigest()
+
+
+@cache  # most stages share most files
+def _file_digest(digests: Digests, file: Path) -> str:
+    return digests.of(file)

@@ -4,6 +4,7 @@ What a result depends on is derived and not listed: a list that is kept by hand 
 result is reported as a new one. The same walk says which files a device needs and which layers a module ties.
 """
 
+import os
 import re
 from collections.abc import Collection, Iterator
 from functools import cache
@@ -28,7 +29,7 @@ def files_of(*modules: str, without: Collection[str] = ()) -> tuple[Path, ...]:
     return _closure(ROOT, modules, tuple(without))
 
 
-@cache  # a build asks for the same closures again and again, and looking for 60 files takes 30 ms
+@cache  # a build asks for the same closures again and again
 def _closure(root: Path, modules: tuple[str, ...], without: tuple[str, ...]) -> tuple[Path, ...]:
     found: set[Path] = set()
     left, seen = set(modules), set(without)
@@ -68,11 +69,22 @@ def imports_in(text: str) -> frozenset[str]:
 @cache
 def _files(root: Path, module: str) -> tuple[Path, ...]:
     """The file of a module and those of the packages around it; only these for a name inside a module."""
-    parts = module.split(".")[1:]
-    places = (root.joinpath(*parts[:depth]) for depth in range(len(parts) + 1))
-    return tuple(
-        file for place in places for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()
-    )
+    parts, modules = module.split("."), _modules(root)
+    names = (".".join(parts[: depth + 1]) for depth in range(len(parts)))
+    return tuple(modules[name] for name in names if name in modules)
+
+
+@cache  # looking at the tree once is faster than asking for every file whether it is there
+def _modules(root: Path) -> dict[str, Path]:
+    """Every module below `root` by its full name, a package by its __init__.py."""
+    found = {}
+    for folder, _, files in os.walk(root):
+        place = Path(folder)
+        package = ".".join((PACKAGE, *place.relative_to(root).parts))
+        for file in files:
+            if file.endswith(".py"):
+                found[package if file == "__init__.py" else f"{package}.{file[:-3]}"] = place / file
+    return found
 
 
 @cache
