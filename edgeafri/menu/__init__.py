@@ -7,59 +7,43 @@ anywhere is a field of its entry, a property of its settings, or a method of its
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Protocol, cast
 
 from edgeafri.errors import UsageError
-from edgeafri.menu.settings import (
-    AdaptMaft,
-    AdaptMini,
-    Bundle,
-    Distill,
-    ExportOnnx,
-    ExportTorchscript,
-    Finetune,
-    Learning,
-    Optimize,
-    Prune,
-    Quantize,
-    QuantizeTorch,
-    Scratch,
-    Shrink,
-    StageSettings,
-    Trim,
-)
-from edgeafri.settings import did_you_mean
 
-if TYPE_CHECKING:  # the command line lists stages without reading a model, and without the classes of their facts
+if TYPE_CHECKING:  # the command line lists stages without their settings and facts, which take time to define
     from edgeafri.artifact import Artifact, ArtifactKind, Manifest
     from edgeafri.menu.facts import Facts
+    from edgeafri.menu.settings import StageSettings
     from edgeafri.util.progress import Progress
 
 
 class StageModule(Protocol):
     """What a stage's module offers: do the work in the empty folder `out`, and say what can be counted."""
 
-    def run(self, source: "Artifact", settings: StageSettings, out: Path, progress: "Progress") -> "Facts": ...
+    def run(self, source: "Artifact", settings: "StageSettings", out: Path, progress: "Progress") -> "Facts": ...
 
 
 class LearningModule(StageModule, Protocol):
     """What a stage that learns offers too: how long that will take here, in words, found out by trying a little."""
 
-    def forecast(self, source: "Artifact", settings: StageSettings) -> str: ...
+    def forecast(self, source: "Artifact", settings: "StageSettings") -> str: ...
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One entry of the menu: a stage's name, the kinds of artifact it takes and gives, and the class of its settings.
+    """One entry of the menu: a stage's name, the kinds of artifact it takes and gives, and what it does in a few words.
 
-    `facts` names the class of its facts in menu/facts as "module.Class"; with none, facts are names with values.
+    Its settings are the class of the same name in menu/settings.py: those of adapt-maft are AdaptMaft. `facts` is the
+    module of menu/facts with the class of its facts, AdaptMaftFacts; without one, facts are names with values.
     `example` is what an example of its command says after SOURCE and --out DIR.
     """
 
     name: str
     takes: "ArtifactKind"
     gives: "ArtifactKind"
-    settings: type[StageSettings]
+    summary: str
     facts: str = ""
     example: str = ""
     needs_head: bool = False  # it works on a model with a task's head only
@@ -67,19 +51,19 @@ class Stage:
     makes_smaller: bool = False  # its model is another one with less in it, which costs quality that a build must show
 
     @property
+    def settings(self) -> "type[StageSettings]":
+        """The class of its settings."""
+        return cast("type[StageSettings]", getattr(_settings(), self._class_name))
+
+    @property
     def about(self) -> str:
         """One sentence: what it does."""
         return str(self.settings.__doc__)
 
     @property
-    def summary(self) -> str:
-        """The first sentence of it, for a list."""
-        return self.about.split("\n")[0].split(": ")[0].rstrip(".")
-
-    @property
     def resumable(self) -> bool:
         """Whether it can learn: then it is a LearningModule, and finds its unfinished folder again."""
-        return issubclass(self.settings, Learning)
+        return issubclass(self.settings, _settings().Learning)
 
     @property
     def rewrites_graph(self) -> bool:
@@ -89,50 +73,97 @@ class Stage:
     @property
     def facts_class(self) -> "type[Facts]":
         """The class of what its run() returns, and of what its artifacts' manifests hold."""
-        module, _, name = self.facts.rpartition(".")
-        facts = importlib.import_module(f"{__name__}.facts.{module}" if module else f"{__name__}.facts")
-        return cast("type[Facts]", getattr(facts, name or "Figures"))
+        module = importlib.import_module(f"{__name__}.facts.{self.facts}" if self.facts else f"{__name__}.facts")
+        return cast("type[Facts]", getattr(module, f"{self._class_name}Facts" if self.facts else "Figures"))
+
+    @property
+    def _class_name(self) -> str:
+        return self.name.title().replace("-", "")
+
+
+def _settings() -> ModuleType:
+    return importlib.import_module(f"{__name__}.settings")
 
 
 _DATA = "--languages swa,hau --data ./masakhaner"
 _TEXT = "--languages swa,hau --text ./raw"
 MENU = (
-    Stage("scratch", "corpus", "torch", Scratch, "training.ScratchFacts"),
-    Stage("finetune", "torch", "torch", Finetune, "training.FinetuneFacts", _DATA, teaches_task=True),
-    Stage("adapt-maft", "torch", "torch", AdaptMaft, "training.AdaptMaftFacts", _TEXT),
+    Stage("scratch", "corpus", "torch", "Make a small untrained XLM-R encoder", "training"),
+    Stage(
+        "finetune",
+        "torch",
+        "torch",
+        "Train a task head and its encoder on labelled data",
+        "training",
+        _DATA,
+        teaches_task=True,
+    ),
+    Stage(
+        "adapt-maft", "torch", "torch", "Train an encoder further on raw text of several languages", "training", _TEXT
+    ),
     Stage(
         "adapt-mini",
         "torch",
         "torch",
-        AdaptMini,
-        "training.AdaptMiniFacts",
+        "Give a masked LM a new language",
+        "training",
         "--languages bam --text ./raw --into ./my-ner",
     ),
-    Stage("trim", "torch", "torch", Trim, "conversion.TrimFacts", _TEXT),
+    Stage("trim", "torch", "torch", "Drop the vocabulary that the target languages never use", "conversion", _TEXT),
     Stage(
         "distill",
         "torch",
         "torch",
-        Distill,
-        "training.DistillFacts",
+        "Train a small student on what a teacher computes",
+        "training",
         f"{_DATA} --layers 3 --hidden 128",
         makes_smaller=True,
     ),
-    Stage("prune", "torch", "torch", Prune, "training.PruneFacts", "--sparsity 0.7", makes_smaller=True),
-    Stage("shrink", "torch", "torch", Shrink, "training.ShrinkFacts", f"{_DATA} --macs 0.5", makes_smaller=True),
-    Stage("quantize-torch", "torch", "torch-int8", QuantizeTorch, "conversion.QuantizeTorchFacts", needs_head=True),
+    Stage(
+        "prune",
+        "torch",
+        "torch",
+        "Set the smallest weights of the linear layers to zero",
+        "training",
+        "--sparsity 0.7",
+        makes_smaller=True,
+    ),
+    Stage(
+        "shrink",
+        "torch",
+        "torch",
+        "Remove the heads, feed-forward units, layers and width that matter least",
+        "training",
+        f"{_DATA} --macs 0.5",
+        makes_smaller=True,
+    ),
+    Stage(
+        "quantize-torch",
+        "torch",
+        "torch-int8",
+        "Store linear layers in PyTorch's own dynamic int8",
+        "conversion",
+        needs_head=True,
+    ),
     Stage(
         "export-torchscript",
         "torch",
         "torchscript",
-        ExportTorchscript,
-        "conversion.ExportTorchscriptFacts",
+        "Trace and freeze the model, to compare with",
+        "conversion",
         needs_head=True,
     ),
-    Stage("export-onnx", "torch", "onnx", ExportOnnx, "conversion.ExportOnnxFacts", needs_head=True),
-    Stage("optimize", "onnx", "onnx", Optimize, "conversion.OptimizeFacts"),
-    Stage("quantize", "onnx", "onnx", Quantize, "conversion.QuantizeFacts"),
-    Stage("bundle", "onnx", "bundle", Bundle, "conversion.BundleFacts", "--languages swa,hau"),
+    Stage("export-onnx", "torch", "onnx", "Export the model as an ONNX graph", "conversion", needs_head=True),
+    Stage("optimize", "onnx", "onnx", "Make the ONNX graph smaller", "conversion"),
+    Stage("quantize", "onnx", "onnx", "Store weights in int8 or int4", "conversion"),
+    Stage(
+        "bundle",
+        "onnx",
+        "bundle",
+        "Put together what a device needs, and nothing else",
+        "conversion",
+        "--languages swa,hau",
+    ),
 )
 
 
@@ -140,6 +171,8 @@ def stage(name: str) -> Stage:
     """The entry of that name; UsageError with a suggestion when there is none."""
     found = find(name)
     if found is None:
+        from edgeafri.settings import did_you_mean
+
         raise UsageError(f"unknown stage '{name}'", did_you_mean(name, [entry.name for entry in MENU]))
     return found
 

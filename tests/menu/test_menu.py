@@ -78,9 +78,8 @@ def test_a_stage_is_one_module_one_settings_class_and_one_entry(source: Artifact
     with (package / "menu" / "settings.py").open("a", encoding="utf-8") as file:
         file.write(SETTINGS)
     entries = package / "menu" / "__init__.py"
-    text = entries.read_text("utf-8").replace("    Learning,\n", "    Learning,\n    Mirror,\n")
-    entry = 'Stage("mirror", "torch", "torch", Mirror, example="--times 5"),'
-    entries.write_text(text.replace("MENU = (\n", f"MENU = (\n    {entry}\n"), "utf-8")
+    entry = 'Stage("mirror", "torch", "torch", "Write down what was given", example="--times 5"),'
+    entries.write_text(entries.read_text("utf-8").replace("MENU = (\n", f"MENU = (\n    {entry}\n"), "utf-8")
     command = [sys.executable, "-c", USED, str(source.path), str(out), str(method)]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "code")}
     done = subprocess.run(command, cwd=tmp_path / "code", env=environment, capture_output=True, text=True)
@@ -101,6 +100,7 @@ def test_an_entry_has_all_that_is_asked_of_it(entry: Stage):
     """
     assert issubclass(entry.settings, StageSettings)
     assert is_dataclass(entry.settings)
+    assert entry.about.startswith(entry.summary)
     assert entry.about.endswith(".")
     assert is_dataclass(entry.facts_class)
     assert (ROOT / f"{menu.module_of(entry.name).replace('.', '/')}.py").is_file()
