@@ -82,9 +82,9 @@ class Build:
     @cached_property
     def report(self) -> Report:
         """The report of this build as a page, Markdown and JSON; `report.show()` opens it."""
-        from edgeafri import report
+        from edgeafri.report.from_documents import of_build
 
-        return Report((report.of_build(self.document),))
+        return Report((of_build(self.document),))
 
     def _repr_html_(self) -> str:
         checks = [(item.name, *self._check_cells(item)) for item in self.checks]

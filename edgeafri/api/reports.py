@@ -21,22 +21,22 @@ class Report:
     @property
     def html(self) -> str:
         """The whole page."""
-        from edgeafri import report
+        from edgeafri.report.page import to_html
 
-        return report.to_html(self.entries)
+        return to_html(self.entries)
 
     @property
     def markdown(self) -> str:
         """The same as text."""
-        from edgeafri import report
+        from edgeafri.report.markdown import to_markdown
 
-        return report.to_markdown(self.entries)
+        return to_markdown(self.entries)
 
     def to_json(self) -> Json:
         """The same for programs."""
-        from edgeafri import report
+        from edgeafri.report.as_json import to_json
 
-        return report.to_json(self.entries)
+        return to_json(self.entries)
 
     def show(self) -> "Report":
         """Show the page: in a notebook below the cell, else in the browser, from a temporary file."""
@@ -58,6 +58,6 @@ def make_report(*results: StrPath, target: str | None = None) -> Report:
     What several documents say of one bundle stands together; several bundles stand side by side. All are of one task
     and one device; `target` chooses where they are of several.
     """
-    from edgeafri import report
+    from edgeafri.report.sources import read_entries
 
-    return Report(report.read_entries([path_of(item, "results") for item in results], target))
+    return Report(read_entries([path_of(item, "results") for item in results], target))

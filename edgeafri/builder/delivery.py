@@ -1,13 +1,15 @@
 """delivery: from a plan to a bundle that is built, measured per language, judged for its device, and reported."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from edgeafri import menu, report
+from edgeafri import menu
 from edgeafri.artifact import Artifact
 from edgeafri.builder import pipeline
+from edgeafri.builder.cache_key import code_digest
 from edgeafri.builder.events import Finished, OnEvent
 from edgeafri.builder.leftovers import tell_leftovers
 from edgeafri.builder.lineage import reference_place
@@ -21,7 +23,11 @@ from edgeafri.documents.data_issues import DataIssues
 from edgeafri.documents.measurement import Measurement
 from edgeafri.documents.runtime_requests import BenchRequest
 from edgeafri.latency.estimate import estimate
+from edgeafri.report.checks import failed, judge
 from edgeafri.util.files import Digests, json_text, storage, write_whole
+
+_REPORT = {"html": "report.html", "md": "report.md", "json": "report.json", "card": "card.md"}
+_REPORT_CODE = ("edgeafri.report.from_documents", "edgeafri.report.markdown", "edgeafri.report.page")
 
 
 def deliver(plan: BuildPlan, digests: Digests, on_event: OnEvent) -> BuildResult:
@@ -34,9 +40,9 @@ def deliver(plan: BuildPlan, digests: Digests, on_event: OnEvent) -> BuildResult
         done = pipeline.run_jobs(plan.jobs, plan.teacher, request.work, digests, on_event)
         with pipeline.workplace(request.work):  # two measurements at once would disturb each other
             result = _measured(plan, done, issues, cache)
-        checks = report.judge(plan.profile.budget, result, request.max_drop, request.max_worst_drop)
-        result = replace(result, checks=checks, passed=not report.failed(checks))
-        return replace(result, report=_write_report(result, request.work))
+        checks = judge(plan.profile.budget, result, request.max_drop, request.max_worst_drop)
+        result = replace(result, checks=checks, passed=not failed(checks))
+        return replace(result, report=_write_report(result, request.work, digests))
 
 
 def _data_issues(plan: BuildPlan, cache: MeasurementCache) -> DataIssues:
@@ -134,14 +140,33 @@ def _commands(request: BuildRequest, bundle: Artifact) -> tuple[str, ...]:
     return (*own, f"edgeafri verify {path}", f'edgeafri run {path} "..."', f"edgeafri bench {path}")
 
 
-def _write_report(result: BuildResult, work: Path) -> ReportFiles:
+def _write_report(result: BuildResult, work: Path, digests: Digests) -> ReportFiles:
+    """The report in every form. One that is there of the same result, made by the same code, stays as it is."""
     folder = work / "reports" / f"{result.target}-{result.artifact_id}"
     folder.mkdir(parents=True, exist_ok=True)
-    entry = report.of_build(result)
+    written = ReportFiles(**{form: str(folder / name) for form, name in _REPORT.items()})
+    text = json_text(result.to_json())
+    key = hashlib.sha256(f"{text} {code_digest(digests, *_REPORT_CODE)}".encode()).hexdigest()
+    known, files = folder / ".made-from.txt", [folder / name for name in _REPORT.values()]
+    if known.is_file() and known.read_text("utf-8") == _sealed(key, files, digests):
+        return written
+    for name, content in {"report.json": text, **_pages(result)}.items():
+        write_whole(folder / name, content)
+    write_whole(known, _sealed(key, files, digests))
+    return written
+
+
+def _pages(result: BuildResult) -> dict[str, str]:
+    """The report for people, by file name."""
+    from edgeafri.report.from_documents import of_build
+    from edgeafri.report.markdown import to_card, to_markdown
+    from edgeafri.report.page import to_html
+
+    entry = of_build(result)
     sealed = (Path(result.bundle) / CARD).read_text("utf-8")  # a bundle's own card is older than its figures
-    texts = {"report.json": json_text(result.to_json()), "report.md": report.to_markdown([entry])}
-    texts |= {"report.html": report.to_html([entry]), "card.md": report.to_card(sealed, entry)}
-    for name, text in texts.items():
-        write_whole(folder / name, text)
-    html, md, json, card = (str(folder / name) for name in ("report.html", "report.md", "report.json", "card.md"))
-    return ReportFiles(html=html, md=md, json=json, card=card)
+    return {"report.md": to_markdown([entry]), "report.html": to_html([entry]), "card.md": to_card(sealed, entry)}
+
+
+def _sealed(key: str, files: Sequence[Path], digests: Digests) -> str:
+    """What a report was made from, and what its files hold, so that a changed one is made again."""
+    return " ".join([key, *(digests.of(file) if file.is_file() else "missing" for file in files)])

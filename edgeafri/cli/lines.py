@@ -10,7 +10,7 @@ from edgeafri.documents.parity import LayerCost, Parity
 from edgeafri.documents.quality import QualityComparison
 from edgeafri.documents.table import text_table
 from edgeafri.menu import facts_of
-from edgeafri.report import gap_cells, parity_rows, parity_words
+from edgeafri.report.tables import gap_cells, parity_rows, parity_words
 
 _VERDICT = {True: "ok", False: "OVER", None: "?"}
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from edgeafri import report
 from edgeafri.artifact import Artifact, load_bundle
 from edgeafri.bundle import read_config
 from edgeafri.device.isa import Isa
@@ -18,6 +17,7 @@ from edgeafri.documents.profile import TIERS, Profile, Tier, Tiers
 from edgeafri.errors import UsageError
 from edgeafri.latency.estimate import estimate
 from edgeafri.profiling.host import HostRequest, run_on_host
+from edgeafri.report.checks import check
 from edgeafri.runners.board import DeviceRequest, run_on_device
 from edgeafri.util.files import Digests
 from edgeafri.util.progress import StartProgress, quiet
@@ -148,18 +148,18 @@ def _checks(device: DeviceProfile, bundle_bytes: int, tiers: Tiers) -> Iterator[
     timed = tiers.device.measurement if tiers.device and _fits(device, tiers.device) else None
     p95, load = (timed.p95_ms, timed.load_ms) if timed else (None, None)
     low, high = (guess.low_ms, guess.high_ms) if guess and not timed else (None, None)
-    yield report.check("bundle size", budget.bundle_mb.value, "MB", bundle_bytes / 1e6)
-    yield report.check("peak memory", budget.peak_rss_mb.value, "MB", _peak_mb(tiers))
-    yield report.check("latency", budget.p95_ms.value, "ms", p95, low, high)
-    yield report.check("load time", budget.load_ms.value, "ms", load)
+    yield check("bundle size", budget.bundle_mb.value, "MB", bundle_bytes / 1e6)
+    yield check("peak memory", budget.peak_rss_mb.value, "MB", _peak_mb(tiers))
+    yield check("latency", budget.p95_ms.value, "ms", p95, low, high)
+    yield check("load time", budget.load_ms.value, "ms", load)
     if tiers.host and tiers.host.ceiling:
         limited = tiers.host.ceiling
         yield Check("runs in the free memory", limited.peak_rss_mb, limited.limit_mb, "MB", limited.survived)
     if tiers.emulated:
         yield _parity_check(tiers.emulated.parity)
-        yield report.check("golden sentences changed, emulated", 0, "", len(tiers.emulated.golden.differences))
+        yield check("golden sentences changed, emulated", 0, "", len(tiers.emulated.golden.differences))
     if tiers.device:
-        yield report.check("golden sentences changed", 0, "", len(tiers.device.verify.differences))
+        yield check("golden sentences changed", 0, "", len(tiers.device.verify.differences))
 
 
 def _parity_check(parity: MachineParity) -> Check:

@@ -148,3 +148,23 @@ def test_a_misspelt_argument_is_a_type_error():
     """
     with pytest.raises(TypeError, match="langs"):
         edgeafri.build(target="rpi4", langs=["swa"])
+
+
+def test_a_report_that_is_there_stays_and_a_changed_one_is_made_again(
+    teacher_folder: Path, data: Path, built: edgeafri.Build
+):
+    """
+    The same result by the same code makes the same report, so it is not drawn again.
+    """
+    arguments = {"target": "rpi4", "data": data, "languages": ["swa", "hau"], "max_drop": 100, **FAITHFUL}
+
+    def again() -> Path:
+        work = Path(built.document.bundle).parent
+        return Path(edgeafri.build(teacher_folder, work=work, **arguments).document.report.html)
+
+    page = again()
+    text, written = page.read_text("utf-8"), page.stat().st_mtime_ns
+    assert again().stat().st_mtime_ns == written
+
+    page.write_text("<p>mine</p>", "utf-8")
+    assert again().read_text("utf-8") == text

@@ -8,7 +8,7 @@ import pytest
 
 from edgeafri.device.profile import read_profile
 from edgeafri.documents.build import BuildResult
-from edgeafri.report import judge
+from edgeafri.report.checks import judge
 
 Document = dict[str, Any]
 

@@ -19,8 +19,9 @@ import pytest
 
 from edgeafri.documents.build import BuildResult
 from edgeafri.documents.profile import Profile
-from edgeafri.report import from_documents, to_html
+from edgeafri.report import from_documents
 from edgeafri.report.entry import Entry, merged
+from edgeafri.report.page import to_html
 
 
 def of_build(document: dict[str, Any]) -> Entry:

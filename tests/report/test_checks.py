@@ -6,7 +6,8 @@ import pytest
 
 from edgeafri.device.profile import read_profile
 from edgeafri.documents.build import BuildResult
-from edgeafri.report import Check, check, failed, judge, measured, verdict
+from edgeafri.documents.checks import Check
+from edgeafri.report.checks import check, failed, judge, measured, verdict
 
 
 @pytest.mark.parametrize(

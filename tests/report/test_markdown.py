@@ -9,8 +9,9 @@ import pytest
 from edgeafri.documents.build import BuildResult
 from edgeafri.documents.measurement import Measurement
 from edgeafri.documents.profile import Profile
-from edgeafri.report import from_documents, to_card, to_markdown
+from edgeafri.report import from_documents
 from edgeafri.report.entry import Entry
+from edgeafri.report.markdown import to_card, to_markdown
 
 Document = dict[str, Any]
 

@@ -13,8 +13,9 @@ import pytest
 from edgeafri.documents.build import BuildResult
 from edgeafri.documents.profile import Profile
 from edgeafri.errors import MissingPackage
-from edgeafri.report import from_documents, to_html
+from edgeafri.report import from_documents
 from edgeafri.report.entry import Entry, merged
+from edgeafri.report.page import to_html
 
 Document = dict[str, Any]
 

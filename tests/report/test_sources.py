@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from edgeafri.errors import DataError, EdgeAfriError, UsageError
-from edgeafri.report import read_entries, to_html, to_json, to_markdown
+from edgeafri.report.as_json import to_json
+from edgeafri.report.markdown import to_markdown
+from edgeafri.report.page import to_html
+from edgeafri.report.sources import read_entries
 
 Document = dict[str, Any]
 
