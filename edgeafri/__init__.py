@@ -32,7 +32,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # The public names and the modules of edgeafri.api that hold them. A module is imported when one of its names is used,
 # so that `import edgeafri` stays light. Type checkers and editors read __init__.pyi.
-_HOLDERS = {
+HOLDERS = {
     "builds": ("Build", "build", "plan_build"),
     "bundles": ("Bundle", "load"),
     "devices": ("Farm", "devices", "farm", "profile"),
@@ -44,7 +44,7 @@ _HOLDERS = {
         *("make_bundle", "optimize", "prune", "quantize", "quantize_torch", "scratch", "shrink", "trim"),
     ),
 }
-_MODULE_OF = {name: module for module, names in _HOLDERS.items() for name in names}
+_MODULE_OF = {name: module for module, names in HOLDERS.items() for name in names}
 __all__ = sorted(_MODULE_OF)  # made from the one list of names
 
 

@@ -14,10 +14,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT.name
 # `from edgeafri.a import b, c`, in brackets too, and `import edgeafri.a`, at any depth. A regular expression and not
 # ast: every start of a build walks about a hundred files, and parsing them takes half a second.
-_IMPORT = re.compile(
-    rf"^[ \t]*(?:from[ \t]+({PACKAGE}[\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^\n#]+)|import[ \t]+({PACKAGE}\.[\w.]+))",
-    re.M,
-)
+_FROM = rf"from[ \t]+({PACKAGE}[\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^\n#]+)"
+_PLAIN = rf"import[ \t]+({PACKAGE}(?:\.[\w.]+)?)\b"
+_IMPORT = re.compile(rf"^[ \t]*(?:{_FROM}|{_PLAIN})", re.MULTILINE)
 _COMMENT = re.compile(r"#[^\n]*")
 
 
@@ -97,5 +96,5 @@ def _walk_data(folder: Path) -> Iterator[Path]:
     for item in folder.iterdir():
         if item.is_dir() and not any(item.glob("*.py")) and item.name != "__pycache__":
             yield from _walk_data(item)
-        elif item.is_file() and item.suffix not in (".py", ".pyc"):
+        elif item.is_file() and item.suffix not in (".py", ".pyi", ".pyc"):
             yield item

@@ -1,12 +1,15 @@
 """Single steps in Python: a function for every stage, with the settings, the guards and the result of its command."""
 
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import edgeafri
 from edgeafri.api import steps
+from edgeafri.api.stub import stub
 from edgeafri.artifact import load
 from edgeafri.errors import ConfigError, DataError, StorageError
 from edgeafri.menu import MENU, stage
@@ -82,3 +85,29 @@ def test_defaults_are_those_of_the_settings_class():
 
     assert parameters["keep"].default == Trim().keep
     assert parameters["coverage"].default == Trim().coverage
+
+
+def test_what_type_checkers_read_is_up_to_date():
+    """
+    It is made from the same classes: python -m edgeafri.api.stub > edgeafri/__init__.pyi.
+    """
+    assert Path(edgeafri.__file__).with_suffix(".pyi").read_text("utf-8") == stub()
+
+
+def test_a_type_checker_knows_the_names(tmp_path: Path):
+    """
+    What a build gives has its type, and a setting that is misspelt is seen before it runs.
+    """
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import edgeafri\n"
+        "reveal_type(edgeafri.load('b').predict(['a']))\n"
+        "reveal_type(edgeafri.build('m', target='rpi4').quality['swa'].drop)\n"
+        "edgeafri.trim('m', 'out', languages='swa', kept='top')\n"
+    )
+    command = [sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path / "cache"), str(script)]
+    said = subprocess.run(command, cwd=Path(edgeafri.__file__).parents[1], capture_output=True, text=True).stdout
+
+    assert "list[edgeafri.documents.answers.TextEntities]" in said
+    assert 'Revealed type is "float"' in said or 'Revealed type is "builtins.float"' in said
+    assert 'Unexpected keyword argument "kept" for "trim"' in said
