@@ -24,7 +24,7 @@ import torch
 from transformers import TrainerCallback
 
 from edgeafri.benchmark.machine import device_name, machine_conditions
-from edgeafri.menu.settings import AdaptMaft
+from edgeafri.menu.settings import AdaptMaftSettings
 from edgeafri.stages import adapt_maft
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.training.examples import Batch
@@ -81,8 +81,8 @@ def in_own_process(options: argparse.Namespace, side: str, work: str) -> dict[st
     return found
 
 
-def settings_of(options: argparse.Namespace, **changed: Any) -> AdaptMaft:
-    plain = AdaptMaft(tuple(options.lang.split(",")), text=options.text, batch=options.batch)
+def settings_of(options: argparse.Namespace, **changed: Any) -> AdaptMaftSettings:
+    plain = AdaptMaftSettings(tuple(options.lang.split(",")), text=options.text, batch=options.batch)
     return replace(plain, **changed)
 
 

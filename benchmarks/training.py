@@ -35,7 +35,7 @@ from transformers import (
 from edgeafri.artifact import adopt
 from edgeafri.benchmark.machine import device_name, machine_conditions
 from edgeafri.data.dataset import Split, labels_of, languages_in, read_split
-from edgeafri.menu.settings import Finetune
+from edgeafri.menu.settings import FinetuneSettings
 from edgeafri.stages import finetune
 from edgeafri.stages.training.trainer import make_trainer
 from edgeafri.util.files import Digests
@@ -122,7 +122,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
 def our_trainer(options: argparse.Namespace, splits: Sequence[Split], out: Path) -> Trainer:
     """The stage's own, without the validation and saving of every epoch."""
     codes = tuple(split.language for split in splits)
-    settings = replace(Finetune(), languages=codes, data=options.data, epochs=1, batch=options.batch)
+    settings = replace(FinetuneSettings(), languages=codes, data=options.data, epochs=1, batch=options.batch)
     setup = finetune.prepare(adopt(options.model, "torch", "ner", codes, Digests()), settings)
     trainer = make_trainer(setup.model, setup.training, settings, out)
     trainer.args.eval_strategy = trainer.args.save_strategy = "no"
@@ -132,7 +132,7 @@ def our_trainer(options: argparse.Namespace, splits: Sequence[Split], out: Path)
 
 def recipe_trainer(options: argparse.Namespace, splits: Sequence[Split], out: Path) -> Trainer:
     """What run_ner builds from the same batch, learning rate and seed; all else is the library's default."""
-    labels, ours = labels_of(splits), Finetune()
+    labels, ours = labels_of(splits), FinetuneSettings()
     settings = TrainingArguments(
         output_dir=str(out),
         num_train_epochs=1,

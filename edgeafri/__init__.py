@@ -35,7 +35,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 HOLDERS = {
     "builds": ("Build", "build", "plan_build"),
     "bundles": ("Bundle", "load"),
-    "devices": ("Farm", "devices", "farm", "profile"),
+    "devices": ("FarmResults", "devices", "farm", "profile"),
     "models": ("convert",),
     "reports": ("Report", "make_report"),
     "studies": ("Study", "compare"),

@@ -6,7 +6,7 @@ from edgeafri.api.arguments import StrPath
 from edgeafri.builder.events import OnEvent
 from edgeafri.api.builds import Build as Build, build as build, plan_build as plan_build
 from edgeafri.api.bundles import Bundle as Bundle, load as load
-from edgeafri.api.devices import Farm as Farm, devices as devices, farm as farm, profile as profile
+from edgeafri.api.devices import FarmResults as FarmResults, devices as devices, farm as farm, profile as profile
 from edgeafri.api.models import convert as convert
 from edgeafri.api.reports import Report as Report, make_report as make_report
 from edgeafri.api.studies import Study as Study, compare as compare

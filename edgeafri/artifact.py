@@ -104,7 +104,7 @@ def seal(path: Path, manifest: Manifest, digests: Digests) -> Artifact:
     return Artifact(path, complete)
 
 
-def load(path: Path, digests: Digests, fresh: bool = False) -> Artifact:
+def load_artifact(path: Path, digests: Digests, fresh: bool = False) -> Artifact:
     """Read an artifact and check its files against its manifest.
 
     A file is hashed again when its size, mtime or inode changed since this machine saw it last, always with `fresh`.
@@ -117,8 +117,8 @@ def load(path: Path, digests: Digests, fresh: bool = False) -> Artifact:
 
 
 def load_bundle(path: Path, digests: Digests, fresh: bool = False) -> Artifact:
-    """A sealed folder that is a bundle, checked as load() does. ArtifactError for a step of a build too."""
-    artifact = load(path, digests, fresh)
+    """A sealed folder that is a bundle, checked as load_artifact() does. ArtifactError for a step of a build too."""
+    artifact = load_artifact(path, digests, fresh)
     if artifact.kind != "bundle":
         hint = "Give the folder that `edgeafri build` printed."
         raise ArtifactError(f"{path}: holds {artifact.kind}, not a bundle", hint)

@@ -66,7 +66,7 @@ class Method:
 def method(monkeypatch: pytest.MonkeyPatch) -> Method:
     """One fake method behind every line of the menu."""
     fake = Method()
-    monkeypatch.setattr(menu, "load", lambda name: fake)
+    monkeypatch.setattr(menu, "load_stage", lambda name: fake)
     return fake
 
 
@@ -129,12 +129,12 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def encoder_folder(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained two-layer XLM-R encoder, 16 wide, with a vocabulary learnt from `data`."""
-    from edgeafri.menu.settings import Scratch
+    from edgeafri.menu.settings import ScratchSettings
     from edgeafri.stages import scratch
     from edgeafri.util.progress import silent
 
     folder = tmp_path_factory.mktemp("encoder")
-    settings = Scratch(("swa", "hau"), vocabulary=200, layers=2, hidden=16, heads=2, ffn=32, positions=64)
+    settings = ScratchSettings(("swa", "hau"), vocabulary=200, layers=2, hidden=16, heads=2, ffn=32, positions=64)
     with Digests(folder.parent / "digests.json") as digests:
         scratch.run(adopt(data, "corpus", "ner", ("swa", "hau"), digests), settings, folder, silent)
     return folder

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edgeafri.artifact import MANIFEST, Artifact, Manifest, adopt, is_artifact, load, seal
+from edgeafri.artifact import MANIFEST, Artifact, Manifest, adopt, is_artifact, load_artifact, seal
 from edgeafri.errors import ArtifactError, ModelError
 from edgeafri.util.files import Digests, json_text
 
@@ -138,7 +138,7 @@ def test_what_was_sealed_loads_as_it_was(sealed: Artifact, digests: Digests):
     """
     Manifest, id and files survive the way to disk and back.
     """
-    again = load(sealed.path, digests, fresh=True)
+    again = load_artifact(sealed.path, digests, fresh=True)
 
     assert again == sealed
     assert set(again.manifest.files) == {"model.onnx", "deep/labels.txt"}
@@ -150,7 +150,7 @@ def test_equal_content_has_an_equal_id(sealed: Artifact, tmp_path: Path, digests
     An artifact is named by what it is: not by its folder, its times or its machine.
     """
     sealed.path.rename(tmp_path / "elsewhere")
-    moved = load(tmp_path / "elsewhere", digests)
+    moved = load_artifact(tmp_path / "elsewhere", digests)
 
     assert moved.id == sealed.id
     assert manifest(settings={"golden": 5}).id != manifest().id
@@ -163,7 +163,7 @@ def test_one_changed_byte_is_found(sealed: Artifact, digests: Digests):
     (sealed.path / "model.onnx").write_bytes(b"grapH")
 
     with pytest.raises(ArtifactError, match=r"model\.onnx: content changed since it was sealed") as error:
-        load(sealed.path, digests)
+        load_artifact(sealed.path, digests)
     assert error.value.hint == AGAIN
 
 
@@ -176,9 +176,9 @@ def test_a_changed_byte_behind_an_unchanged_time_is_found_by_a_fresh_look(sealed
     file.write_bytes(b"grapH")
     os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
-    assert load(sealed.path, digests).id == sealed.id
+    assert load_artifact(sealed.path, digests).id == sealed.id
     with pytest.raises(ArtifactError, match="content changed"):
-        load(sealed.path, digests, fresh=True)
+        load_artifact(sealed.path, digests, fresh=True)
 
 
 def test_a_file_cut_short_is_told_with_both_sizes(sealed: Artifact, digests: Digests):
@@ -188,7 +188,7 @@ def test_a_file_cut_short_is_told_with_both_sizes(sealed: Artifact, digests: Dig
     (sealed.path / "model.onnx").write_bytes(b"gra")
 
     with pytest.raises(ArtifactError, match=r"(?m)model\.onnx: 3 bytes, the manifest says 5$"):
-        load(sealed.path, digests)
+        load_artifact(sealed.path, digests)
 
 
 def test_a_missing_file_is_named(sealed: Artifact, digests: Digests):
@@ -198,7 +198,7 @@ def test_a_missing_file_is_named(sealed: Artifact, digests: Digests):
     (sealed.path / "deep" / "labels.txt").unlink()
 
     with pytest.raises(ArtifactError, match=r"(?m)deep/labels\.txt: missing$"):
-        load(sealed.path, digests)
+        load_artifact(sealed.path, digests)
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_a_manifest_may_not_name_files_outside_its_folder(sealed: Artifact, dige
     path = rewritten(sealed, files={name: {"sha256": "0", "bytes": 1}})
 
     with pytest.raises(ArtifactError, match="names a file outside its folder"):
-        load(path, digests)
+        load_artifact(path, digests)
 
 
 def test_an_edited_manifest_is_found(sealed: Artifact, digests: Digests):
@@ -227,7 +227,7 @@ def test_an_edited_manifest_is_found(sealed: Artifact, digests: Digests):
     file.write_text(file.read_text("utf-8").replace('"swa"', '"yor"'), "utf-8")
 
     with pytest.raises(ArtifactError, match="changed after it was sealed"):
-        load(sealed.path, digests)
+        load_artifact(sealed.path, digests)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"id": "x", "kind": "bundle"}', "null", "[" * 100_000])
@@ -238,7 +238,7 @@ def test_a_manifest_that_is_none_is_refused(sealed: Artifact, digests: Digests, 
     (sealed.path / MANIFEST).write_text(text, "utf-8")
 
     with pytest.raises(ArtifactError, match="not readable as a manifest") as error:
-        load(sealed.path, digests)
+        load_artifact(sealed.path, digests)
     assert error.value.hint == AGAIN
 
 
@@ -251,7 +251,7 @@ def test_a_manifest_of_another_schema_asks_for_an_update(sealed: Artifact, diges
     (sealed.path / MANIFEST).write_text(json_text({**values, **more}), "utf-8")
 
     with pytest.raises(ArtifactError, match="made for schema 2, this version reads 1") as error:
-        load(sealed.path, digests)
+        load_artifact(sealed.path, digests)
     assert error.value.hint == "Update edgeafri."
 
 
@@ -260,7 +260,7 @@ def test_a_manifest_without_hashes_is_refused(sealed: Artifact, digests: Digests
     An entry that says nothing of a file proves nothing of it.
     """
     with pytest.raises(ArtifactError, match=r"manifest\.json"):
-        load(rewritten(sealed, files={"model.onnx": {}}), digests)
+        load_artifact(rewritten(sealed, files={"model.onnx": {}}), digests)
 
 
 def test_a_folder_without_a_manifest_is_no_artifact(model: Path, digests: Digests):
@@ -268,7 +268,7 @@ def test_a_folder_without_a_manifest_is_no_artifact(model: Path, digests: Digest
     `edgeafri run MODEL` with a folder of another kind says what to give instead.
     """
     with pytest.raises(ArtifactError, match="not an EdgeAfri artifact") as error:
-        load(model, digests)
+        load_artifact(model, digests)
 
     assert "the folder that `edgeafri build` printed" in error.value.hint
     assert not is_artifact(model)

@@ -207,7 +207,7 @@ def test_the_guard_sees_what_points_up_or_across(module: str, text: str):
 @pytest.mark.parametrize("module", sorted(set(files()) - LATE))
 def test_nothing_else_is_imported_by_a_string(module: str):
     """
-    Methods are reached through menu.load() and commands through the group; nobody slips past the table.
+    Methods are reached through menu.load_stage() and commands through the group; nobody slips past the table.
     """
     text = files()[module].read_text("utf-8")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from edgeafri.artifact import Artifact, load, seal
+from edgeafri.artifact import Artifact, load_artifact, seal
 from edgeafri.documents.measurement import Measurement
 from edgeafri.util.files import Digests
 
@@ -94,7 +94,7 @@ def load_unchecked(folder: Path) -> Artifact:
     shutil.rmtree(whole, ignore_errors=True)
     shutil.copytree(TINY, whole)
     with Digests() as digests:
-        return replace(load(whole, digests), path=folder)
+        return replace(load_artifact(whole, digests), path=folder)
 
 
 def _seal(artifact: Artifact) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from edgeafri.artifact import load
+from edgeafri.artifact import load_artifact
 from edgeafri.bundle import TOKENIZER, read_config, read_golden
 from edgeafri.data.dataset import languages_in, read_split
 from edgeafri.data.text import split_words, words_of
@@ -81,7 +81,7 @@ def main(arguments: list[str]) -> int:
 def write(bundle: Path, data: Path | None, out: Path) -> int:
     """Write the vectors of a bundle: its golden sentences, the odd strings, then the data's; how many."""
     with Digests() as digests:
-        load(bundle, digests)
+        load_artifact(bundle, digests)
     config = read_config(bundle)
     tokenizer = Tokenizer.from_file(str(bundle / TOKENIZER))
     encoder = Encoder(tokenizer, config.frame, config.max_tokens, unit_of(config.task))

@@ -19,7 +19,7 @@ _DEFAULT_TIERS = "estimate,host"
 
 
 @dataclass(frozen=True)
-class Farm:
+class FarmResults:
     """What a farm found: `results` in the order of devices and bundles, and all of it as one document."""
 
     results: "tuple[DeviceResult, ...]"
@@ -105,7 +105,7 @@ def farm(
     ssh_config: StrPath | None = None,
     profiles: Iterable[StrPath] = (),
     command: str = "",
-) -> Farm:
+) -> FarmResults:
     """Verify, time and score bundles on all devices that a YAML file lists, side by side.
 
     A device that fails does not stop the others: its result has an `error`.
@@ -118,7 +118,7 @@ def farm(
     config = None if ssh_config is None else path_of(ssh_config, "ssh_config")
     asked = profiling.requests(listed, DeviceRequest(keep=keep, ssh_config=config), folders, command)
     with side_by_side([device.name for device in listed]) as steps:
-        return Farm(tuple(profiling.profile_all(listed, asked, paths_of(bundles, "bundles"), steps)))
+        return FarmResults(tuple(profiling.profile_all(listed, asked, paths_of(bundles, "bundles"), steps)))
 
 
 def _tiers(named: str | Iterable[str] | None, on: str | None) -> tuple[Tier, ...]:

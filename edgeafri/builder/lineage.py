@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeafri.artifact import MANIFEST, Artifact, adopt, is_artifact, load, load_bundle
+from edgeafri.artifact import MANIFEST, Artifact, adopt, is_artifact, load_artifact, load_bundle
 from edgeafri.documents.base import Document
 from edgeafri.documents.build import BuildStep, TeacherSource
 from edgeafri.errors import ArtifactError, DataError, EdgeAfriError
@@ -41,7 +41,7 @@ def lineage(bundle: Path, work: Path, digests: Digests) -> Lineage:
     there, report = _folders_by_id(work), _report(work, last.id)
     chain = [last]
     while (parent := chain[0].manifest.parent) in there:
-        chain.insert(0, load(there[str(parent)], digests))
+        chain.insert(0, load_artifact(there[str(parent)], digests))
     if parent is None:
         return Lineage(tuple(chain), ())
     _check_removed(chain[0], work, report)
@@ -108,7 +108,7 @@ def _teacher(parent: str, report: _Record | None, digests: Digests) -> Artifact 
         return None
     folder = Path(report.teacher.folder)
     if is_artifact(folder) and _id(folder) == parent:
-        return load(folder, digests)
+        return load_artifact(folder, digests)
     try:
         found = adopt(folder, "torch", report.task, report.teacher.languages, digests)
     except EdgeAfriError:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import cast
 
 from edgeafri import menu
-from edgeafri.artifact import Artifact, Manifest, adopt, is_artifact, load, seal
+from edgeafri.artifact import Artifact, Manifest, adopt, is_artifact, load_artifact, seal
 from edgeafri.builder.cache_key import step_folders, versions
 from edgeafri.builder.events import Finished, Noted, OnEvent, Progressed, Started
 from edgeafri.builder.jobs import Job, stages_giving
@@ -63,7 +63,7 @@ def run_job(job: Job, source: Artifact, target: Path, log: Path, digests: Digest
         if not job.learns:  # only learning goes on from what was left
             undone.callback(shutil.rmtree, partial, ignore_errors=True)
         with captured_output(log), WatchedDisk(partial), needed_by(job.stage.name):
-            method = menu.load(job.stage.name)
+            method = menu.load_stage(job.stage.name)
             facts = method.run(
                 source, job.settings, partial, lambda *progress: on_event(Progressed(job.stage.name, *progress))
             )
@@ -71,7 +71,7 @@ def run_job(job: Job, source: Artifact, target: Path, log: Path, digests: Digest
         seal(partial, _manifest(job, source, facts, digests), digests)
         partial.rename(target)
         undone.pop_all()
-    return Finished(job.stage.name, load(target, digests), reused=False, seconds=time.monotonic() - began)
+    return Finished(job.stage.name, load_artifact(target, digests), reused=False, seconds=time.monotonic() - began)
 
 
 def make_artifact(job: Job, source: Artifact, out: Path, digests: Digests, on_event: OnEvent) -> Finished:
@@ -95,7 +95,7 @@ def make_artifact(job: Job, source: Artifact, out: Path, digests: Digests, on_ev
 def open_source(path: Path, line: menu.Stage, digests: Digests) -> Artifact:
     """A folder as the source of one stage: one of our artifacts, or a user's own, described where it is."""
     if is_artifact(path):
-        found = load(path, digests)
+        found = load_artifact(path, digests)
         if found.kind == line.takes:
             return found
         hint = f"Give a folder made by: {stages_giving(line.takes)}."
@@ -142,7 +142,7 @@ def announce(job: Job, source: Artifact, log: Path, on_event: OnEvent) -> None:
     """Say how long a stage that learns will take, before it starts."""
     on_event(Started(job.stage.name))
     with captured_output(log), needed_by(job.stage.name):
-        text = cast("menu.LearningModule", menu.load(job.stage.name)).forecast(source, job.settings)
+        text = cast("menu.LearningModule", menu.load_stage(job.stage.name)).forecast(source, job.settings)
     on_event(Noted(job.stage.name, text))
 
 
@@ -160,7 +160,7 @@ def _partial_folder(target: Path, key: str | None) -> Path:
 
 def _reused(target: Path, digests: Digests) -> Artifact:
     try:
-        return load(target, digests)
+        return load_artifact(target, digests)
     except ArtifactError as error:
         hint = f"Remove {target} and build again: only this step and those after it are repeated."
         raise ArtifactError(error.message, hint) from None

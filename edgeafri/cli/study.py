@@ -31,7 +31,7 @@ _OF_SOME = {"few_shot_data": ("compression", "mini-model"), "ood_data": ("compre
 _FOLDER = click.Path(path_type=Path)
 
 
-class Study(Protocol):
+class StudyModule(Protocol):
     """What a study's module offers."""
 
     def languages_of(self, data: Path) -> tuple[str, ...]: ...
@@ -128,7 +128,7 @@ def study_command(
         click.echo(f"\n{file.read_text('utf-8')}\n{file}")
 
 
-def _studies() -> "Mapping[str, Study]":
+def _studies() -> "Mapping[str, StudyModule]":
     from edgeafri.studies import comet, compression, distillation, maft, mini_model
 
     return dict(zip(_STUDIES, (comet, compression, distillation, maft, mini_model), strict=True))
@@ -151,7 +151,7 @@ def _check_sources(name: str, teacher: str, text: Path | None) -> None:
         raise UsageError(f"study {name}: --text is missing", "Add --text DIR, a folder with LANG.txt to learn from.")
 
 
-def _languages(study: "Study", lang: str | None, data: Path) -> tuple[str, ...]:
+def _languages(study: "StudyModule", lang: str | None, data: Path) -> tuple[str, ...]:
     languages = study.languages_of(data) if lang is None else codes(lang)
     if not languages:
         raise UsageError("--lang names no language", "Example: --lang swa,hau,yor; without it, the study's own.")
@@ -159,10 +159,10 @@ def _languages(study: "Study", lang: str | None, data: Path) -> tuple[str, ...]:
 
 
 def _seeds(text: str) -> tuple[int, ...]:
-    from edgeafri.menu.settings import Learning
+    from edgeafri.menu.settings import LearningSettings
     from edgeafri.settings import read
 
     seeds = codes(text)
     if not seeds or not all(seed.isdecimal() for seed in seeds):
         raise UsageError("--seeds: not a list of whole numbers", "Example: --seeds 1,3,5")
-    return tuple(dict.fromkeys(read(Learning, {"seed": seed}, "study").seed for seed in seeds))
+    return tuple(dict.fromkeys(read(LearningSettings, {"seed": seed}, "study").seed for seed in seeds))

@@ -1,4 +1,4 @@
-"""The menu of stages: all that the rest of the project knows of each. `load()` imports a stage's module when it runs.
+"""The menu of stages: all that the rest of the project knows of each. A stage's module is imported when it runs.
 
 A new stage is one module in edgeafri/stages, one class in settings.py, and one entry here. What is asked about a stage
 anywhere is a field of its entry, a property of its settings, or a method of its facts; nobody asks for its name.
@@ -35,8 +35,8 @@ class LearningModule(StageModule, Protocol):
 class Stage:
     """One entry of the menu: a stage's name, the kinds of artifact it takes and gives, and what it does in a few words.
 
-    Its settings are the class of the same name in menu/settings.py: those of adapt-maft are AdaptMaft. `facts` is the
-    module of menu/facts with the class of its facts, AdaptMaftFacts; without one, facts are names with values.
+    Its settings are the class of its name in menu/settings.py: those of adapt-maft are AdaptMaftSettings. `facts` is
+    the module of menu/facts with the class of its facts, AdaptMaftFacts; without one, facts are names with values.
     `example` is what an example of its command says after SOURCE and --out DIR.
     """
 
@@ -53,7 +53,7 @@ class Stage:
     @property
     def settings(self) -> "type[StageSettings]":
         """The class of its settings."""
-        return cast("type[StageSettings]", getattr(_settings(), self._class_name))
+        return cast("type[StageSettings]", getattr(_settings(), f"{self._class_name}Settings"))
 
     @property
     def about(self) -> str:
@@ -63,7 +63,7 @@ class Stage:
     @property
     def resumable(self) -> bool:
         """Whether it can learn: then it is a LearningModule, and finds its unfinished folder again."""
-        return issubclass(self.settings, _settings().Learning)
+        return issubclass(self.settings, _settings().LearningSettings)
 
     @property
     def rewrites_graph(self) -> bool:
@@ -196,6 +196,6 @@ def module_of(name: str) -> str:
     return f"edgeafri.stages.{stage(name).name.replace('-', '_')}"
 
 
-def load(name: str) -> StageModule:
+def load_stage(name: str) -> StageModule:
     """A stage's module. Imports it, and torch with it."""
     return cast("StageModule", importlib.import_module(module_of(name)))

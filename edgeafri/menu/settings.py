@@ -58,7 +58,7 @@ class StageSettings:
 
 
 @dataclass(frozen=True)
-class Scratch(StageSettings):
+class ScratchSettings(StageSettings):
     """Make a small untrained XLM-R encoder: its SentencePiece vocabulary is learnt from raw or labelled text."""
 
     languages: tuple[str, ...] = setting((), _LANGUAGES, given=True)
@@ -75,7 +75,7 @@ class Scratch(StageSettings):
 
 
 @dataclass(frozen=True)
-class Learning(StageSettings):
+class LearningSettings(StageSettings):
     """What every stage that learns can be told."""
 
     languages: tuple[str, ...] = setting((), _LANGUAGES + "; several are learnt together", given=True)
@@ -107,7 +107,7 @@ class Learning(StageSettings):
 
 
 @dataclass(frozen=True)
-class Finetune(Learning):
+class FinetuneSettings(LearningSettings):
     """Train a task head and its encoder on labelled data: the best epoch is chosen on dev."""
 
     task: str = setting("ner", "the task to learn", given=True)
@@ -125,7 +125,7 @@ class Finetune(Learning):
 
 
 @dataclass(frozen=True)
-class AdaptMaft(Learning):
+class AdaptMaftSettings(LearningSettings):
     """Train an encoder further on raw text of several languages: as a masked LM, one model for all."""
 
     epochs: int = setting(3, "passes over the text", low=1, high=1000)
@@ -162,7 +162,7 @@ class AdaptMaft(Learning):
 
 
 @dataclass(frozen=True)
-class AdaptMini(Learning):
+class AdaptMiniSettings(LearningSettings):
     """Give a masked LM a new language: its own vocabulary, learnt over the frozen model or over a mini-model in it."""
 
     learning_rate: float = setting(1e-3, "peak learning rate of AdamW, with linear decay", low=0, high=1)
@@ -187,7 +187,7 @@ class AdaptMini(Learning):
 
 
 @dataclass(frozen=True)
-class Distill(Learning):
+class DistillSettings(LearningSettings):
     """Train a small student on what a teacher computes: outputs, hidden states, attention or relations."""
 
     mode: Literal["task", "agnostic", "attention", "relation"] = setting(
@@ -230,7 +230,7 @@ class Distill(Learning):
 
 
 @dataclass(frozen=True)
-class Prune(Finetune):
+class PruneSettings(FinetuneSettings):
     """Set the smallest weights of the linear layers to zero: after fine-tuning, before it, or during it."""
 
     sparsity: float = setting(0.5, "share of the linear layers' weights that become zero", low=0, high=0.99)
@@ -265,7 +265,7 @@ class Prune(Finetune):
 
 
 @dataclass(frozen=True)
-class Shrink(Learning):
+class ShrinkSettings(LearningSettings):
     """Remove the heads, feed-forward units, layers and width that matter least: all tensors get smaller."""
 
     epochs: int = setting(0, "passes of training afterwards, taught by the model as it was; 0: none", low=0, high=1000)
@@ -317,12 +317,12 @@ class Shrink(Learning):
 
 
 @dataclass(frozen=True)
-class QuantizeTorch(StageSettings):
+class QuantizeTorchSettings(StageSettings):
     """Store linear layers in PyTorch's own dynamic int8: one scale per matrix. To compare with; runs only in torch."""
 
 
 @dataclass(frozen=True)
-class Trim(StageSettings):
+class TrimSettings(StageSettings):
     """Drop the vocabulary that the target languages never use: this saves more bytes than any other stage."""
 
     languages: tuple[str, ...] = setting((), _LANGUAGES, given=True)
@@ -353,14 +353,14 @@ class Trim(StageSettings):
 
 
 @dataclass(frozen=True)
-class ExportTorchscript(StageSettings):
+class ExportTorchscriptSettings(StageSettings):
     """Trace and freeze the model, to compare with: TorchScript runs on a workstation with torch, on no device."""
 
     weights: Literal["float32", "int8"] = setting("float32", "int8: linear layers in PyTorch's own dynamic int8")
 
 
 @dataclass(frozen=True)
-class ExportOnnx(StageSettings):
+class ExportOnnxSettings(StageSettings):
     """Export the model as an ONNX graph: its logits are checked against torch."""
 
     opset: int = setting(18, "ONNX opset of the graph", low=13, high=21)
@@ -368,7 +368,7 @@ class ExportOnnx(StageSettings):
 
 
 @dataclass(frozen=True)
-class Optimize(StageSettings):
+class OptimizeSettings(StageSettings):
     """Make the ONNX graph smaller: constants folded, position ids sliced, unused nodes and weights dropped."""
 
     fuse: tuple[Literal["attention", "layernorm", "gelu"], ...] = setting(
@@ -377,7 +377,7 @@ class Optimize(StageSettings):
 
 
 @dataclass(frozen=True)
-class Quantize(StageSettings):
+class QuantizeSettings(StageSettings):
     """Store weights in int8 or int4: linear layers in one of three forms, embeddings with a scale per row or block."""
 
     form: Literal["dynamic", "static", "weights"] = setting(
@@ -433,7 +433,7 @@ class Quantize(StageSettings):
 
 
 @dataclass(frozen=True)
-class Bundle(StageSettings):
+class BundleSettings(StageSettings):
     """Put together what a device needs, and nothing else: graph, tokenizer, labels, golden sentences, model card."""
 
     languages: tuple[str, ...] = setting((), _LANGUAGES, given=True)

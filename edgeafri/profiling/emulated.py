@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgeafri.artifact import load
+from edgeafri.artifact import load_artifact
 from edgeafri.bundle import BundleConfig, read_config, read_golden
 from edgeafri.data.dataset import Split, check_labels, read_split
 from edgeafri.data.text import words_of
@@ -110,7 +110,7 @@ def check_emulated(profile: DeviceProfile) -> tuple[Emulator, Core]:
 def read_compared(bundle: Path, data: Path | None, languages: Sequence[str]) -> ComparedBundle:
     """The bundle, checked, and the sentences to compare on; without `languages`, in the bundle's own."""
     with Digests() as digests:
-        facts = load(bundle, digests).manifest.facts
+        facts = load_artifact(bundle, digests).manifest.facts
     config, place = read_config(bundle), bundle.absolute()  # a runtime may run in another folder
     unit, float32 = unit_of(config.task), facts.get("weight_bits") == 32
     if data is None:

@@ -46,7 +46,7 @@ class MemoryCurve(Document):
 
 
 @dataclass(frozen=True)
-class InstructionCounts(Document):
+class EmulatedCounts(Document):
     """What one inference executes on an emulated processor. Never a time."""
 
     cpu: str
@@ -85,7 +85,7 @@ class Entry(Document):
     size: Sizes | None = None
     groups: Mapping[str, int] | None = None
     timings: tuple[Timing, ...] = ()
-    counts: tuple[InstructionCounts, ...] = ()
+    counts: tuple[EmulatedCounts, ...] = ()
     curves: tuple[MemoryCurve, ...] = ()
     machines: tuple[Machine, ...] = ()
     steps: tuple[BuildStep, ...] = ()

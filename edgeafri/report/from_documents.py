@@ -16,8 +16,8 @@ from edgeafri.report.entry import (
     ESTIMATE,
     HOST,
     MEASURED,
+    EmulatedCounts,
     Entry,
-    InstructionCounts,
     Machine,
     MemoryCurve,
     Timing,
@@ -162,8 +162,8 @@ def _timed_there(device: DeviceRun, name: str) -> Timing:
     )
 
 
-def _counted(emulated: EmulatedRun) -> InstructionCounts:
-    return InstructionCounts(emulated.cpu, emulated.instructions, emulated.peak_rss_mb, emulated.parity)
+def _counted(emulated: EmulatedRun) -> EmulatedCounts:
+    return EmulatedCounts(emulated.cpu, emulated.instructions, emulated.peak_rss_mb, emulated.parity)
 
 
 def _curve(measured: Measurement, limit: float | None, where: str = "") -> tuple[MemoryCurve, ...]:

@@ -8,7 +8,7 @@ from edgeafri.documents.parity import Parity
 from edgeafri.documents.quality import QualityComparison
 from edgeafri.documents.table import escaped, markdown_table, one_line
 from edgeafri.report.checks import WORDS, limit, measured, verdict
-from edgeafri.report.entry import Entry, InstructionCounts, Machine, MemoryCurve
+from edgeafri.report.entry import EmulatedCounts, Entry, Machine, MemoryCurve
 from edgeafri.report.tables import (
     TIMING_HEAD,
     count_rows,
@@ -60,7 +60,7 @@ def sections(entry: Entry, level: str) -> list[str]:
     return [f"{level}{title}\n\n{text}" for title, text in parts if text]
 
 
-def counted_in_all(entries: Sequence[Entry]) -> list[tuple[str, InstructionCounts]]:
+def counted_in_all(entries: Sequence[Entry]) -> list[tuple[str, EmulatedCounts]]:
     """The counts of all bundles, each named by its bundle's number and the processor."""
     return [(f"{place}: {item.cpu}", item) for place, entry in enumerate(entries, 1) for item in entry.counts]
 
@@ -131,7 +131,7 @@ def _timings(entry: Entry) -> str:
     return "\n\n".join([table, "\n".join(warnings)]) if warnings else table
 
 
-def _counts(counted: Sequence[tuple[str, InstructionCounts]]) -> str:
+def _counts(counted: Sequence[tuple[str, EmulatedCounts]]) -> str:
     return markdown_table(count_rows(counted)) if counted else ""
 
 

@@ -7,7 +7,7 @@ from edgeafri.documents.emulated_run import MachineParity
 from edgeafri.documents.parity import Gap, LayerCost, Parity, ParityRow
 from edgeafri.documents.quality import AVERAGE, QualityComparison
 from edgeafri.report.checks import verdict
-from edgeafri.report.entry import TIERS, Entry, InstructionCounts, Timing
+from edgeafri.report.entry import TIERS, EmulatedCounts, Entry, Timing
 from edgeafri.report.words import UNKNOWN, megabytes, number, points, span
 
 GROUPS = {
@@ -28,7 +28,7 @@ _CLASSES = {
     "stores": "stores",
 }
 Cells = tuple[str, ...]
-CountedAs = tuple[str, InstructionCounts]  # the title of a column, and what was counted
+CountedAs = tuple[str, EmulatedCounts]  # the title of a column, and what was counted
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def count_rows(counted: Sequence[CountedAs]) -> list[Cells]:
     return [row for row in rows if set(row[1:]) != {UNKNOWN}]
 
 
-def _class_cells(name: str, counts: Sequence[InstructionCounts], firsts: Sequence[InstructionCounts]) -> list[str]:
+def _class_cells(name: str, counts: Sequence[EmulatedCounts], firsts: Sequence[EmulatedCounts]) -> list[str]:
     """The cells of one class of instructions; its name is that of the field."""
     pairs = zip(counts, firsts, strict=True)
     return [_count_cell(getattr(item.instructions, name), getattr(first.instructions, name)) for item, first in pairs]
@@ -204,7 +204,7 @@ def _best_time(entry: Entry) -> str:
     return f"{span(best.low, best.high) if best.middle is None else number(best.middle)} {best.tier}"
 
 
-def _first_like(counts: InstructionCounts, all_counts: Sequence[InstructionCounts]) -> InstructionCounts:
+def _first_like(counts: EmulatedCounts, all_counts: Sequence[EmulatedCounts]) -> EmulatedCounts:
     """The first that was counted on the same processor, for the same length."""
     case = (counts.cpu, counts.instructions.seq_len)
     return next(item for item in all_counts if (item.cpu, item.instructions.seq_len) == case)

@@ -29,7 +29,7 @@ class File(TypedDict):
     bytes: int
 
 
-class Part(TypedDict):
+class PartialFile(TypedDict):
     """A file that is not whole yet, and how many bytes of it are here."""
 
     place: str
@@ -69,9 +69,9 @@ def probe() -> dict[str, object]:
     }
 
 
-def missing(root: str, files: list[File]) -> list[Part]:
+def missing(root: str, files: list[File]) -> list[PartialFile]:
     """Which files are not here yet, and how many bytes of each are. A file that arrived whole gets its name."""
-    left: list[Part] = []
+    left: list[PartialFile] = []
     for file in files:
         target, partial = _places(root, file)
         if _is(target, file):

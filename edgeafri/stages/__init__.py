@@ -1,4 +1,4 @@
-"""The workstation: one file a method. Only here is torch imported; the only door is `menu.load()`."""
+"""The workstation: one file a method. Only here is torch imported; the only door is `menu.load_stage()`."""
 
 import os
 

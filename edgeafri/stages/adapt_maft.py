@@ -20,7 +20,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from edgeafri.artifact import Artifact
 from edgeafri.errors import ConfigError, DataError, ModelError
 from edgeafri.menu.facts.training import AdaptMaftFacts, BeforeAfter, TextCounts
-from edgeafri.menu.settings import AdaptMaft
+from edgeafri.menu.settings import AdaptMaftSettings
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.training import distributed, flops, second_head, validation
 from edgeafri.stages.training.examples import Examples, Masking
@@ -45,7 +45,7 @@ class MaftSetup:
     training: TrainingTask
 
 
-def run(source: Artifact, settings: AdaptMaft, out: Path, progress: Progress) -> AdaptMaftFacts:
+def run(source: Artifact, settings: AdaptMaftSettings, out: Path, progress: Progress) -> AdaptMaftFacts:
     """Train on the text of all languages together; the epoch with the lowest loss on lines held out is kept."""
     processes = processes_of(settings)
     open_store(out / "tokens", _raw_text(source.path, settings, settings.lines), progress)
@@ -59,7 +59,7 @@ def run(source: Artifact, settings: AdaptMaft, out: Path, progress: Progress) ->
     return facts
 
 
-def forecast(source: Artifact, settings: AdaptMaft) -> str:
+def forecast(source: Artifact, settings: AdaptMaftSettings) -> str:
     """How long it will take on this machine, from a sample of the text."""
     processes = processes_of(settings)
     with tempfile.TemporaryDirectory() as folder:
@@ -70,7 +70,7 @@ def forecast(source: Artifact, settings: AdaptMaft) -> str:
     return text if processes == 1 else f"{text}; less with {processes} processes"
 
 
-def learn(source: Path, settings: AdaptMaft, out: Path, progress: Progress) -> AdaptMaftFacts:
+def learn(source: Path, settings: AdaptMaftSettings, out: Path, progress: Progress) -> AdaptMaftFacts:
     """Train on the store in `out`, alone or as one of several processes, and write the model; facts of the training."""
     store = open_store(out / "tokens", _raw_text(source, settings, settings.lines), silent)
     setup = prepare(source, settings, store)
@@ -95,7 +95,7 @@ def learn(source: Path, settings: AdaptMaft, out: Path, progress: Progress) -> A
     )
 
 
-def prepare(source: Path, settings: AdaptMaft, store: TokenStore) -> MaftSetup:
+def prepare(source: Path, settings: AdaptMaftSettings, store: TokenStore) -> MaftSetup:
     """Read the model, and make the training from the store."""
     tokenizer = checkpoint.read_tokenizer(source)
     model = checkpoint.with_head(source, task("mask").head, None, settings.seed, settings.dropout)
@@ -115,7 +115,7 @@ def prepare(source: Path, settings: AdaptMaft, store: TokenStore) -> MaftSetup:
     return MaftSetup(model, tokenizer, training)
 
 
-def processes_of(settings: AdaptMaft) -> int:
+def processes_of(settings: AdaptMaftSettings) -> int:
     """How many processes train: as many as the settings say, else one per GPU, as far as they share a batch evenly.
 
     Always 1 on Windows, where torch moves no gradients over the loopback interface alone. ConfigError for more.
@@ -153,7 +153,7 @@ def perplexity(loss: float) -> float:
     return round(math.exp(min(loss, _LARGEST)), 2)
 
 
-def _raw_text(source: Path, settings: AdaptMaft, lines: int | None) -> RawText:
+def _raw_text(source: Path, settings: AdaptMaftSettings, lines: int | None) -> RawText:
     """The text to store. DataError or ModelError where text or tokenizer cannot be used."""
     if settings.text is None:
         raise DataError("adapt-maft: no raw text", "Add --text DIR with LANG.txt, one sentence per line.")

@@ -17,7 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from edgeafri.artifact import Artifact
 from edgeafri.errors import DataError, ModelError
 from edgeafri.menu.facts.training import AdaptMiniFacts
-from edgeafri.menu.settings import AdaptMini
+from edgeafri.menu.settings import AdaptMiniSettings
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.training import examples, flops, second_head, validation
 from edgeafri.stages.training.examples import Examples, Masking
@@ -55,7 +55,7 @@ class MiniSetup:
     after: TokenizerFigures
 
 
-def run(source: Artifact, settings: AdaptMini, out: Path, progress: Progress) -> AdaptMiniFacts:
+def run(source: Artifact, settings: AdaptMiniSettings, out: Path, progress: Progress) -> AdaptMiniFacts:
     """Learn the new embedding and leave the model, or the one of `into`, with it in `out`."""
     setup = prepare(source, settings)
     history = train(setup.model, setup.training, settings, out / "checkpoints", progress)
@@ -85,13 +85,13 @@ def run(source: Artifact, settings: AdaptMini, out: Path, progress: Progress) ->
     )
 
 
-def forecast(source: Artifact, settings: AdaptMini) -> str:
+def forecast(source: Artifact, settings: AdaptMiniSettings) -> str:
     """How long it will take on this machine."""
     setup = prepare(source, settings)
     return forecast_training(setup.model, setup.training, settings)
 
 
-def prepare(source: Artifact, settings: AdaptMini) -> MiniSetup:
+def prepare(source: Artifact, settings: AdaptMiniSettings) -> MiniSetup:
     """Read, check and set up everything. DataError, ModelError or ConfigError for what cannot be, before any work."""
     if settings.text is None:
         raise DataError("adapt-mini: no raw text", "Add --text DIR with LANG.txt, one sentence per line.")
@@ -129,7 +129,7 @@ def check_source(path: Path, method: str) -> None:
 
 
 def freeze_body(
-    model: PreTrainedModel, old: PreTrainedTokenizerFast, new: PreTrainedTokenizerFast, settings: AdaptMini
+    model: PreTrainedModel, old: PreTrainedTokenizerFast, new: PreTrainedTokenizerFast, settings: AdaptMiniSettings
 ) -> None:
     """Give the model its new vocabulary, and freeze all but its word embedding and the bias of its head."""
     table = embeddings.start(model, old, new, settings.init, settings.seed)
@@ -153,7 +153,7 @@ def _training_task(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
     lines: Mapping[str, Sequence[str]],
-    settings: AdaptMini,
+    settings: AdaptMiniSettings,
 ) -> tuple[TrainingTask, Validate]:
     """The training, validated by the loss that it lowers, and the validation of the whole model on the same lines."""
     encoder = checkpoint.encoder(tokenizer, min(settings.max_length, checkpoint.max_tokens(model.config)))

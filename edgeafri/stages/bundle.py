@@ -19,7 +19,7 @@ from edgeafri.inference.predict import Encoder, Predictor
 from edgeafri.inference.session import forward, open_session
 from edgeafri.latency.roofline import activations
 from edgeafri.menu.facts.conversion import BundleFacts, SentenceCosts
-from edgeafri.menu.settings import Bundle
+from edgeafri.menu.settings import BundleSettings
 from edgeafri.stages.graphs.external_weights import batch_tokens, weights_mb, write_beside
 from edgeafri.stages.graphs.linear_layers import linear_layers
 from edgeafri.stages.graphs.model_parts import group_bytes
@@ -47,7 +47,7 @@ _SINCE_IR = {7: (1, 6), 8: (1, 10), 9: (1, 16), 10: (1, 18)}
 _SINCE_BLOCKS = {4: (1, 17), 8: (1, 22)}  # MatMulNBits, by bits; 1.20 and 1.21 were tried and refuse 8
 
 
-def run(source: Artifact, settings: Bundle, out: Path, progress: Progress) -> BundleFacts:
+def run(source: Artifact, settings: BundleSettings, out: Path, progress: Progress) -> BundleFacts:
     """Write graph, tokenizer, configuration, golden sentences and card; count what the estimate needs."""
     _check_task(source)
     progress(0, 3)
@@ -93,7 +93,7 @@ def normalized_tokenizer(folder: Path) -> Tokenizer:
     return tokenizer
 
 
-def choose_golden(config: BundleConfig, settings: Bundle, folder: Path) -> tuple[list[Golden], dict[str, int]]:
+def choose_golden(config: BundleConfig, settings: BundleSettings, folder: Path) -> tuple[list[Golden], dict[str, int]]:
     """Per language the first sentences, the telling ones before others, whose every label is decided by the margin.
 
     Also how many were offered.
@@ -162,7 +162,7 @@ def _telling_first(items: list[Golden], unit: Unit) -> list[Golden]:
     return sorted(items, key=lambda item: first[item.labels] is not item)
 
 
-def _config(source: Artifact, settings: Bundle, graph: onnx.ModelProto, counted: SentenceCosts) -> BundleConfig:
+def _config(source: Artifact, settings: BundleSettings, graph: onnx.ModelProto, counted: SentenceCosts) -> BundleConfig:
     values = checkpoint.read_config(source.path)
     tokenizer = checkpoint.read_tokenizer(source.path)
     return BundleConfig(
@@ -181,7 +181,7 @@ def _config(source: Artifact, settings: Bundle, graph: onnx.ModelProto, counted:
     )
 
 
-def _prepacked(settings: Bundle, copy_mb: float) -> bool:
+def _prepacked(settings: BundleSettings, copy_mb: float) -> bool:
     """Whether to take a copy of the linear weights, which the system cannot give to others, for 9 to 15 % less time.
 
     That is AfriBERTa-large's shape in int8 at 128 and 32 subwords (benchmarks/results/loading.json).

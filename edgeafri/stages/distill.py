@@ -16,7 +16,7 @@ from edgeafri.data.dataset import Split
 from edgeafri.errors import DataError, ModelError
 from edgeafri.inference.predict import Predictor
 from edgeafri.menu.facts.training import DistillFacts, Validation
-from edgeafri.menu.settings import Distill
+from edgeafri.menu.settings import DistillSettings
 from edgeafri.stages.distillation.objectives import PROJECTION, Objective, objective_of, temperature_of
 from edgeafri.stages.distillation.output_cache import CachedOutputs, CacheFile, TopLogits, bytes_of, cache_files
 from edgeafri.stages.distillation.pair import Pair, by_words, read_pair
@@ -62,7 +62,7 @@ class DistillSetup:
     top: TopLogits | None
 
 
-def run(source: Artifact, settings: Distill, out: Path, progress: Progress) -> DistillFacts:
+def run(source: Artifact, settings: DistillSettings, out: Path, progress: Progress) -> DistillFacts:
     """Train the student, and leave the weights of its best epoch in `out`; facts give both sizes and the quality."""
     setup = prepare(source, settings)
     pair, teacher = setup.pair, _cached_teacher(setup, out / "outputs", progress)
@@ -90,7 +90,7 @@ def run(source: Artifact, settings: Distill, out: Path, progress: Progress) -> D
     )
 
 
-def forecast(source: Artifact, settings: Distill) -> str:
+def forecast(source: Artifact, settings: DistillSettings) -> str:
     """How long it will take on this machine, and how many bytes the teacher's outputs take on disk."""
     setup = prepare(source, settings)
     teacher = cached_in_memory(setup.teacher) if setup.cached else setup.teacher
@@ -99,7 +99,7 @@ def forecast(source: Artifact, settings: Distill) -> str:
     return f"{text}; outputs of the teacher {size:,.1f} MB on disk" if setup.cached else text
 
 
-def prepare(source: Artifact, settings: Distill) -> DistillSetup:
+def prepare(source: Artifact, settings: DistillSettings) -> DistillSetup:
     """Read models and data. Everything that can be known to be wrong is found here, before any work."""
     pair = read_pair(source, settings)
     objective = objective_of(settings, shape_of(pair.student.config), shape_of(pair.teacher.config))
@@ -112,7 +112,7 @@ def prepare(source: Artifact, settings: Distill) -> DistillSetup:
     return _with_text(pair, objective, settings)
 
 
-def _with_labels(pair: Pair, objective: Objective, settings: Distill) -> DistillSetup:
+def _with_labels(pair: Pair, objective: Objective, settings: DistillSettings) -> DistillSetup:
     """Labelled data, and raw text beside it where there is any; validated on dev."""
     labels = checkpoint.labels_of(pair.teacher.config)
     dataset = validation.dataset_of("distill", settings, pair.encoder.unit)
@@ -134,7 +134,7 @@ def _with_labels(pair: Pair, objective: Objective, settings: Distill) -> Distill
     return DistillSetup(pair, objective, data, dev, teacher, *_cache_files(pair, objective, settings, data))
 
 
-def _with_text(pair: Pair, objective: Objective, settings: Distill) -> DistillSetup:
+def _with_text(pair: Pair, objective: Objective, settings: DistillSettings) -> DistillSetup:
     """Raw text only; validated by the loss on lines held out, with the same subwords masked every time."""
     if settings.text is None:
         hint = "Add --text DIR with LANG.txt, one sentence per line."
@@ -151,7 +151,7 @@ def _with_text(pair: Pair, objective: Objective, settings: Distill) -> DistillSe
     return DistillSetup(pair, objective, data, Examples(held_out, masking), teacher, cached, top)
 
 
-def _masking(pair: Pair, settings: Distill) -> Masking:
+def _masking(pair: Pair, settings: DistillSettings) -> Masking:
     mask_id = pair.tokenizer.mask_token_id
     if mask_id is None:
         raise ModelError(f"distill: the tokenizer of {pair.teacher_folder} has no mask token", "Set mask_token.")
@@ -159,7 +159,7 @@ def _masking(pair: Pair, settings: Distill) -> Masking:
 
 
 def _cache_files(
-    pair: Pair, objective: Objective, settings: Distill, data: Examples
+    pair: Pair, objective: Objective, settings: DistillSettings, data: Examples
 ) -> tuple[tuple[CacheFile, ...], TopLogits | None]:
     """The files of the teacher's outputs; none where they would save nothing or grow too large."""
     if settings.cache == "off" or (settings.cache == "auto" and settings.epochs == 1):
@@ -220,7 +220,7 @@ def _training_task(setup: DistillSetup, teacher: Teacher) -> TrainingTask:
     return TrainingTask(setup.examples, pad_id, setup.objective.loss(teacher), validate)
 
 
-def _reached(setup: DistillSetup, settings: Distill, history: History) -> tuple[str | None, Validation]:
+def _reached(setup: DistillSetup, settings: DistillSettings, history: History) -> tuple[str | None, Validation]:
     """The task of the student's head, none where it has no trained head, and what its training reached."""
     if isinstance(setup.validated, Examples):
         return ("mask" if setup.objective.teacher_outputs.logits else None), validation.text_facts(history)

@@ -11,7 +11,7 @@ from edgeafri.artifact import Artifact
 from edgeafri.errors import ModelError
 from edgeafri.inference.session import forward, open_session
 from edgeafri.menu.facts.conversion import ExportOnnxFacts
-from edgeafri.menu.settings import ExportOnnx
+from edgeafri.menu.settings import ExportOnnxSettings
 from edgeafri.stages.graphs.graph import GRAPH, LARGEST_BYTES, carry, write_graph
 from edgeafri.stages.models import checkpoint
 from edgeafri.tasks import task
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _SEGMENTS = "token_type_ids"
 
 
-def run(source: Artifact, settings: ExportOnnx, out: Path, progress: Progress) -> ExportOnnxFacts:
+def run(source: Artifact, settings: ExportOnnxSettings, out: Path, progress: Progress) -> ExportOnnxFacts:
     """Trace the graph with dynamic batch and sequence axes, pin its versions, compare logits on a padded batch.
 
     A word embedding that a masked-LM head shares stands in the file once.

@@ -11,10 +11,10 @@ import torch
 import transformers
 from torch import nn
 
-from edgeafri.artifact import Artifact, load
+from edgeafri.artifact import Artifact, load_artifact
 from edgeafri.errors import ArtifactError, ModelError
 from edgeafri.menu.facts.conversion import ExportTorchscriptFacts
-from edgeafri.menu.settings import ExportTorchscript
+from edgeafri.menu.settings import ExportTorchscriptSettings
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.quantization.torch_dynamic import SCHEME, choose_engine, quantize
 from edgeafri.util.files import Digests
@@ -30,7 +30,7 @@ _UNWANTED = (".debug_pkl", "serialization_id")  # the second is a hash over the 
 _AGAIN = "Copy the folder again from where it was made, or make it again: edgeafri export-torchscript MODEL --out DIR."
 
 
-def run(source: Artifact, settings: ExportTorchscript, out: Path, progress: Progress) -> ExportTorchscriptFacts:
+def run(source: Artifact, settings: ExportTorchscriptSettings, out: Path, progress: Progress) -> ExportTorchscriptFacts:
     """Trace, freeze, save, and compare the logits of what was saved with those of the float model on a padded batch."""
     progress(0, 2)
     checkpoint.check_head(source.path, "export-torchscript")
@@ -117,7 +117,7 @@ def read_scripted(path: Path) -> Scripted:
 def check_whole(path: Path) -> None:
     """ArtifactError for what is not an artifact of export-torchscript with every file as it was sealed."""
     with Digests() as digests:
-        manifest = load(path, digests).manifest
+        manifest = load_artifact(path, digests).manifest
     if manifest.kind != "torchscript" or SCRIPT not in manifest.files:
         hint = "Make it from a torch folder: edgeafri export-torchscript MODEL --out DIR."
         raise ArtifactError(f"{path}: not an artifact of export-torchscript", hint)

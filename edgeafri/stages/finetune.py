@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from edgeafri.artifact import Artifact
 from edgeafri.errors import DataError, UsageError
 from edgeafri.menu.facts.training import FinetuneFacts
-from edgeafri.menu.settings import Finetune
+from edgeafri.menu.settings import FinetuneSettings
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.training import validation
 from edgeafri.stages.training.examples import IGNORED, Example, Examples, labelled_examples
@@ -43,7 +43,7 @@ class FinetuneSetup:
         return replace(self, training=training)
 
 
-def run(source: Artifact, settings: Finetune, out: Path, progress: Progress) -> FinetuneFacts:
+def run(source: Artifact, settings: FinetuneSettings, out: Path, progress: Progress) -> FinetuneFacts:
     """Train on every language's train split together; choose the epoch with the best mean F1 on dev."""
     setup = prepare(source, settings)
     history = train(setup.model, setup.training, settings, out / "checkpoints", progress)
@@ -54,13 +54,13 @@ def run(source: Artifact, settings: Finetune, out: Path, progress: Progress) -> 
     return FinetuneFacts(train_sentences=setup.sentences, precision=precision, validation=reached)
 
 
-def forecast(source: Artifact, settings: Finetune) -> str:
+def forecast(source: Artifact, settings: FinetuneSettings) -> str:
     """How long it will take on this machine."""
     setup = prepare(source, settings)
     return forecast_training(setup.model, setup.training, settings)
 
 
-def prepare(source: Artifact, settings: Finetune) -> FinetuneSetup:
+def prepare(source: Artifact, settings: FinetuneSettings) -> FinetuneSetup:
     """Read data and model. DataError or ModelError for what cannot be learnt from, before any work."""
     row = task(settings.task)
     if row.unit == "token":

@@ -17,7 +17,7 @@ from edgeafri.artifact import Artifact
 from edgeafri.documents.base import Json
 from edgeafri.errors import ModelError
 from edgeafri.menu.facts.conversion import OptimizeFacts
-from edgeafri.menu.settings import Optimize
+from edgeafri.menu.settings import OptimizeSettings
 from edgeafri.stages.graphs.cleanup import drop_unused, tie_tables
 from edgeafri.stages.graphs.graph import GRAPH, carry, read_graph, write_graph
 from edgeafri.stages.graphs.position_ids import fold_segments, simplify_positions
@@ -28,7 +28,7 @@ from edgeafri.util.progress import Progress
 _REFUSED = (state.Fail, state.InvalidGraph, state.InvalidArgument, state.NotImplemented, state.RuntimeException)
 
 
-def run(source: Artifact, settings: Optimize, out: Path, progress: Progress) -> OptimizeFacts:
+def run(source: Artifact, settings: OptimizeSettings, out: Path, progress: Progress) -> OptimizeFacts:
     """Fold, clean and, if asked, fuse; the weights stay in float32."""
     progress(0, 2)
     before = len(read_graph(source.path / GRAPH).graph.node)

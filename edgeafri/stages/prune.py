@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from edgeafri.artifact import Artifact
 from edgeafri.errors import DataError, ModelError
 from edgeafri.menu.facts.training import PruneFacts
-from edgeafri.menu.settings import Prune
+from edgeafri.menu.settings import PruneSettings
 from edgeafri.stages import finetune
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.training import sparsity, validation
@@ -27,7 +27,7 @@ from edgeafri.tasks import tasks_of
 from edgeafri.util.progress import Progress
 
 
-def run(source: Artifact, settings: Prune, out: Path, progress: Progress) -> PruneFacts:
+def run(source: Artifact, settings: PruneSettings, out: Path, progress: Progress) -> PruneFacts:
     """Set weights to zero, and fine-tune where asked; facts state the zeros of every matrix and of the whole model."""
     _check(settings)
     if settings.when == "after":
@@ -46,14 +46,14 @@ def run(source: Artifact, settings: Prune, out: Path, progress: Progress) -> Pru
     return replace(facts_of(setup.model), train_sentences=setup.sentences, precision=precision, validation=reached)
 
 
-def forecast(source: Artifact, settings: Prune) -> str:
+def forecast(source: Artifact, settings: PruneSettings) -> str:
     """How long it will take on this machine."""
     _check(settings)
     setup = prepare(source, settings)
     return forecast_training(setup.model, setup.training, settings)
 
 
-def prepare(source: Artifact, settings: Prune) -> finetune.FinetuneSetup:
+def prepare(source: Artifact, settings: PruneSettings) -> finetune.FinetuneSetup:
     """What finetune prepares, with weights pruned already (before) or with the schedule that prunes them (during)."""
     setup = finetune.prepare(source, settings)
     checkpoint.check_finite(setup.model, "prune", source.path)
@@ -90,14 +90,14 @@ def only_when_sparse(validate: Validate, wanted: float) -> Validate:
     return validate_sparse
 
 
-def _task_of(source: Artifact, settings: Prune) -> str | None:
+def _task_of(source: Artifact, settings: PruneSettings) -> str | None:
     """The task of the head, which nothing was taught here: the one asked for among those that share it."""
     found = [row.name for row in tasks_of(checkpoint.own_architecture(source.path))]
     likely = [name for name in (settings.task, source.manifest.task, *found) if name in found]
     return likely[0] if likely else None
 
 
-def _masks(model: PreTrainedModel, settings: Prune) -> ZeroMasks:
+def _masks(model: PreTrainedModel, settings: PruneSettings) -> ZeroMasks:
     if settings.pattern == "unstructured":
         return sparsity.by_magnitude(model, settings.sparsity)
     masks = sparsity.two_of_four(model)
@@ -107,7 +107,7 @@ def _masks(model: PreTrainedModel, settings: Prune) -> ZeroMasks:
     return masks
 
 
-def _check(settings: Prune) -> None:
+def _check(settings: PruneSettings) -> None:
     if settings.learns and not (settings.data and settings.languages):
         hint = "Add --data DIR with --languages swa,hau, its folders to learn from, or use --when after."
         raise DataError(f"prune: nothing to learn from, as --when {settings.when} must", hint)

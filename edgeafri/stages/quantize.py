@@ -10,7 +10,7 @@ import onnx
 
 from edgeafri.artifact import Artifact
 from edgeafri.menu.facts.conversion import QuantizeFacts
-from edgeafri.menu.settings import Quantize
+from edgeafri.menu.settings import QuantizeSettings
 from edgeafri.stages.comparison.sensitivity import mixed_precision
 from edgeafri.stages.graphs.cleanup import drop_unused
 from edgeafri.stages.graphs.graph import GRAPH, carry, read_graph, write_graph
@@ -25,7 +25,7 @@ from edgeafri.stages.quantization.weight_only import quantize_weights
 from edgeafri.util.progress import Progress
 
 
-def run(source: Artifact, settings: Quantize, out: Path, progress: Progress) -> QuantizeFacts:
+def run(source: Artifact, settings: QuantizeSettings, out: Path, progress: Progress) -> QuantizeFacts:
     """Quantize embeddings, then linear layers; what a setting leaves in float32 stays as it is."""
     progress(0, 3)
     form = choose_form(settings)
@@ -57,7 +57,7 @@ def run(source: Artifact, settings: Quantize, out: Path, progress: Progress) -> 
 
 
 def quantize_linear(
-    graph: onnx.ModelProto, form: LinearForm, settings: Quantize, text: CalibrationInputs | None, scratch: Path
+    graph: onnx.ModelProto, form: LinearForm, settings: QuantizeSettings, text: CalibrationInputs | None, scratch: Path
 ) -> onnx.ModelProto:
     """The graph with its linear layers in that form. May change `graph` and write the file `scratch`.
 
@@ -77,6 +77,6 @@ def quantize_linear(
     return made
 
 
-def _calibration(source: Artifact, settings: Quantize) -> CalibrationInputs:
+def _calibration(source: Artifact, settings: QuantizeSettings) -> CalibrationInputs:
     languages = settings.languages or source.manifest.languages
     return calibration_inputs(source.path, languages, settings.text, settings.data, settings.sentences)

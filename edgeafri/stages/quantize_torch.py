@@ -6,13 +6,13 @@ import torch
 
 from edgeafri.artifact import Artifact
 from edgeafri.menu.facts.conversion import QuantizeTorchFacts
-from edgeafri.menu.settings import QuantizeTorch
+from edgeafri.menu.settings import QuantizeTorchSettings
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.quantization.torch_dynamic import int8_layers, quantize, write_quantized
 from edgeafri.util.progress import Progress
 
 
-def run(source: Artifact, settings: QuantizeTorch, out: Path, progress: Progress) -> QuantizeTorchFacts:
+def run(source: Artifact, settings: QuantizeTorchSettings, out: Path, progress: Progress) -> QuantizeTorchFacts:
     """Quantize, save, and compare the logits with those of the float model on a padded batch."""
     progress(0, 2)
     checkpoint.check_head(source.path, "quantize-torch")

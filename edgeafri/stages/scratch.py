@@ -17,7 +17,7 @@ from edgeafri.artifact import Artifact
 from edgeafri.data.dataset import languages_in, read_split
 from edgeafri.errors import ConfigError
 from edgeafri.menu.facts.training import ScratchFacts
-from edgeafri.menu.settings import Scratch
+from edgeafri.menu.settings import ScratchSettings
 from edgeafri.stages.models.checkpoint import parameters, write_model
 from edgeafri.stages.training.examples import lines_of, raw_files
 from edgeafri.util.progress import Progress
@@ -25,7 +25,7 @@ from edgeafri.util.progress import Progress
 _LONGEST = 1 << 20  # bytes of a line that SentencePiece still learns from; it leaves out longer ones without a word
 
 
-def run(source: Artifact, settings: Scratch, out: Path, progress: Progress) -> ScratchFacts:
+def run(source: Artifact, settings: ScratchSettings, out: Path, progress: Progress) -> ScratchFacts:
     """Train the vocabulary on the text in `source`, draw the weights, save both.
 
     The text is raw text, LANG.txt, if there is such a file for one of the languages; else the text of LANG/train.
@@ -48,7 +48,7 @@ def run(source: Artifact, settings: Scratch, out: Path, progress: Progress) -> S
     return ScratchFacts(vocabulary=len(tokenizer), parameters=parameters(model))
 
 
-def _vocabulary(lines: Iterator[str], settings: Scratch) -> bytes:
+def _vocabulary(lines: Iterator[str], settings: ScratchSettings) -> bytes:
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=lines,
@@ -63,7 +63,7 @@ def _vocabulary(lines: Iterator[str], settings: Scratch) -> bytes:
     return model.getvalue()
 
 
-def _lines(root: Path, settings: Scratch) -> Iterator[str]:
+def _lines(root: Path, settings: ScratchSettings) -> Iterator[str]:
     languages = settings.languages
     if any((root / f"{language}.txt").is_file() for language in languages):
         for language, path in raw_files(root, languages).items():
@@ -74,7 +74,7 @@ def _lines(root: Path, settings: Scratch) -> Iterator[str]:
             yield " ".join(sentence.words)
 
 
-def _encoder(settings: Scratch, vocabulary: int) -> XLMRobertaModel:
+def _encoder(settings: ScratchSettings, vocabulary: int) -> XLMRobertaModel:
     torch.manual_seed(settings.seed)
     config = XLMRobertaConfig(
         vocab_size=vocabulary,

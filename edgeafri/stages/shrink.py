@@ -18,7 +18,7 @@ from edgeafri.device.profile import read_profile
 from edgeafri.errors import DataError, ModelError
 from edgeafri.inference.predict import Encoder
 from edgeafri.menu.facts.training import Reached, ShrinkFacts
-from edgeafri.menu.settings import Distill, Learning, Shrink
+from edgeafri.menu.settings import DistillSettings, LearningSettings, ShrinkSettings
 from edgeafri.stages import distill
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.models.uneven_layers import sizes_of
@@ -47,7 +47,7 @@ class ShrinkSetup:
     examples: Examples | None = None
 
 
-def run(source: Artifact, settings: Shrink, out: Path, progress: Progress) -> ShrinkFacts:
+def run(source: Artifact, settings: ShrinkSettings, out: Path, progress: Progress) -> ShrinkFacts:
     """Leave the smaller model in `out`; facts give sizes and costs, and for every goal what was asked and reached."""
     if not settings.learns:
         return shrunk(prepare(source, settings), settings, out, progress)
@@ -71,7 +71,7 @@ def run(source: Artifact, settings: Shrink, out: Path, progress: Progress) -> Sh
     )
 
 
-def forecast(source: Artifact, settings: Shrink) -> str:
+def forecast(source: Artifact, settings: ShrinkSettings) -> str:
     """How long the recovery will take on this machine, tried on a model about as small."""
     setup = replace(
         prepare(source, settings), examples=None
@@ -81,7 +81,7 @@ def forecast(source: Artifact, settings: Shrink) -> str:
         return distill.forecast(replace(source, path=Path(folder)), recovery(source, settings))
 
 
-def prepare(source: Artifact, settings: Shrink) -> ShrinkSetup:
+def prepare(source: Artifact, settings: ShrinkSettings) -> ShrinkSetup:
     """Read model and data. Everything that can be known to be wrong is found here, before any work."""
     config = checkpoint.read_config(source.path)
     task = _task_of(source, settings)
@@ -98,7 +98,7 @@ def prepare(source: Artifact, settings: Shrink) -> ShrinkSetup:
     return setup if settings.importance == "magnitude" else replace(setup, examples=_examples(setup, settings))
 
 
-def shrunk(setup: ShrinkSetup, settings: Shrink, out: Path, progress: Progress) -> ShrinkFacts:
+def shrunk(setup: ShrinkSetup, settings: ShrinkSettings, out: Path, progress: Progress) -> ShrinkFacts:
     """Measure, choose, cut, and write the smaller model into a folder; returns its facts."""
     scores = _scores(setup, settings, progress)
     layers = allocation.kept_layers(settings, scores)
@@ -112,15 +112,15 @@ def shrunk(setup: ShrinkSetup, settings: Shrink, out: Path, progress: Progress) 
     return _facts(setup, counts_in(small.config), parts)
 
 
-def recovery(source: Artifact, settings: Shrink) -> Distill:
+def recovery(source: Artifact, settings: ShrinkSettings) -> DistillSettings:
     """The distillation that follows: the model as it was teaches its labels, or its masked-LM logits."""
-    shared = {field.name: getattr(settings, field.name) for field in fields(Learning)}
-    given = Distill(**shared, teacher=source.path, text=settings.text, lines=settings.lines)
+    shared = {field.name: getattr(settings, field.name) for field in fields(LearningSettings)}
+    given = DistillSettings(**shared, teacher=source.path, text=settings.text, lines=settings.lines)
     masked = any(task.unit == "token" for task in tasks_of(checkpoint.own_architecture(source.path)))
     return replace(given, mode="agnostic") if masked else replace(given, data=settings.data)
 
 
-def _task_of(source: Artifact, settings: Shrink) -> Task | None:
+def _task_of(source: Artifact, settings: ShrinkSettings) -> Task | None:
     """The task of the model's head, by name where several share it; none for a bare encoder."""
     found = {row.name: row for row in tasks_of(checkpoint.own_architecture(source.path))}
     task = found.get(settings.task) or found.get(source.manifest.task) or next(iter(found.values()), None)
@@ -130,14 +130,14 @@ def _task_of(source: Artifact, settings: Shrink) -> Task | None:
     return task
 
 
-def _check_recovery(settings: Shrink, task: Task | None) -> None:
+def _check_recovery(settings: ShrinkSettings, task: Task | None) -> None:
     masked = task is not None and task.unit == "token"
     if settings.learns and not (settings.languages and (settings.text if masked else settings.data)):
         hint = f"Add --{'text' if masked else 'data'} DIR with --languages swa,hau, or leave out --epochs."
         raise DataError(f"shrink: no {'raw text' if masked else 'labelled data'} to recover on", hint)
 
 
-def _goals(settings: Shrink, costs: CostModel, config: PretrainedConfig) -> tuple[Goal, ...]:
+def _goals(settings: ShrinkSettings, costs: CostModel, config: PretrainedConfig) -> tuple[Goal, ...]:
     """The goals asked for, each with its cost."""
     length, whole = _length(config), counts_in(config)
     asked: list[tuple[str, float | None, CostFunction]] = [
@@ -155,7 +155,7 @@ def _length(config: PretrainedConfig) -> int:
     return min(_LENGTH, checkpoint.max_tokens(config))
 
 
-def _examples(setup: ShrinkSetup, settings: Shrink) -> Examples:
+def _examples(setup: ShrinkSetup, settings: ShrinkSettings) -> Examples:
     """What scores are measured on: dev with its labels, else raw text. DataError where there is nothing to read."""
     masked = setup.task is not None and setup.task.unit == "token"
     if settings.data is not None and not masked:
@@ -193,7 +193,7 @@ def _masking(setup: ShrinkSetup, seed: int) -> Masking:
     return Masking(mask_id, setup.model.config.vocab_size, seed, everywhere=False, fixed=True)
 
 
-def _scores(setup: ShrinkSetup, settings: Shrink, progress: Progress) -> ImportanceScores:
+def _scores(setup: ShrinkSetup, settings: ShrinkSettings, progress: Progress) -> ImportanceScores:
     if setup.examples is None:
         return importance.magnitude(setup.model)
     squared = settings.importance == "fisher"

@@ -21,7 +21,7 @@ from edgeafri.artifact import Artifact
 from edgeafri.data.dataset import Unit
 from edgeafri.errors import DataError, ModelError
 from edgeafri.menu.facts.conversion import Factorised, HeldOut, LanguageCover, TrimFacts
-from edgeafri.menu.settings import Trim
+from edgeafri.menu.settings import TrimSettings
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.models.factorised_embedding import factorise
 from edgeafri.stages.training import second_head
@@ -53,7 +53,7 @@ class Selection:
     inputs: Mapping[str, Sequence[Sequence[int]]]
 
 
-def run(source: Artifact, settings: Trim, out: Path, progress: Progress) -> TrimFacts:
+def run(source: Artifact, settings: TrimSettings, out: Path, progress: Progress) -> TrimFacts:
     """Count tokens in the text, cut the vocabulary in all tokenizer files and the embedding in the model."""
     if not settings.languages:
         raise DataError("trim: no language named", "Add --languages swa,hau: what they use is what is kept.")
@@ -85,7 +85,7 @@ def run(source: Artifact, settings: Trim, out: Path, progress: Progress) -> Trim
     )
 
 
-def select(source: Artifact, settings: Trim, out: Path, progress: Progress) -> Selection:
+def select(source: Artifact, settings: TrimSettings, out: Path, progress: Progress) -> Selection:
     """Count tokens in the text, choose what stays, and write the smaller tokenizer."""
     tokenizer = checkpoint.read_tokenizer(source.path)
     checkpoint.frame(tokenizer)  # a tokenizer without start, end or padding is told before anything is counted
@@ -141,7 +141,11 @@ def cut_embeddings(model: "PreTrainedModel", kept: list[int]) -> None:
 
 
 def cover(
-    tokenizer: Tokenizer, vocabulary: Vocabulary, used: Mapping[str, TokenCounts], kept: list[int], settings: Trim
+    tokenizer: Tokenizer,
+    vocabulary: Vocabulary,
+    used: Mapping[str, TokenCounts],
+    kept: list[int],
+    settings: TrimSettings,
 ) -> dict[str, LanguageCover]:
     """By language: words read, the share of running tokens that is kept, and what becomes of text not seen before.
 

@@ -17,7 +17,7 @@ from edgeafri.report.plot import Plot
 from edgeafri.studies import distillation, generalisation, parts, pruning, quantization
 from edgeafri.studies.distillation import DistillationGrid
 from edgeafri.studies.page import StudyPage
-from edgeafri.studies.parts import CompressionGrid, Part
+from edgeafri.studies.parts import CompressionGrid, StudyPart
 from edgeafri.studies.workbench import StudyRequest, Workbench, masked_teacher, read_grid
 from edgeafri.util.files import Digests
 
@@ -51,7 +51,7 @@ def languages_of(data: Path) -> tuple[str, ...]:
     return languages_in(data)
 
 
-def check(bench: Workbench, teacher: Artifact, wanted: Mapping[str, Part]) -> None:
+def check(bench: Workbench, teacher: Artifact, wanted: Mapping[str, StudyPart]) -> None:
     """Read all labelled data once: what is wrong in it is told now, not hours later."""
     labels = labels_of(teacher)
     bench.check_data(labels)
@@ -64,7 +64,7 @@ def check(bench: Workbench, teacher: Artifact, wanted: Mapping[str, Part]) -> No
 
 
 def _pruned(
-    bench: Workbench, teacher: Artifact, encoder: Callable[[], Artifact], wanted: Mapping[str, Part]
+    bench: Workbench, teacher: Artifact, encoder: Callable[[], Artifact], wanted: Mapping[str, StudyPart]
 ) -> list[Table | Plot]:
     """After, before and during fine-tuning, and the three in one plot."""
     sweeps, found = {}, []
@@ -78,7 +78,7 @@ def _pruned(
     return [*found, *pruning.comparison_plots(sweeps)]
 
 
-def _distilled(bench: Workbench, wanted: Mapping[str, Part]) -> tuple[Table, ...]:
+def _distilled(bench: Workbench, wanted: Mapping[str, StudyPart]) -> tuple[Table, ...]:
     part = wanted.get("distillation")
     if part is None:
         return ()
@@ -87,13 +87,13 @@ def _distilled(bench: Workbench, wanted: Mapping[str, Part]) -> tuple[Table, ...
     return tuple(replace(table, title=f"Distilled: {table.title}") for table in found)
 
 
-def _quantized(bench: Workbench, teacher: Artifact, wanted: Mapping[str, Part]) -> list[Table]:
+def _quantized(bench: Workbench, teacher: Artifact, wanted: Mapping[str, StudyPart]) -> list[Table]:
     part = wanted.get("quantization")
     return quantization.tables(bench, teacher, part) if part else []
 
 
 def _generalised(
-    bench: Workbench, teacher: Artifact, encoder: Callable[[], Artifact], wanted: Mapping[str, Part]
+    bench: Workbench, teacher: Artifact, encoder: Callable[[], Artifact], wanted: Mapping[str, StudyPart]
 ) -> list[Table | Plot]:
     """Few-shot, zero-shot between languages, and zero-shot on a high-resource language."""
     found: list[Table | Plot] = []

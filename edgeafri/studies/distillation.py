@@ -37,7 +37,7 @@ ALONE, DIRECT = "labels alone", "task-specific, from the teacher's layers"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shape(Document):
+class StudentSize(Document):
     """How many layers a student has, and how many attention heads in each."""
 
     layers: int
@@ -51,7 +51,7 @@ class DistillationGrid(Document):
     `student` is how any student learns the task, `specific` what is added where a teacher helps.
     """
 
-    shapes: tuple[Shape, ...]
+    shapes: tuple[StudentSize, ...]
     masked_teacher: Settings
     agnostic: Settings
     student: Settings
@@ -63,7 +63,7 @@ class StudentGroup:
     """The students of one strategy and one shape, one for each seed."""
 
     strategy: str
-    shape: Shape
+    shape: StudentSize
     million_parameters: float
     graph_mb: float
     quality: tuple[Quality, ...]
@@ -155,7 +155,7 @@ def _named(student: StudentGroup) -> Cells:
     return {"strategy": student.strategy, "layers": student.shape.layers, "heads": student.shape.heads}
 
 
-def _taught(bench: Workbench, teacher: Artifact, shape: Shape, grid: DistillationGrid) -> Iterator[StudentGroup]:
+def _taught(bench: Workbench, teacher: Artifact, shape: StudentSize, grid: DistillationGrid) -> Iterator[StudentGroup]:
     """The strategies at one shape. Task-specific students start where the agnostic ones were left."""
     masked, sizes = masked_teacher(bench, grid.masked_teacher), {"layers": shape.layers, "heads": shape.heads}
     agnostic = bench.make("distill", masked, grid.agnostic, mode="agnostic", **sizes)
@@ -171,7 +171,7 @@ def _taught(bench: Workbench, teacher: Artifact, shape: Shape, grid: Distillatio
     yield _measured(bench, SPECIFIC, shape, specific)
 
 
-def _measured(bench: Workbench, strategy: str, shape: Shape, models: Sequence[Artifact]) -> StudentGroup:
+def _measured(bench: Workbench, strategy: str, shape: StudentSize, models: Sequence[Artifact]) -> StudentGroup:
     languages = bench.request.languages
     bundles = [bench.bundle(model, languages) for model in models]
     quality = tuple(bench.quality(bundle, languages) for bundle in bundles)

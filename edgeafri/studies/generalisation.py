@@ -24,7 +24,7 @@ from edgeafri.studies.levels import (
     sparsities,
     zeros_of,
 )
-from edgeafri.studies.parts import Part
+from edgeafri.studies.parts import StudyPart
 from edgeafri.studies.pruning import ENCODER_NOTE
 from edgeafri.studies.workbench import Workbench
 from edgeafri.util.files import storage, write_whole
@@ -33,7 +33,7 @@ _IN_WORDS = "The paper reports this in words: near the known languages' F1, and 
 _UNITS = "Entity F1 on test, in points, of float32 bundles through the runtime."
 
 
-def check_few_shot(part: Part, labels: Sequence[str]) -> None:
+def check_few_shot(part: StudyPart, labels: Sequence[str]) -> None:
     """DataError or UsageError, before any work, for a language or a label that the teacher could not take up."""
     for code in part.languages:
         language(code)
@@ -41,13 +41,13 @@ def check_few_shot(part: Part, labels: Sequence[str]) -> None:
             check_labels(read_split(part.data, code, name), labels)
 
 
-def check_high_resource(part: Part, labels: Sequence[str]) -> None:
+def check_high_resource(part: StudyPart, labels: Sequence[str]) -> None:
     """DataError, before any work, for a test split with a label that the teacher does not know."""
     for code in part.languages:
         check_labels(read_split(part.data, code, SPLIT), labels)
 
 
-def check_zero_shot(part: Part, targets: Sequence[str]) -> None:
+def check_zero_shot(part: StudyPart, targets: Sequence[str]) -> None:
     """DataError, before any work, for a test split with a label that a source language does not have."""
     tests = [read_split(part.data, code, SPLIT) for code in targets]
     for source in part.languages:
@@ -56,7 +56,7 @@ def check_zero_shot(part: Part, targets: Sequence[str]) -> None:
             check_labels(test, labels)
 
 
-def few_shot(bench: Workbench, teacher: Artifact, part: Part) -> list[Table | Plot]:
+def few_shot(bench: Workbench, teacher: Artifact, part: StudyPart) -> list[Table | Plot]:
     """The pruned teacher fine-tuned on k sentences of one unseen language, its zeros held, level by level."""
     count, place = part.settings.k, bench.request.work / "few-shot"
     few = {code: write_few(part.data, code, count, place / f"{code}-{count}") for code in part.languages}
@@ -78,7 +78,7 @@ def few_shot(bench: Workbench, teacher: Artifact, part: Part) -> list[Table | Pl
     ]
 
 
-def high_resource(bench: Workbench, teacher: Artifact, part: Part) -> list[Table | Plot]:
+def high_resource(bench: Workbench, teacher: Artifact, part: StudyPart) -> list[Table | Plot]:
     """The pruned teachers on a language that they were never fine-tuned on."""
     levels = []
     for sparsity in sparsities(part.settings):
@@ -97,7 +97,7 @@ def high_resource(bench: Workbench, teacher: Artifact, part: Part) -> list[Table
     ]
 
 
-def zero_shot(bench: Workbench, masked: Artifact, part: Part) -> list[Table | Plot]:
+def zero_shot(bench: Workbench, masked: Artifact, part: StudyPart) -> list[Table | Plot]:
     """An encoder fine-tuned on one language alone and pruned after it, tested on every other: source x target."""
     sweeps = {source: _from_one(bench, masked, part, source) for source in part.languages}
     notes = (
@@ -157,7 +157,9 @@ def _conll(sentence: Sentence) -> str:
     return "".join(f"{word or _INVISIBLE}\t{tag}\n" for word, tag in zip(sentence.words, sentence.tags, strict=True))
 
 
-def _few_shot_level(bench: Workbench, teacher: Artifact, part: Part, few: Mapping[str, Path], sparsity: float) -> Level:
+def _few_shot_level(
+    bench: Workbench, teacher: Artifact, part: StudyPart, few: Mapping[str, Path], sparsity: float
+) -> Level:
     start = pruned(bench, teacher, sparsity)
     tuned = [_tuned(bench, start, part, few, seed) for seed in part.seeds]
     bundles = tuple(bundle for models in tuned for bundle in models.values())
@@ -165,7 +167,9 @@ def _few_shot_level(bench: Workbench, teacher: Artifact, part: Part, few: Mappin
     return Level(sparsity, zeros_of(start), bundles, quality)
 
 
-def _tuned(bench: Workbench, start: Artifact, part: Part, few: Mapping[str, Path], seed: int) -> dict[str, Artifact]:
+def _tuned(
+    bench: Workbench, start: Artifact, part: StudyPart, few: Mapping[str, Path], seed: int
+) -> dict[str, Artifact]:
     """A bundle for each language."""
     learning = part.settings.learning
     models = {
@@ -179,7 +183,7 @@ def _each_on_its_own(bench: Workbench, bundles: Mapping[str, Artifact], data: Pa
     return {code: bench.quality(bundle, (code,), data)[code] for code, bundle in bundles.items()}
 
 
-def _from_one(bench: Workbench, masked: Artifact, part: Part, source: str) -> Sweep:
+def _from_one(bench: Workbench, masked: Artifact, part: StudyPart, source: str) -> Sweep:
     codes, learning = bench.request.languages, part.settings.learning
     taught = [bench.make("finetune", masked, learning, languages=(source,), seed=seed) for seed in part.seeds]
     levels = (

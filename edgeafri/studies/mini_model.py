@@ -23,7 +23,7 @@ from edgeafri.report.plot import Plot
 from edgeafri.studies import papers
 from edgeafri.studies.generalisation import check_few_shot, write_few
 from edgeafri.studies.page import StudyPage
-from edgeafri.studies.parts import Part, PartSettings
+from edgeafri.studies.parts import PartSettings, StudyPart
 from edgeafri.studies.workbench import Settings, StudyRequest, Workbench, masked_teacher, read_grid
 from edgeafri.util.files import Digests
 
@@ -43,7 +43,7 @@ class Primary:
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class TargetVocabulary:
     """A tokenizer's size, and how it cuts a target's raw text: subwords per word, and the share that are unknown."""
 
     size: int
@@ -58,7 +58,7 @@ class Adapted:
     target: str
     method: str
     epochs: int
-    vocabulary: Vocabulary
+    vocabulary: TargetVocabulary
     zero_shot: float
     few_shot: Spread
     flops: int | None = None
@@ -116,7 +116,7 @@ def mini_depth(encoder: EncoderDepth) -> dict[str, int]:
     return {"second_head": third, "new_layers": max(1, layers // 2 - third)}
 
 
-def checked(request: StudyRequest, grid: MiniModelGrid) -> Part:
+def checked(request: StudyRequest, grid: MiniModelGrid) -> StudyPart:
     """The targets and their data, checked before any work. UsageError or DataError for what cannot be."""
     if request.few_shot_data is None or request.text is None:
         hint = "Add --few-shot-data DIR: labelled data of languages that are not among the source languages."
@@ -127,14 +127,14 @@ def checked(request: StudyRequest, grid: MiniModelGrid) -> Part:
         hint = "Name the source languages with --lang, without it, or take it out of --few-shot-data."
         raise UsageError(f"study mini-model: {both[0]} is a source and a target language", hint)
     seeds = request.seeds if grid.few_shot.seeds is None else grid.few_shot.seeds
-    part = Part("few-shot", request.few_shot_data, grid.few_shot, targets, seeds)
+    part = StudyPart("few-shot", request.few_shot_data, grid.few_shot, targets, seeds)
     splits = (read_split(request.data, code, name) for code in request.languages for name in ("train", "dev"))
     check_few_shot(part, labels_of(splits))
     text_files(request.text, targets)
     return part
 
 
-def quality_table(request: StudyRequest, few: Part, found: Sequence[Adapted]) -> Table:
+def quality_table(request: StudyRequest, few: StudyPart, found: Sequence[Adapted]) -> Table:
     """A row per target, method and budget: its cost, beside the standard's, and its quality, beside the standard's."""
     standard = {(item.target, item.epochs): item for item in found if item.method == STANDARD}
     rows = tuple(_row(item, standard.get((item.target, item.epochs))) for item in found)
@@ -216,7 +216,7 @@ def _primary(bench: Workbench, masked: Artifact, learning: Settings) -> Primary:
 
 
 def _target(
-    bench: Workbench, primaries: Mapping[str, Primary], target: str, grid: MiniModelGrid, few: Part
+    bench: Workbench, primaries: Mapping[str, Primary], target: str, grid: MiniModelGrid, few: StudyPart
 ) -> list[Adapted]:
     """One target: the encoder as it is, then every method with every budget."""
     found, old = [], None
@@ -225,8 +225,8 @@ def _target(
             more = {"method": method, "epochs": epochs, "languages": (target,), "into": primary.tuned.path}
             model = bench.make("adapt-mini", primary.masked, {**grid.adaptation, **more})
             facts = AdaptMiniFacts.from_json(model.manifest.facts)
-            old = old or Vocabulary(facts.vocabulary_before, facts.fertility_before, facts.unknown_before)
-            new = Vocabulary(facts.vocabulary, facts.fertility, facts.unknown)
+            old = old or TargetVocabulary(facts.vocabulary_before, facts.fertility_before, facts.unknown_before)
+            new = TargetVocabulary(facts.vocabulary, facts.fertility, facts.unknown)
             scores = _scores(bench, model, target, few)
             found.append(Adapted(target, method, epochs, new, *scores, facts.flops, facts.perplexity))
     if old is None:
@@ -235,7 +235,7 @@ def _target(
     return [as_it_was, *found]
 
 
-def _scores(bench: Workbench, model: Artifact, code: str, few: Part) -> tuple[float, Spread]:
+def _scores(bench: Workbench, model: Artifact, code: str, few: StudyPart) -> tuple[float, Spread]:
     """F1 zero-shot, and few-shot over the seeds."""
     count = few.settings.k
     folder = write_few(few.data, code, count, bench.request.work / "few-shot" / f"{code}-{count}")

@@ -69,7 +69,7 @@ class CompressionGrid(Document):
 
 
 @dataclass(frozen=True)
-class Part:
+class StudyPart:
     """One part: its entry in the grid, its data, languages and seeds, and why it is not run, "" where it is.
 
     The languages are what is learnt and tested; of zero-shot the sources, of few-shot and high-resource those of their
@@ -84,12 +84,12 @@ class Part:
     not_run: str = ""
 
 
-def plan(request: StudyRequest, grid: CompressionGrid) -> dict[str, Part]:
+def plan(request: StudyRequest, grid: CompressionGrid) -> dict[str, StudyPart]:
     """Every part by its name. DataError for a folder of unseen languages that holds none."""
     return {name: _part(request, name, settings) for name, settings in grid.parts().items()}
 
 
-def overview(parts: Mapping[str, Part], name: str, encoder: Settings) -> Table:
+def overview(parts: Mapping[str, StudyPart], name: str, encoder: Settings) -> Table:
     """A row per part: run or not, and the settings it was run with; `encoder` are those of the masked-LM training."""
     rows = [_row(part) for part in parts.values()]
     rows.insert(1 + NAMES.index("quantization"), _llm_int8(parts["quantization"]))
@@ -98,12 +98,12 @@ def overview(parts: Mapping[str, Part], name: str, encoder: Settings) -> Table:
     return Table("parts", f"Parts of the grid '{name}'", _COLUMNS, tuple(rows), (note,) if trained else ())
 
 
-def _part(request: StudyRequest, name: str, settings: PartSettings | None) -> Part:
+def _part(request: StudyRequest, name: str, settings: PartSettings | None) -> StudyPart:
     if settings is None:
-        return Part(name, request.data, not_run=f"the grid '{request.grid}' leaves it out")
+        return StudyPart(name, request.data, not_run=f"the grid '{request.grid}' leaves it out")
     seeds = request.seeds if settings.seeds is None else settings.seeds
     if name in _FROM_TEXT and request.text is None:
-        return Part(name, request.data, settings, not_run="raw text absent (--text)")
+        return StudyPart(name, request.data, settings, not_run="raw text absent (--text)")
     if name == "few-shot":
         return _unseen(name, request.few_shot_data, settings, seeds, "--few-shot-data")
     if name == "high-resource":
@@ -111,16 +111,16 @@ def _part(request: StudyRequest, name: str, settings: PartSettings | None) -> Pa
     wanted = request.languages if settings.languages is None else settings.languages
     languages = tuple(code for code in request.languages if code in wanted)
     absent = "" if languages else f"it is for {', '.join(wanted)}, and none of these was asked for"
-    return Part(name, request.data, settings, languages, seeds, absent)
+    return StudyPart(name, request.data, settings, languages, seeds, absent)
 
 
-def _unseen(name: str, data: Path | None, settings: PartSettings, seeds: tuple[int, ...], option: str) -> Part:
+def _unseen(name: str, data: Path | None, settings: PartSettings, seeds: tuple[int, ...], option: str) -> StudyPart:
     if data is None:
-        return Part(name, Path(), settings, not_run=f"data absent ({option})")
-    return Part(name, data, settings, languages_in(data), seeds)
+        return StudyPart(name, Path(), settings, not_run=f"data absent ({option})")
+    return StudyPart(name, data, settings, languages_in(data), seeds)
 
 
-def _row(part: Part) -> Cells:
+def _row(part: StudyPart) -> Cells:
     shown: Cells = {"part": _SHOWN[part.name]}
     if part.not_run:
         return {**shown, "state": f"not run: {part.not_run}"}
@@ -137,7 +137,7 @@ def _row(part: Part) -> Cells:
     }
 
 
-def _llm_int8(part: Part) -> Cells:
+def _llm_int8(part: StudyPart) -> Cells:
     """LLM.int8() is a method of the quantization, and the only one with a package of its own."""
     needed = "" if version_of("bitsandbytes") else "bitsandbytes is not installed (pip install 'edgeafri[gpu]')"
     absent = part.not_run or needed

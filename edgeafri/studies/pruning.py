@@ -22,7 +22,7 @@ from edgeafri.studies.levels import (
     seeds_in_words,
     sparsities,
 )
-from edgeafri.studies.parts import Part
+from edgeafri.studies.parts import StudyPart
 from edgeafri.studies.workbench import Workbench, readable_length
 
 ENCODER_NOTE = (
@@ -45,7 +45,7 @@ _ALIKE = (
 )
 
 
-def after(bench: Workbench, teacher: Artifact, part: Part) -> tuple[Sweep, list[Table | Plot]]:
+def after(bench: Workbench, teacher: Artifact, part: StudyPart) -> tuple[Sweep, list[Table | Plot]]:
     """The teacher with its smallest weights at zero: a long and a compact table, and plots of F1 and of time."""
     models = {sparsity: pruned(bench, teacher, sparsity) for sparsity in sparsities(part.settings)}
     codes = part.languages
@@ -74,7 +74,7 @@ def after(bench: Workbench, teacher: Artifact, part: Part) -> tuple[Sweep, list[
     return sweep, page
 
 
-def trained(bench: Workbench, masked: Artifact, part: Part, when: When) -> tuple[Sweep, list[Table | Plot]]:
+def trained(bench: Workbench, masked: Artifact, part: StudyPart, when: When) -> tuple[Sweep, list[Table | Plot]]:
     """An encoder pruned before it is fine-tuned, or while it is: all languages together, level by level, seed by seed.
 
     Sparsity 0 is plain fine-tuning with the same settings and seeds.
@@ -114,7 +114,7 @@ def comparison_plots(sweeps: Mapping[str, Sweep]) -> list[Plot]:
     return [Plot("pruning-when", title, _X, _Y, series)]
 
 
-def _trained(bench: Workbench, masked: Artifact, part: Part, when: str, sparsity: float, seed: int) -> Artifact:
+def _trained(bench: Workbench, masked: Artifact, part: StudyPart, when: str, sparsity: float, seed: int) -> Artifact:
     more: dict[str, object] = {"languages": part.languages, "seed": seed}
     if sparsity == 0:
         return bench.make("finetune", masked, part.settings.learning, **more)

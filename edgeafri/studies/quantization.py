@@ -10,7 +10,7 @@ from edgeafri.documents.table import Cells, Column, Table
 from edgeafri.studies import papers
 from edgeafri.studies.levels import OTHER_TEACHER, drop_of, notes_on_paper, worst_of
 from edgeafri.studies.methods import ComparedMethod, MethodResult, choose_methods, conditions, measure_methods
-from edgeafri.studies.parts import Part
+from edgeafri.studies.parts import StudyPart
 from edgeafri.studies.workbench import Workbench
 from edgeafri.tasks import task
 
@@ -18,7 +18,7 @@ _STUDIED = ("fp32", "torch-dynamic", "llm-int8", "ort-int8")
 _IN_FLOAT32 = ("fp32", "fp32-gpu")
 
 
-def tables(bench: Workbench, teacher: Artifact, part: Part) -> list[Table]:
+def tables(bench: Workbench, teacher: Artifact, part: StudyPart) -> list[Table]:
     """The compression study's part: the paper's three methods and ours."""
     return compare_methods(bench.only(part.languages, bench.request.seeds), teacher, choose_methods(_STUDIED))
 

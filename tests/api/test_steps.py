@@ -10,10 +10,10 @@ import pytest
 import edgeafri
 from edgeafri.api import steps
 from edgeafri.api.stub import stub
-from edgeafri.artifact import load
+from edgeafri.artifact import load_artifact
 from edgeafri.errors import ConfigError, DataError, StorageError
 from edgeafri.menu import MENU, stage
-from edgeafri.menu.settings import Trim
+from edgeafri.menu.settings import TrimSettings
 
 
 @pytest.mark.parametrize("entry", MENU, ids=lambda entry: entry.name)
@@ -36,7 +36,7 @@ def test_a_step_makes_an_artifact_and_typed_facts(teacher_folder: Path, data: Pa
     Paths as text, languages as a list; the result stands wherever a path does.
     """
     made = edgeafri.trim(str(teacher_folder), str(tmp_path / "small"), languages=["swa", "hau"], data=str(data))
-    sealed = load(Path(made), digests)
+    sealed = load_artifact(Path(made), digests)
 
     assert made.id == sealed.id
     assert made.facts.vocabulary == sealed.manifest.facts["vocabulary"]
@@ -50,7 +50,7 @@ def test_a_lone_language_is_one_language(teacher_folder: Path, data: Path, tmp_p
     """
     made = edgeafri.trim(teacher_folder, tmp_path / "small", languages="swa", data=data)
 
-    assert load(made.path, digests).manifest.languages == ("swa",)
+    assert load_artifact(made.path, digests).manifest.languages == ("swa",)
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,8 @@ def test_defaults_are_those_of_the_settings_class():
     """
     parameters = inspect.signature(steps.stage_function(stage("trim"))).parameters
 
-    assert parameters["keep"].default == Trim().keep
-    assert parameters["coverage"].default == Trim().coverage
+    assert parameters["keep"].default == TrimSettings().keep
+    assert parameters["coverage"].default == TrimSettings().coverage
 
 
 def test_what_type_checkers_read_is_up_to_date():

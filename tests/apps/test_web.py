@@ -33,7 +33,7 @@ def copy(bundle: Path, tmp_path: Path) -> Path:
 
 def resealed(folder: Path, **facts: object) -> None:
     """The same bundle with other facts and the files that are there now."""
-    from edgeafri.artifact import load, seal
+    from edgeafri.artifact import load_artifact, seal
 
     manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
     with Digests(folder.parent / "digests.json") as digests:
@@ -42,7 +42,7 @@ def resealed(folder: Path, **facts: object) -> None:
             found.manifest, kind="bundle", stage="bundle", facts={**manifest["facts"], **facts}, files={}
         )
         seal(folder, whole, digests)
-        load(folder, digests)
+        load_artifact(folder, digests)
 
 
 def test_a_page_holds_itself_its_libraries_and_the_bundle(bundle: Path):
@@ -188,10 +188,10 @@ def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path, copy: Path):
     """
     An artifact of another kind, as well as any other folder.
     """
-    from edgeafri.artifact import load, seal
+    from edgeafri.artifact import load_artifact, seal
 
     with Digests(tmp_path / "digests.json") as digests:
-        manifest = dataclasses.replace(load(copy, digests).manifest, kind="onnx", files={})
+        manifest = dataclasses.replace(load_artifact(copy, digests).manifest, kind="onnx", files={})
         (copy / "manifest.json").unlink()
         seal(copy, manifest, digests)
 

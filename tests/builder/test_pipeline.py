@@ -20,7 +20,7 @@ from edgeafri.builder.recipe import Step
 from edgeafri.device.profile import profile_folders
 from edgeafri.errors import ArtifactError, ConfigError, DataError, EdgeAfriError, StorageError, UsageError
 from edgeafri.menu.facts import Facts
-from edgeafri.menu.settings import ExportOnnx
+from edgeafri.menu.settings import ExportOnnxSettings
 from edgeafri.util.files import Digests
 
 
@@ -48,7 +48,7 @@ def test_a_plan_fills_in_what_belongs_to_the_whole_build():
 
     assert (trimmed.settings.languages, bundled.settings.languages) == (("yor",), ("swa",))
     assert (bundled.settings.sample, bundled.settings.golden) == (True, 2)
-    assert exported.settings == ExportOnnx()
+    assert exported.settings == ExportOnnxSettings()
 
 
 @pytest.mark.parametrize(

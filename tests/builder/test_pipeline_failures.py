@@ -46,7 +46,7 @@ if sys.argv[3] == "before the manifest":
     pipeline.seal = die
 if sys.argv[3] == "before the rename":
     Path.rename = die
-menu.load = lambda name: Method()
+menu.load_stage = lambda name: Method()
 digests = Digests()
 source = adopt(Path(sys.argv[1]), "torch", "ner", (), digests)
 pipeline.run_jobs(plan_jobs([Step("trim")], "torch", {}), source, Path(sys.argv[2]), digests, lambda event: None)
@@ -306,7 +306,7 @@ def test_what_a_kill_left_is_taken_up_for_the_same_work_only(source, digests, tm
             (out / "checkpoint-1").rmdir()
             return Figures({})
 
-    monkeypatch.setattr("edgeafri.menu.load", lambda name: Learner())
+    monkeypatch.setattr("edgeafri.menu.load_stage", lambda name: Learner())
 
     def tuned(count: int) -> None:
         (job,) = plan_jobs([Step("finetune", {"epochs": count})], "torch", {})

@@ -19,7 +19,7 @@ from edgeafri.menu import MENU, Stage
 from edgeafri.menu.facts import Facts
 from edgeafri.menu.facts.conversion import Compared, Equivalence, HeldOut, LanguageCover, TrimFacts
 from edgeafri.menu.facts.training import ShrinkFacts
-from edgeafri.menu.settings import Shrink, Trim
+from edgeafri.menu.settings import ShrinkSettings, TrimSettings
 from edgeafri.util.files import Digests
 
 HELD_OUT = HeldOut(
@@ -58,7 +58,7 @@ class Method:
 @pytest.fixture
 def method(monkeypatch: pytest.MonkeyPatch) -> Method:
     fake = Method()
-    monkeypatch.setattr(menu, "load", lambda name: fake)
+    monkeypatch.setattr(menu, "load_stage", lambda name: fake)
     return fake
 
 
@@ -117,7 +117,7 @@ def test_text_becomes_the_settings_that_the_stage_sees(source: Path, tmp_path: P
     arguments = ["trim", str(source), "--out", str(tmp_path / "out"), "--languages", "swa,hau", "--data", str(data)]
 
     assert execute(arguments) == 0
-    assert method.settings == Trim(languages=("swa", "hau"), data=data)
+    assert method.settings == TrimSettings(languages=("swa", "hau"), data=data)
     (job,) = plan_jobs([Step("trim", {"languages": ["swa", "hau"], "data": data})], "torch", {})
     assert job.settings == method.settings
 
@@ -278,7 +278,7 @@ def test_a_setting_by_name_takes_two_words(source: Path, tmp_path: Path, method:
     assert (option.nargs, option.multiple, option.metavar) == (2, True, "NAME X")
     method.facts = ShrinkFacts(**SHRUNK, layers=(0,), heads=(2,), ffn=(8,), hidden=16, goals={}, scored_inputs=0)
     assert execute(["shrink", str(source), "--out", str(tmp_path / "out"), *given, "--json"]) == 0
-    assert method.settings == Shrink(importance="magnitude", latency_of={"rpi4": 0.4})
+    assert method.settings == ShrinkSettings(importance="magnitude", latency_of={"rpi4": 0.4})
 
 
 def test_a_setting_by_name_is_checked(source: Path, tmp_path: Path, method: Method, capfd):

@@ -14,7 +14,7 @@ from edgeafri import menu
 from edgeafri.artifact import Artifact
 from edgeafri.errors import UsageError
 from edgeafri.menu import MENU, Stage
-from edgeafri.menu.settings import Distill, Finetune, Prune, Shrink, StageSettings
+from edgeafri.menu.settings import DistillSettings, FinetuneSettings, PruneSettings, ShrinkSettings, StageSettings
 
 ROOT = Path(__file__).parents[2]
 METHOD = '''"""mirror: a method that writes down what it was given."""
@@ -23,11 +23,11 @@ from pathlib import Path
 
 from edgeafri.artifact import Artifact
 from edgeafri.menu.facts import Figures
-from edgeafri.menu.settings import Mirror
+from edgeafri.menu.settings import MirrorSettings
 from edgeafri.util.progress import Progress
 
 
-def run(source: Artifact, settings: Mirror, out: Path, progress: Progress) -> Figures:
+def run(source: Artifact, settings: MirrorSettings, out: Path, progress: Progress) -> Figures:
     """Write it into one file, as often as asked."""
     (out / "model.safetensors").write_text(source.id * settings.times, "utf-8")
     return Figures({"times": settings.times, "length": len(source.id)})
@@ -35,7 +35,7 @@ def run(source: Artifact, settings: Mirror, out: Path, progress: Progress) -> Fi
 SETTINGS = '''
 
 @dataclass(frozen=True)
-class Mirror(StageSettings):
+class MirrorSettings(StageSettings):
     """What was given, written down as often as asked."""
 
     times: int = setting(2, "how often", low=1)
@@ -121,13 +121,13 @@ def test_what_is_no_stage_is_told_with_the_nearest():
 @pytest.mark.parametrize(
     ("settings", "learns", "leaves_head", "devices"),
     [
-        (Finetune(), True, True, ()),
-        (Distill(), True, True, ()),
-        (Distill(mode="relation"), True, False, ()),
-        (Prune(), False, None, ()),
-        (Prune(when="during"), True, True, ()),
-        (Shrink(macs=0.5), False, None, ()),
-        (Shrink(latency_of={"rpi4": 0.5}, epochs=1), True, None, ("rpi4",)),
+        (FinetuneSettings(), True, True, ()),
+        (DistillSettings(), True, True, ()),
+        (DistillSettings(mode="relation"), True, False, ()),
+        (PruneSettings(), False, None, ()),
+        (PruneSettings(when="during"), True, True, ()),
+        (ShrinkSettings(macs=0.5), False, None, ()),
+        (ShrinkSettings(latency_of={"rpi4": 0.5}, epochs=1), True, None, ("rpi4",)),
         (StageSettings(), False, None, ()),
     ],
 )

@@ -10,7 +10,7 @@ from edgeafri.documents.emulated_run import Instructions
 from edgeafri.documents.measurement import Measurement
 from edgeafri.documents.profile import Profile
 from edgeafri.report import from_documents
-from edgeafri.report.entry import Entry, InstructionCounts
+from edgeafri.report.entry import EmulatedCounts, Entry
 from edgeafri.report.tables import bundle_bytes, count_rows, group_rows, overview_notes, overview_rows, title_of
 
 Document = dict[str, Any]
@@ -37,8 +37,8 @@ def test_groups_are_in_one_order_with_their_shares():
     assert rows == [("embeddings", 60, 60.0), ("feed-forward", 30, 30.0), ("tokenizer", 10, 10.0)]
 
 
-def counts(cpu: str, seq_len: int, total: int) -> InstructionCounts:
-    return InstructionCounts(cpu, Instructions(seq_len=seq_len, total=total), None, None)
+def counts(cpu: str, seq_len: int, total: int) -> EmulatedCounts:
+    return EmulatedCounts(cpu, Instructions(seq_len=seq_len, total=total), None, None)
 
 
 def test_counts_are_compared_for_one_processor_and_length_alone():

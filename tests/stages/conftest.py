@@ -158,7 +158,7 @@ def _killer(step: tuple[int, int]):
 def made(stage: str, source: Artifact, folders: pytest.TempPathFactory, **settings: Any) -> Artifact:
     """What a stage makes of a source, in a folder of its own."""
     folder = folders.mktemp(stage)
-    menu.load(stage).run(source, menu.stage(stage).settings(**settings), folder, silent)
+    menu.load_stage(stage).run(source, menu.stage(stage).settings(**settings), folder, silent)
     return artifact_of(folder, "onnx", source.manifest.task)
 
 

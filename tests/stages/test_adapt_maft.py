@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from edgeafri.errors import ConfigError, DataError, ModelError, TrainingError
-from edgeafri.menu.settings import AdaptMaft, Distill
+from edgeafri.menu.settings import AdaptMaftSettings, DistillSettings
 from edgeafri.stages import adapt_maft, distill
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.training import token_store
@@ -26,7 +26,7 @@ SENTENCES = {
 def settings(text, **changed):
     """38 lines to learn from, eight a step: five steps an epoch."""
     values = {"languages": LANGUAGES, "text": text, "epochs": 3, "batch": 8, "learning_rate": 1e-3, "max_length": 64}
-    return AdaptMaft(**{**values, **changed})
+    return AdaptMaftSettings(**{**values, **changed})
 
 
 def prepared(source, chosen, folder):
@@ -141,7 +141,7 @@ def test_its_model_teaches_an_agnostic_student(teacher, text, as_artifact, tmp_p
     out.mkdir()
     student.mkdir()
     adapt_maft.run(teacher, settings(text, epochs=1), out, silent)
-    chosen = Distill(LANGUAGES, mode="agnostic", text=text, layers=1, epochs=1, max_length=64)
+    chosen = DistillSettings(LANGUAGES, mode="agnostic", text=text, layers=1, epochs=1, max_length=64)
 
     assert distill.run(as_artifact(out, "torch"), chosen, student, silent).to_json()["layers"] == 1
 

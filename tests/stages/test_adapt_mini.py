@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from edgeafri.errors import ConfigError, DataError, ModelError
-from edgeafri.menu.settings import AdaptMaft, AdaptMini, Finetune
+from edgeafri.menu.settings import AdaptMaftSettings, AdaptMiniSettings, FinetuneSettings
 from edgeafri.stages import adapt_maft, adapt_mini, finetune
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.training import second_head
@@ -20,7 +20,7 @@ TABLE = "embeddings.word_embeddings.weight"
 def settings(text, **changed):
     """30 lines of a language that counts as new, eight a step: four steps an epoch."""
     values = {"languages": ("swa",), "text": text, "epochs": 2, "batch": 8, "learning_rate": 1e-2, "max_length": 64}
-    return AdaptMini(**{**values, "vocabulary": 220, "dropout": 0.0, **changed})
+    return AdaptMiniSettings(**{**values, "vocabulary": 220, "dropout": 0.0, **changed})
 
 
 def made(folder, stage, source, chosen):
@@ -35,15 +35,17 @@ def primaries(masked, text, as_artifact, tmp_path_factory):
     """A source for every method: the masked LM as it is, and with a second head of either kind."""
     root = tmp_path_factory.mktemp("primaries")
     learning = {"languages": ("hau",), "text": text, "epochs": 1, "batch": 8, "max_length": 64, "second_head": 1}
-    joint = made(root / "joint", adapt_maft, masked, AdaptMaft(**learning))
-    post = made(root / "post", adapt_maft, masked, AdaptMaft(**learning, new_layers=1))
+    joint = made(root / "joint", adapt_maft, masked, AdaptMaftSettings(**learning))
+    post = made(root / "post", adapt_maft, masked, AdaptMaftSettings(**learning, new_layers=1))
     return {"standard": masked, "mini-joint": as_artifact(joint, "torch"), "mini-post": as_artifact(post, "torch")}
 
 
 @pytest.fixture(scope="module")
 def tuned(masked, data, tmp_path_factory):
     """The masked LM with a task's head, its embeddings frozen."""
-    learning = Finetune(("hau",), data=data, epochs=1, batch=8, max_length=64, learning_rate=1e-2, frozen="embeddings")
+    learning = FinetuneSettings(
+        ("hau",), data=data, epochs=1, batch=8, max_length=64, learning_rate=1e-2, frozen="embeddings"
+    )
     return made(tmp_path_factory.mktemp("tuned") / "out", finetune, masked, learning)
 
 

@@ -16,7 +16,7 @@ from edgeafri.data.text import split_words
 from edgeafri.errors import ModelError, UsageError
 from edgeafri.inference.predict import Encoder, Predictor
 from edgeafri.inference.session import forward, open_session
-from edgeafri.menu.settings import Bundle, Quantize, Scratch
+from edgeafri.menu.settings import BundleSettings, QuantizeSettings, ScratchSettings
 from edgeafri.stages import bundle, quantize, scratch
 from edgeafri.stages.graphs import external_weights
 from edgeafri.util.progress import silent
@@ -36,7 +36,7 @@ def _planted(monkeypatch):
 def made(source, folder, **values):
     """Run the stage; folder and facts."""
     folder.mkdir(exist_ok=True)
-    return folder, bundle.run(source, Bundle(("swa", "hau"), **values), folder, silent)
+    return folder, bundle.run(source, BundleSettings(("swa", "hau"), **values), folder, silent)
 
 
 def margins(folder, text):
@@ -138,7 +138,9 @@ def test_composed_and_decomposed_text_have_equal_ids(tmp_path, as_artifact):
     folder.mkdir()
     words = "".join(f"{word} O\n" for word in unicodedata.normalize("NFC", text).split())
     (root / "yor" / "train.txt").write_text("\n".join([words] * 6), "utf-8")
-    scratch.run(as_artifact(root, "corpus"), Scratch(vocabulary=200, layers=1, hidden=16, heads=2), folder, silent)
+    scratch.run(
+        as_artifact(root, "corpus"), ScratchSettings(vocabulary=200, layers=1, hidden=16, heads=2), folder, silent
+    )
     own, ours = Tokenizer.from_file(str(folder / "tokenizer.json")), bundle.normalized_tokenizer(folder)
     composed, decomposed = (unicodedata.normalize(form, text).split() for form in ("NFC", "NFD"))
 
@@ -343,7 +345,7 @@ def test_blocks_ask_for_a_newer_onnxruntime(optimized, tmp_path, weights, bits, 
     """
     1.20 and 1.21 have no 8-bit blocks. Their codes are counted as weights, so that the arithmetic is that of float32.
     """
-    quantize.run(optimized, Quantize(form="weights", weights=weights), tmp_path, silent)
+    quantize.run(optimized, QuantizeSettings(form="weights", weights=weights), tmp_path, silent)
     graph, config = onnx.load(tmp_path / "model.onnx"), json.loads((optimized.path / "config.json").read_text("utf-8"))
     costs = bundle.costs(graph, config)
 
@@ -360,7 +362,7 @@ def test_an_unknown_language_is_refused(quantized, tmp_path):
     The hint knows what people type instead.
     """
     with pytest.raises(UsageError, match="unknown language 'sw'") as caught:
-        bundle.run(quantized, Bundle(("sw",)), tmp_path, silent)
+        bundle.run(quantized, BundleSettings(("sw",)), tmp_path, silent)
     assert "swa" in caught.value.hint
 
 

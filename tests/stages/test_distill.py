@@ -12,11 +12,11 @@ from safetensors.torch import load_file, save_file
 from edgeafri.data.dataset import read_split
 from edgeafri.errors import ConfigError, DataError, ModelError
 from edgeafri.inference.predict import Predictor
-from edgeafri.menu.settings import Distill, Finetune, Scratch
+from edgeafri.menu.settings import DistillSettings, FinetuneSettings, ScratchSettings
 from edgeafri.stages import distill, finetune, scratch
 from edgeafri.stages.distillation.output_cache import bytes_of
 from edgeafri.stages.distillation.pair import student_shape
-from edgeafri.stages.distillation.student import Shape
+from edgeafri.stages.distillation.student import EncoderShape
 from edgeafri.stages.distillation.teacher_outputs import WantedOutputs, outputs_of
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.models.checkpoint import parameters
@@ -38,7 +38,7 @@ class Killed(Exception):  # not an error, a kill
 def settings(**changed):
     """24 sentences, or 39 lines, eight a step; a student of one layer."""
     values = {"languages": LANGUAGES, "epochs": 2, "batch": 8, "learning_rate": 1e-3, "max_length": 64, "layers": 1}
-    return Distill(**{**values, **changed})
+    return DistillSettings(**{**values, **changed})
 
 
 def taught(source, folder, **changed):
@@ -83,7 +83,7 @@ def other_cut(data, as_artifact, tmp_path_factory):
     """An encoder as wide as the teacher with a vocabulary of its own: every word is cut into letters."""
     folder = tmp_path_factory.mktemp("letters")
     corpus = as_artifact(data, "corpus")
-    chosen = Scratch(LANGUAGES, vocabulary=200, layers=1, hidden=16, heads=2, ffn=32, positions=128)
+    chosen = ScratchSettings(LANGUAGES, vocabulary=200, layers=1, hidden=16, heads=2, ffn=32, positions=128)
     letters = tmp_path_factory.mktemp("corpus")
     for language in LANGUAGES:
         (letters / language).mkdir()
@@ -98,7 +98,7 @@ def other_cut(data, as_artifact, tmp_path_factory):
 def tuned(encoder, data, as_artifact, tmp_path_factory):
     """A teacher that knows the corpus by heart."""
     folder = tmp_path_factory.mktemp("tuned")
-    chosen = Finetune(LANGUAGES, data=data, epochs=30, batch=4, learning_rate=1e-2, max_length=64)
+    chosen = FinetuneSettings(LANGUAGES, data=data, epochs=30, batch=4, learning_rate=1e-2, max_length=64)
     finetune.run(encoder, chosen, folder, silent)
     return as_artifact(folder, "torch")
 
@@ -205,18 +205,21 @@ def test_facts_of_labels_tell_every_epoch(teacher, data, tmp_path):
 @pytest.mark.parametrize(
     ("asked", "shape"),
     [
-        ({"layers": None}, Shape(12, 768, 12, 3072)),
-        ({"layers": 6}, Shape(6, 768, 12, 3072)),
-        ({"layers": 0.5, "hidden": 0.5, "heads": 0.5, "ffn": 0.5}, Shape(6, 384, 6, 1536)),
-        ({"layers": 0.05, "hidden": 0.3, "ffn": 100}, Shape(1, 228, 12, 100)),  # 230.4, of which 12 heads use 228
-        ({"layers": 1, "hidden": 0.01}, Shape(1, 12, 12, 3072)),
+        ({"layers": None}, EncoderShape(12, 768, 12, 3072)),
+        ({"layers": 6}, EncoderShape(6, 768, 12, 3072)),
+        ({"layers": 0.5, "hidden": 0.5, "heads": 0.5, "ffn": 0.5}, EncoderShape(6, 384, 6, 1536)),
+        (
+            {"layers": 0.05, "hidden": 0.3, "ffn": 100},
+            EncoderShape(1, 228, 12, 100),
+        ),  # 230.4, of which 12 heads use 228
+        ({"layers": 1, "hidden": 0.01}, EncoderShape(1, 12, 12, 3072)),
     ],
 )
 def test_a_shape_is_asked_for_in_numbers_or_shares(asked, shape):
     """
     Below 1 a share of the source's, rounded down, at least 1, and a width to what the heads divide.
     """
-    assert student_shape(settings(**asked), Shape(12, 768, 12, 3072)) == shape
+    assert student_shape(settings(**asked), EncoderShape(12, 768, 12, 3072)) == shape
 
 
 @pytest.mark.parametrize("mode", ["agnostic", "attention"])
@@ -239,7 +242,7 @@ def test_relation_leaves_a_bare_encoder(teacher, data, text, as_artifact, tmp_pa
     facts, _ = taught(teacher, tmp_path / "out", mode="relation", text=text, epochs=1)
     (tmp_path / "tuned").mkdir()
     source = as_artifact(tmp_path / "out", "torch")
-    finetune.run(source, Finetune(LANGUAGES, data=data, epochs=1, max_length=64), tmp_path / "tuned", silent)
+    finetune.run(source, FinetuneSettings(LANGUAGES, data=data, epochs=1, max_length=64), tmp_path / "tuned", silent)
 
     assert checkpoint.own_architecture(tmp_path / "out") == "XLMRobertaModel"
     assert "task" not in facts

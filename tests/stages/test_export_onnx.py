@@ -8,7 +8,7 @@ from transformers import BertConfig, BertForTokenClassification
 
 from edgeafri.errors import ModelError
 from edgeafri.inference.session import IR_VERSION, forward, open_session
-from edgeafri.menu.settings import ExportOnnx
+from edgeafri.menu.settings import ExportOnnxSettings
 from edgeafri.stages import export_onnx
 from edgeafri.stages.models import checkpoint
 from edgeafri.util.progress import silent
@@ -39,7 +39,7 @@ def test_the_opset_is_a_setting(teacher, tmp_path):
     """
     An older one makes a graph for an older onnxruntime.
     """
-    facts = export_onnx.run(teacher, ExportOnnx(opset=15), tmp_path, silent)
+    facts = export_onnx.run(teacher, ExportOnnxSettings(opset=15), tmp_path, silent)
 
     assert onnx.load(tmp_path / "model.onnx").opset_import[0].version == facts.opset == 15
 
@@ -48,7 +48,7 @@ def test_the_facts_name_the_file_version_that_was_written(teacher, tmp_path):
     """
     The pin is the highest version allowed, not the one that is there.
     """
-    facts = export_onnx.run(teacher, ExportOnnx(), tmp_path, silent)
+    facts = export_onnx.run(teacher, ExportOnnxSettings(), tmp_path, silent)
 
     assert facts.ir_version == onnx.load(tmp_path / "model.onnx").ir_version
 
@@ -96,7 +96,7 @@ def test_logits_that_differ_too_much_are_refused(teacher, tmp_path, monkeypatch)
     monkeypatch.setattr(export_onnx, "largest_difference", lambda model, graph: 0.25)
 
     with pytest.raises(ModelError) as caught:
-        export_onnx.run(teacher, ExportOnnx(tolerance=1e-3), tmp_path, silent)
+        export_onnx.run(teacher, ExportOnnxSettings(tolerance=1e-3), tmp_path, silent)
     assert caught.value.message == "export-onnx: logits differ from torch by 0.25, allowed are 0.001"
     assert "--set export-onnx.tolerance" in caught.value.hint
 
@@ -108,7 +108,7 @@ def test_logits_that_are_not_numbers_are_refused(teacher, tmp_path, monkeypatch)
     monkeypatch.setattr(export_onnx, "largest_difference", lambda model, graph: float("nan"))
 
     with pytest.raises(ModelError, match="the logits are NaN"):
-        export_onnx.run(teacher, ExportOnnx(), tmp_path, silent)
+        export_onnx.run(teacher, ExportOnnxSettings(), tmp_path, silent)
 
 
 def test_the_difference_is_measured_not_assumed(teacher, exported, tmp_path):
@@ -160,7 +160,7 @@ def masked_graph(masked, tmp_path_factory, as_artifact):
     """A masked LM as a graph."""
     folder = tmp_path_factory.mktemp("masked")
     source = as_artifact(masked.path, "torch", "mask")
-    export_onnx.run(source, ExportOnnx(), folder, silent)
+    export_onnx.run(source, ExportOnnxSettings(), folder, silent)
     return folder / "model.onnx"
 
 
@@ -208,7 +208,7 @@ def test_equal_input_gives_equal_bytes(name, tmp_path, request, as_artifact):
     written = []
     for number in "12":
         (tmp_path / number).mkdir()
-        export_onnx.run(source, ExportOnnx(), tmp_path / number, silent)
+        export_onnx.run(source, ExportOnnxSettings(), tmp_path / number, silent)
         written.append((tmp_path / number / "model.onnx").read_bytes())
 
     assert written[0] == written[1]
@@ -221,7 +221,7 @@ def test_a_model_too_large_for_one_file_is_refused(teacher, tmp_path, monkeypatc
     monkeypatch.setattr(export_onnx, "LARGEST_BYTES", 1000)
 
     with pytest.raises(ModelError) as caught:
-        export_onnx.run(teacher, ExportOnnx(), tmp_path, silent)
+        export_onnx.run(teacher, ExportOnnxSettings(), tmp_path, silent)
     assert caught.value.message == f"export-onnx: {teacher.path}: 0.0 GB of weights, an ONNX file ends at 2.1"
     assert "edgeafri trim MODEL" in caught.value.hint
     assert list(tmp_path.iterdir()) == []
@@ -232,7 +232,7 @@ def test_an_encoder_without_a_head_is_refused(encoder, tmp_path):
     It labels nothing; the exporter would end in an error of its own.
     """
     with pytest.raises(ModelError) as caught:
-        export_onnx.run(encoder, ExportOnnx(), tmp_path, silent)
+        export_onnx.run(encoder, ExportOnnxSettings(), tmp_path, silent)
     assert caught.value.message == f"export-onnx: {encoder.path} is an encoder without a head"
     assert caught.value.hint.startswith("Fine-tune it first: edgeafri finetune")
 
@@ -245,7 +245,7 @@ def test_a_graph_of_bert_asks_for_no_segments(teacher, tmp_path, as_artifact):
     model = BertForTokenClassification(BertConfig(vocab_size=60, max_position_embeddings=64, pad_token_id=1, **sizes))
     checkpoint.write_model(model, checkpoint.read_tokenizer(teacher.path), tmp_path / "bert")
     (tmp_path / "out").mkdir()
-    facts = export_onnx.run(as_artifact(tmp_path / "bert", "torch"), ExportOnnx(), tmp_path / "out", silent)
+    facts = export_onnx.run(as_artifact(tmp_path / "bert", "torch"), ExportOnnxSettings(), tmp_path / "out", silent)
     graph = onnx.load(tmp_path / "out" / "model.onnx")
 
     assert [item.name for item in graph.graph.input] == ["input_ids", "attention_mask"]

@@ -11,7 +11,7 @@ from edgeafri.artifact import Manifest, seal
 from edgeafri.builder.jobs import plan_jobs
 from edgeafri.builder.recipe import Step
 from edgeafri.errors import ArtifactError, ConfigError, ModelError
-from edgeafri.menu.settings import ExportTorchscript
+from edgeafri.menu.settings import ExportTorchscriptSettings
 from edgeafri.stages import export_torchscript
 from edgeafri.stages.export_torchscript import Scripted, read_scripted
 from edgeafri.stages.models import checkpoint, uneven_layers
@@ -33,7 +33,7 @@ def made(teacher, tmp_path_factory):
     found = {}
     for weights in ("float32", "int8"):
         out = tmp_path_factory.mktemp(weights)
-        found[weights] = out, export_torchscript.run(teacher, ExportTorchscript(weights), out, silent)
+        found[weights] = out, export_torchscript.run(teacher, ExportTorchscriptSettings(weights), out, silent)
     return found
 
 
@@ -59,7 +59,7 @@ def test_logits_equal_torchs_on_a_padded_batch(name, batch, tmp_path, request):
     but for what a frozen graph may compute ahead, which 1e-4 allows as it does of an ONNX graph.
     """
     source = request.getfixturevalue(name)
-    facts = export_torchscript.run(source, ExportTorchscript(), tmp_path, silent)
+    facts = export_torchscript.run(source, ExportTorchscriptSettings(), tmp_path, silent)
     difference = checkpoint.forward(checkpoint.read_model(source.path))(*batch) - checkpoint.forward(
         Scripted(tmp_path)
     )(*batch)
@@ -114,7 +114,7 @@ def test_all_weights_are_in_the_graph_once(masked, tmp_path):
     """
     Frozen: no module is left to hold them, and a table that two layers share is one constant.
     """
-    export_torchscript.run(masked, ExportTorchscript(), tmp_path, silent)
+    export_torchscript.run(masked, ExportTorchscriptSettings(), tmp_path, silent)
     model = checkpoint.read_model(masked.path)
     learnt, table = checkpoint.weight_bytes(model), 4 * model.config.vocab_size * model.config.hidden_size
     with zipfile.ZipFile(tmp_path / "model.pt") as file:
@@ -130,7 +130,7 @@ def test_equal_input_gives_equal_bytes(made, teacher, tmp_path, weights):
     """
     The cache key promises it; torch would count traces in names, and write down who called from where.
     """
-    export_torchscript.run(teacher, ExportTorchscript(weights), tmp_path, silent)
+    export_torchscript.run(teacher, ExportTorchscriptSettings(weights), tmp_path, silent)
     with zipfile.ZipFile(tmp_path / "model.pt") as file:
         text = b"".join(file.read(name) for name in file.namelist() if "/code/" in name)
 
@@ -225,7 +225,7 @@ def test_a_trace_that_computes_otherwise_is_refused(teacher, tmp_path, monkeypat
     monkeypatch.setattr(checkpoint, "largest_difference", lambda model, other: difference)
 
     with pytest.raises(ModelError) as caught:
-        export_torchscript.run(teacher, ExportTorchscript(), tmp_path, silent)
+        export_torchscript.run(teacher, ExportTorchscriptSettings(), tmp_path, silent)
     assert caught.value.message == message
     assert caught.value.hint
 
@@ -235,6 +235,6 @@ def test_an_encoder_without_a_head_is_refused(encoder, tmp_path):
     It labels nothing.
     """
     with pytest.raises(ModelError) as caught:
-        export_torchscript.run(encoder, ExportTorchscript(), tmp_path, silent)
+        export_torchscript.run(encoder, ExportTorchscriptSettings(), tmp_path, silent)
     assert caught.value.message == f"export-torchscript: {encoder.path} is an encoder without a head"
     assert caught.value.hint.startswith("Fine-tune it first: edgeafri finetune")

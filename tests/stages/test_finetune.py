@@ -11,7 +11,7 @@ from edgeafri.data.dataset import read_split
 from edgeafri.errors import DataError, ModelError, UsageError
 from edgeafri.inference.evaluate import evaluate
 from edgeafri.inference.predict import Predictor
-from edgeafri.menu.settings import Finetune
+from edgeafri.menu.settings import FinetuneSettings
 from edgeafri.stages import finetune
 from edgeafri.stages.finetune import class_weights
 from edgeafri.stages.models import checkpoint
@@ -24,7 +24,7 @@ LANGUAGES = ("swa", "hau")
 def settings(data, **changed):
     """Three passes over 24 sentences, eight a step: nine steps in all."""
     values = {"languages": LANGUAGES, "data": data, "epochs": 3, "batch": 8, "learning_rate": 1e-3, "max_length": 64}
-    return Finetune(**{**values, **changed})
+    return FinetuneSettings(**{**values, **changed})
 
 
 def test_missing_data_is_refused(encoder, tmp_path):
@@ -32,7 +32,7 @@ def test_missing_data_is_refused(encoder, tmp_path):
     The message names the option and the layout.
     """
     with pytest.raises(DataError) as caught:
-        finetune.run(encoder, Finetune(languages=LANGUAGES), tmp_path, silent)
+        finetune.run(encoder, FinetuneSettings(languages=LANGUAGES), tmp_path, silent)
     assert caught.value.message == "finetune: no labelled data"
     assert caught.value.hint == "Add --data DIR with a train and a dev file for every language."
 

@@ -10,7 +10,7 @@ from edgeafri.documents.measurement import Measurement
 from edgeafri.documents.torch_requests import BenchModelRequest, DescribeModelRequest, EvaluateModelRequest
 from edgeafri.inference.evaluate import evaluate
 from edgeafri.inference.predict import Predictor
-from edgeafri.menu.settings import ExportTorchscript, QuantizeTorch
+from edgeafri.menu.settings import ExportTorchscriptSettings, QuantizeTorchSettings
 from edgeafri.stages import __main__ as worker
 from edgeafri.stages import export_torchscript, quantize_torch
 from edgeafri.stages.models import checkpoint
@@ -28,7 +28,7 @@ pytestmark = [
 def int8_folder(teacher, tmp_path_factory):
     """The tiny teacher in torch's int8."""
     out = tmp_path_factory.mktemp("int8")
-    quantize_torch.run(teacher, QuantizeTorch(), out, silent)
+    quantize_torch.run(teacher, QuantizeTorchSettings(), out, silent)
     return out
 
 
@@ -78,7 +78,7 @@ def test_an_int8_model_is_evaluated_a_sentence_at_a_time(int8_folder, data):
 def traced(request, teacher, tmp_path_factory):
     """The tiny teacher traced, as an artifact, and in what it computes."""
     out = tmp_path_factory.mktemp("traced")
-    export_torchscript.run(teacher, ExportTorchscript(request.param), out, silent)
+    export_torchscript.run(teacher, ExportTorchscriptSettings(request.param), out, silent)
     manifest = Manifest("torchscript", "ner", ("swa", "hau"), "export-torchscript", {}, None, {}, {})
     return seal(out, manifest, Digests(out.parent / "digests.json")).path, request.param
 

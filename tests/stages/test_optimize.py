@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgeafri.errors import ConfigError, ModelError
 from edgeafri.inference.predict import padded
 from edgeafri.inference.session import forward, open_session
-from edgeafri.menu.settings import ExportOnnx, Optimize, Quantize
+from edgeafri.menu.settings import ExportOnnxSettings, OptimizeSettings, QuantizeSettings
 from edgeafri.settings import read
 from edgeafri.stages import export_onnx, optimize, quantize
 from edgeafri.stages.models import checkpoint
@@ -37,7 +37,7 @@ def test_folding_makes_the_graph_smaller(exported, tmp_path):
     """
     The facts count nodes as they stand in the files.
     """
-    facts = optimize.run(exported, Optimize(), tmp_path, silent)
+    facts = optimize.run(exported, OptimizeSettings(), tmp_path, silent)
     before, after = onnx.load(exported.path / "model.onnx"), onnx.load(tmp_path / "model.onnx")
 
     assert facts.to_json() == {
@@ -73,7 +73,7 @@ def test_fusing_keeps_the_logits(exported, logits_of, tmp_path, as_artifact, fus
     """
     One node computes what its parts computed; what was not asked for keeps its standard operators.
     """
-    facts = optimize.run(exported, Optimize(fuse=fuse), tmp_path, silent)
+    facts = optimize.run(exported, OptimizeSettings(fuse=fuse), tmp_path, silent)
     graph = onnx.load(tmp_path / "model.onnx")
 
     assert Counter(node.op_type for node in graph.graph.node if node.domain == "com.microsoft") == nodes
@@ -86,9 +86,9 @@ def test_what_is_fused_is_read_from_a_recipe_and_a_command_line():
     As a list or as words between commas; a word that is none is refused with the nearest.
     """
     for value in (["attention", "gelu"], "attention,gelu"):
-        assert read(Optimize, {"fuse": value}, "optimize").fuse == ("attention", "gelu")
+        assert read(OptimizeSettings, {"fuse": value}, "optimize").fuse == ("attention", "gelu")
     with pytest.raises(ConfigError, match=r"optimize\.fuse: 'gellu' is not one of its values") as caught:
-        read(Optimize, {"fuse": "gellu"}, "optimize")
+        read(OptimizeSettings, {"fuse": "gellu"}, "optimize")
     assert caught.value.hint == "Did you mean 'gelu'? Known: attention, gelu, layernorm."
 
 
@@ -96,7 +96,7 @@ def test_a_fused_graph_can_be_quantized(fused, tmp_path, as_artifact, logits_of)
     """
     Its tensors have types that shape inference does not find; a tenth of the logits' range catches a wrong scale.
     """
-    quantize.run(fused, Quantize(), tmp_path, silent)
+    quantize.run(fused, QuantizeSettings(), tmp_path, silent)
     graph = onnx.load(tmp_path / "model.onnx").graph
     before, after = logits_of(fused), logits_of(as_artifact(tmp_path, "onnx"))
 
@@ -136,9 +136,9 @@ def test_a_shared_embedding_stays_in_the_file_once(masked, tmp_path_factory, tmp
     A masked-LM head multiplies with the word embedding turned over; folding alone would write that down too.
     """
     folder = tmp_path_factory.mktemp("masked")
-    export_onnx.run(masked, ExportOnnx(), folder, silent)
+    export_onnx.run(masked, ExportOnnxSettings(), folder, silent)
     exported = as_artifact(folder, "onnx")
-    optimize.run(exported, Optimize(), tmp_path, silent)
+    optimize.run(exported, OptimizeSettings(), tmp_path, silent)
     graph = onnx.load(tmp_path / "model.onnx").graph
     rows = int(checkpoint.read_config(masked.path)["vocab_size"])
     largest = [weight for weight in graph.initializer if rows in weight.dims and len(weight.dims) == 2]
@@ -158,7 +158,7 @@ def test_a_graph_that_onnxruntime_cannot_run_is_refused(exported, tmp_path, as_a
     onnx.save_model(graph, folder / "model.onnx")
 
     with pytest.raises(ModelError) as caught:
-        optimize.run(as_artifact(folder, "onnx"), Optimize(), tmp_path, silent)
+        optimize.run(as_artifact(folder, "onnx"), OptimizeSettings(), tmp_path, silent)
     assert caught.value.message.startswith(f"{folder / 'model.onnx'}: onnxruntime cannot run it (")
     assert caught.value.hint == "Export the model again: edgeafri export-onnx MODEL --out DIR."
 
@@ -184,7 +184,7 @@ def test_equal_input_gives_equal_bytes(exported, optimized, tmp_path):
     """
     The stage draws nothing and names nothing by time.
     """
-    optimize.run(exported, Optimize(), tmp_path, silent)
+    optimize.run(exported, OptimizeSettings(), tmp_path, silent)
 
     assert (tmp_path / "model.onnx").read_bytes() == (optimized.path / "model.onnx").read_bytes()
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from edgeafri.errors import ConfigError, DataError, ModelError
-from edgeafri.menu.settings import Finetune, Prune
+from edgeafri.menu.settings import FinetuneSettings, PruneSettings
 from edgeafri.settings import read
 from edgeafri.stages import finetune, prune
 from edgeafri.stages.models import checkpoint
@@ -18,7 +18,7 @@ LANGUAGES = ("swa", "hau")
 def settings(data=None, **changed):
     """Three passes over 24 sentences, eight a step: nine steps in all."""
     values = {"languages": LANGUAGES, "data": data, "epochs": 3, "batch": 8, "learning_rate": 1e-3, "max_length": 64}
-    return Prune(**{**values, **changed})
+    return PruneSettings(**{**values, **changed})
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_a_pruned_model_is_fine_tuned_with_its_zeros(pruned, data, tmp_path):
     """
     finetune holds them by itself, and its forecast says so.
     """
-    asked = Finetune(languages=LANGUAGES, data=data, epochs=1, batch=8, learning_rate=1e-2, max_length=64)
+    asked = FinetuneSettings(languages=LANGUAGES, data=data, epochs=1, batch=8, learning_rate=1e-2, max_length=64)
     tuned = tmp_path / "tuned"
     tuned.mkdir()
     before = zeros_in(pruned.path)
@@ -139,7 +139,7 @@ def test_zeros_that_are_let_go_are_warned_of(pruned, data, tmp_path):
     """
     With zeros: learn the model is dense again, and that is said before it starts.
     """
-    asked = Finetune(
+    asked = FinetuneSettings(
         languages=LANGUAGES, data=data, epochs=1, batch=8, learning_rate=1e-2, max_length=64, zeros="learn"
     )
     tuned = tmp_path / "tuned"
@@ -157,7 +157,7 @@ def test_a_dense_model_is_not_spoken_of(encoder, data):
     """
     Its forecast has no word on zeros.
     """
-    assert "zeros" not in finetune.forecast(encoder, Finetune(languages=LANGUAGES, data=data, max_length=64))
+    assert "zeros" not in finetune.forecast(encoder, FinetuneSettings(languages=LANGUAGES, data=data, max_length=64))
 
 
 def test_the_forecast_of_a_pruned_training_says_how_long(encoder, data):
@@ -176,7 +176,7 @@ def test_a_sparsity_out_of_range_is_refused(share):
     All weights cannot be taken; the message names the range.
     """
     with pytest.raises(ConfigError) as caught:
-        read(Prune, {"sparsity": share}, "prune")
+        read(PruneSettings, {"sparsity": share}, "prune")
     assert caught.value.message == f"prune.sparsity: {float(share)} is out of range"
     assert caught.value.hint == "Use a value from 0 to 0.99."
 

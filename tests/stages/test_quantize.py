@@ -9,7 +9,7 @@ from edgeafri.data.dataset import read_split
 from edgeafri.errors import ConfigError, DataError
 from edgeafri.inference.predict import Predictor
 from edgeafri.inference.session import forward, open_session
-from edgeafri.menu.settings import Quantize
+from edgeafri.menu.settings import QuantizeSettings
 from edgeafri.stages import quantize
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.quantization.embedding_tables import quantize_rows
@@ -37,7 +37,7 @@ def test_embeddings_are_numpys_per_row_codes(optimized, tmp_path):
     """
     Every table in the graph is what quantize_rows makes of the float table, and nothing else is kept of it.
     """
-    facts = quantize.run(optimized, Quantize(weights="float32"), tmp_path, silent)
+    facts = quantize.run(optimized, QuantizeSettings(weights="float32"), tmp_path, silent)
     before, after = float_weights(optimized.path, "Gather", 0), weights_of(tmp_path)
     tables = {name: table for name, table in before.items() if table.ndim == 2}
 
@@ -53,7 +53,7 @@ def test_int8_embeddings_leave_linear_layers_alone(optimized, tmp_path):
     """
     With weights at float32 every matrix is bit for bit the one before.
     """
-    quantize.run(optimized, Quantize(weights="float32"), tmp_path, silent)
+    quantize.run(optimized, QuantizeSettings(weights="float32"), tmp_path, silent)
     before, after = float_weights(optimized.path, "MatMul", 1), float_weights(tmp_path, "MatMul", 1)
 
     assert len(before) == 13
@@ -65,7 +65,7 @@ def test_linear_weights_are_signed_and_per_channel(optimized, tmp_path):
     """
     Six matrices a layer and the classifier: int8, a scale for every output channel, zero points of zero.
     """
-    facts = quantize.run(optimized, Quantize(embeddings="float32"), tmp_path, silent)
+    facts = quantize.run(optimized, QuantizeSettings(embeddings="float32"), tmp_path, silent)
     weights = weights_of(tmp_path)
     nodes = [node for node in graph_of(tmp_path).node if node.op_type == "MatMulInteger"]
 
@@ -83,7 +83,7 @@ def test_linear_weights_are_off_by_half_a_scale_at_most(optimized, tmp_path):
     """
     Against the float matrices; a scale is max|column| / 127 or a little more.
     """
-    quantize.run(optimized, Quantize(embeddings="float32"), tmp_path, silent)
+    quantize.run(optimized, QuantizeSettings(embeddings="float32"), tmp_path, silent)
     before, after = float_weights(optimized.path, "MatMul", 1), weights_of(tmp_path)
 
     for name, matrix in before.items():
@@ -96,7 +96,7 @@ def test_float32_tables_stay_as_they_are(optimized, tmp_path):
     """
     With embeddings at float32 the tables are bit for bit the ones before.
     """
-    quantize.run(optimized, Quantize(embeddings="float32"), tmp_path, silent)
+    quantize.run(optimized, QuantizeSettings(embeddings="float32"), tmp_path, silent)
     before, after = float_weights(optimized.path, "Gather", 0), float_weights(tmp_path, "Gather", 0)
 
     assert before.keys() <= after.keys()
@@ -107,7 +107,7 @@ def test_all_float32_changes_nothing(optimized, tmp_path, logits_of, as_artifact
     """
     Both settings at float32 give the same logits bit for bit.
     """
-    facts = quantize.run(optimized, Quantize(weights="float32", embeddings="float32"), tmp_path, silent)
+    facts = quantize.run(optimized, QuantizeSettings(weights="float32", embeddings="float32"), tmp_path, silent)
 
     assert (facts.tables, facts.linear_layers) == (0, 0)
     assert (logits_of(as_artifact(tmp_path, "onnx")) == logits_of(optimized)).all()
@@ -126,7 +126,7 @@ def test_equal_input_gives_equal_bytes(optimized, quantized, tmp_path):
     """
     The cache key promises it: the stage draws nothing and names nothing by time.
     """
-    quantize.run(optimized, Quantize(), tmp_path, silent)
+    quantize.run(optimized, QuantizeSettings(), tmp_path, silent)
 
     assert (tmp_path / "model.onnx").read_bytes() == (quantized.path / "model.onnx").read_bytes()
 
@@ -145,7 +145,7 @@ def test_a_fused_graph_is_quantized_too(fused, tmp_path, logits_of, as_artifact)
     """
     Attention nodes become QAttention; the rest are integer products.
     """
-    facts = quantize.run(fused, Quantize(), tmp_path, silent)
+    facts = quantize.run(fused, QuantizeSettings(), tmp_path, silent)
     before, after = logits_of(fused), logits_of(as_artifact(tmp_path, "onnx"))
     kinds = [node.op_type for node in graph_of(tmp_path).node]
 
@@ -194,7 +194,7 @@ def test_every_form_stays_close_and_says_what_it_did(optimized, text, tmp_path, 
     """
     With 8 bits within a tenth of the logits' range, with 4 within a third: the fixture's weights are random.
     """
-    settings = Quantize(text=text, languages=("swa", "hau"), **asked)
+    settings = QuantizeSettings(text=text, languages=("swa", "hau"), **asked)
     facts = quantize.run(optimized, settings, tmp_path, silent)
     before, after = logits_of(optimized), logits_of(as_artifact(tmp_path, "onnx"))
     four = 4 in (facts.weight_bits, facts.embedding_bits)
@@ -213,7 +213,7 @@ def test_every_form_gives_equal_bytes_again(optimized, text, tmp_path, asked):
     """
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        settings = Quantize(text=text, languages=("swa", "hau"), **asked)
+        settings = QuantizeSettings(text=text, languages=("swa", "hau"), **asked)
         quantize.run(optimized, settings, tmp_path / name, silent)
 
     assert (tmp_path / "one/model.onnx").read_bytes() == (tmp_path / "two/model.onnx").read_bytes()
@@ -227,7 +227,7 @@ def test_outputs_of_layers_keep_their_names(optimized, text, tmp_path, asked):
     layers = [node for node in graph_of(optimized.path).node if node.op_type in ("MatMul", "Gemm", "Gather")]
     held = weights_of(optimized.path)
     wanted = {node.output[0] for node in layers if node.input[node.op_type != "Gather"] in held}
-    quantize.run(optimized, Quantize(text=text, languages=("swa", "hau"), **asked), tmp_path, silent)
+    quantize.run(optimized, QuantizeSettings(text=text, languages=("swa", "hau"), **asked), tmp_path, silent)
 
     assert wanted <= {name for node in graph_of(tmp_path).node for name in node.output}
 
@@ -247,7 +247,7 @@ def test_settings_that_contradict_each_other(asked, said, hint):
     Found before any work, each with what to change.
     """
     with pytest.raises(ConfigError, match=f"quantize: .*{said}") as error:
-        Quantize(**asked)
+        QuantizeSettings(**asked)
 
     assert error.value.hint.startswith(hint)
 
@@ -257,4 +257,4 @@ def test_static_without_text_says_what_to_give(optimized, tmp_path):
     There is no default text that would do for every language.
     """
     with pytest.raises(DataError, match="calibration: no text to calibrate on"):
-        quantize.run(optimized, Quantize(form="static"), tmp_path, silent)
+        quantize.run(optimized, QuantizeSettings(form="static"), tmp_path, silent)

@@ -12,7 +12,7 @@ from edgeafri.artifact import MODEL_FILES
 from edgeafri.builder.jobs import plan_jobs
 from edgeafri.builder.recipe import Step
 from edgeafri.errors import ConfigError, MissingPackage, ModelError
-from edgeafri.menu.settings import ExportOnnx, Finetune, QuantizeTorch
+from edgeafri.menu.settings import ExportOnnxSettings, FinetuneSettings, QuantizeTorchSettings
 from edgeafri.stages import export_onnx, finetune, quantize_torch
 from edgeafri.stages.models import checkpoint, uneven_layers
 from edgeafri.stages.quantization import torch_dynamic
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWa
 def made(teacher, tmp_path_factory):
     """The tiny teacher in torch's int8, and the stage's facts. Not to be changed."""
     out = tmp_path_factory.mktemp("int8")
-    return out, quantize_torch.run(teacher, QuantizeTorch(), out, silent)
+    return out, quantize_torch.run(teacher, QuantizeTorchSettings(), out, silent)
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_equal_input_gives_equal_bytes(made, teacher, tmp_path):
     """
     The cache key promises it: the stage draws nothing and names nothing by time.
     """
-    quantize_torch.run(teacher, QuantizeTorch(), tmp_path, silent)
+    quantize_torch.run(teacher, QuantizeTorchSettings(), tmp_path, silent)
 
     assert (tmp_path / "model.safetensors").read_bytes() == (made[0] / "model.safetensors").read_bytes()
 
@@ -158,8 +158,8 @@ def test_no_step_comes_after_it():
 @pytest.mark.parametrize(
     ("stage", "settings"),
     [
-        (quantize_torch, QuantizeTorch()),
-        (export_onnx, ExportOnnx()),
+        (quantize_torch, QuantizeTorchSettings()),
+        (export_onnx, ExportOnnxSettings()),
     ],
 )
 def test_nothing_is_made_from_it(made, tmp_path, as_artifact, stage, settings):
@@ -176,7 +176,7 @@ def test_it_is_not_trained(made, data, tmp_path, as_artifact):
     """
     finetune would put a new head on it, and says the same instead.
     """
-    settings = Finetune(languages=("swa",), data=data, epochs=1)
+    settings = FinetuneSettings(languages=("swa",), data=data, epochs=1)
     error = refusal(made[0], lambda path: finetune.run(as_artifact(path, "torch"), settings, tmp_path, silent))
 
     assert error.message == f"{made[0]}: torch's int8, which can be evaluated and timed, and nothing is made from it"
@@ -186,7 +186,7 @@ def test_an_encoder_without_a_head_is_refused(encoder, tmp_path):
     """
     It has no logits to compare, and labels nothing.
     """
-    error = refusal(encoder, lambda source: quantize_torch.run(source, QuantizeTorch(), tmp_path, silent))
+    error = refusal(encoder, lambda source: quantize_torch.run(source, QuantizeTorchSettings(), tmp_path, silent))
 
     assert error.message == f"quantize-torch: {encoder.path} is an encoder without a head"
     assert error.hint.startswith("Fine-tune it first: edgeafri finetune")
@@ -199,7 +199,7 @@ def test_weights_that_are_not_numbers_are_refused(teacher_folder, tmp_path, as_a
     broken = shutil.copytree(teacher_folder, tmp_path / "broken")
     reweighted(broken, lambda weights: weights["classifier.weight"].fill_(float("nan")))
     source = as_artifact(broken, "torch")
-    error = refusal(source, lambda source: quantize_torch.run(source, QuantizeTorch(), tmp_path, silent))
+    error = refusal(source, lambda source: quantize_torch.run(source, QuantizeTorchSettings(), tmp_path, silent))
 
     assert error.message == f"quantize-torch: {broken}: classifier.weight holds NaN or infinity"
     assert error.hint == "Save the model again."

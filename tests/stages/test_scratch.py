@@ -6,7 +6,7 @@ import pytest
 from safetensors.torch import load_file
 
 from edgeafri.errors import ConfigError, DataError
-from edgeafri.menu.settings import Scratch
+from edgeafri.menu.settings import ScratchSettings
 from edgeafri.stages import scratch
 from edgeafri.stages.models import checkpoint
 from edgeafri.util.progress import silent
@@ -23,7 +23,7 @@ def test_the_encoder_has_the_asked_shape(corpus, tmp_path):
     """
     Layers, widths and positions are the settings'; the facts count what is there.
     """
-    facts = scratch.run(corpus, Scratch(**SMALL), tmp_path, silent).to_json()
+    facts = scratch.run(corpus, ScratchSettings(**SMALL), tmp_path, silent).to_json()
     config = checkpoint.read_config(tmp_path)
     weights = load_file(tmp_path / "model.safetensors")
 
@@ -37,7 +37,7 @@ def test_the_vocabulary_covers_the_corpus(corpus, tmp_path):
     """
     No letter of the training words is unknown, the hooked ones included.
     """
-    scratch.run(corpus, Scratch(**SMALL), tmp_path, silent)
+    scratch.run(corpus, ScratchSettings(**SMALL), tmp_path, silent)
     tokenizer = checkpoint.read_tokenizer(tmp_path)
 
     assert tokenizer.unk_token_id not in tokenizer("Gwamna Bala Ɗanjuma Mombasa Jumatatu")["input_ids"]
@@ -47,7 +47,7 @@ def test_only_the_asked_languages_are_read(corpus, tmp_path):
     """
     A letter that only the other language has is unknown.
     """
-    scratch.run(corpus, Scratch(("swa",), **SMALL), tmp_path, silent)
+    scratch.run(corpus, ScratchSettings(("swa",), **SMALL), tmp_path, silent)
     tokenizer = checkpoint.read_tokenizer(tmp_path)
 
     assert tokenizer.unk_token_id in tokenizer("Ɗanjuma")["input_ids"]
@@ -60,7 +60,7 @@ def test_a_seed_is_a_model(corpus, tmp_path):
     """
     for name, seed in (("one", 1), ("again", 1), ("two", 2)):
         (tmp_path / name).mkdir()
-        scratch.run(corpus, Scratch(**SMALL, seed=seed), tmp_path / name, silent)
+        scratch.run(corpus, ScratchSettings(**SMALL, seed=seed), tmp_path / name, silent)
     weights = {name: (tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "again", "two")}
     pieces = {(tmp_path / name / "sentencepiece.bpe.model").read_bytes() for name in weights}
 
@@ -76,7 +76,7 @@ def test_raw_text_will_do(text, as_artifact, tmp_path):
     out.mkdir()
     with (root / "swa.txt").open("a", encoding="utf-8") as file:
         file.write("\n£ 12\n")
-    scratch.run(as_artifact(root, "corpus"), Scratch(("swa",), **SMALL), out, silent)
+    scratch.run(as_artifact(root, "corpus"), ScratchSettings(("swa",), **SMALL), out, silent)
     tokenizer = checkpoint.read_tokenizer(out)
 
     assert tokenizer.unk_token_id not in tokenizer("Watoto walicheza Mombasa")["input_ids"]
@@ -91,7 +91,7 @@ def test_raw_text_in_another_script_is_refused(text, as_artifact, tmp_path):
     root = shutil.copytree(text, tmp_path / "text")
     (root / "swa.txt").rename(root / "amh.txt")
     with pytest.raises(DataError, match=r"amh\.txt:1: Amharic \(amh\) is written in Ethiopic script"):
-        scratch.run(as_artifact(root, "corpus"), Scratch(("amh",), **SMALL), tmp_path, silent)
+        scratch.run(as_artifact(root, "corpus"), ScratchSettings(("amh",), **SMALL), tmp_path, silent)
 
 
 def test_raw_text_is_read_as_far_as_asked(text, as_artifact, tmp_path):
@@ -101,7 +101,7 @@ def test_raw_text_is_read_as_far_as_asked(text, as_artifact, tmp_path):
     root = shutil.copytree(text, tmp_path / "text")
     with (root / "hau.txt").open("a", encoding="utf-8") as file:
         file.write("\nŋ yara\n")
-    scratch.run(as_artifact(root, "corpus"), Scratch(("hau",), lines=2, **SMALL), tmp_path, silent)
+    scratch.run(as_artifact(root, "corpus"), ScratchSettings(("hau",), lines=2, **SMALL), tmp_path, silent)
     tokenizer = checkpoint.read_tokenizer(tmp_path)
 
     assert tokenizer.unk_token_id in tokenizer("ŋ")["input_ids"]
@@ -113,7 +113,7 @@ def test_heads_must_divide_the_width(corpus, tmp_path):
     The message has both numbers.
     """
     with pytest.raises(ConfigError) as caught:
-        scratch.run(corpus, Scratch(**{**SMALL, "heads": 3}), tmp_path, silent)
+        scratch.run(corpus, ScratchSettings(**{**SMALL, "heads": 3}), tmp_path, silent)
     assert caught.value.message == "scratch: 3 heads do not divide the width 16"
     assert caught.value.hint == "Use 1, 2, 4 or 8."
 
@@ -123,7 +123,7 @@ def test_a_missing_language_is_named(corpus, tmp_path):
     Before any vocabulary is learnt.
     """
     with pytest.raises(DataError, match="yor: no such language folder"):
-        scratch.run(corpus, Scratch(("yor",), **SMALL), tmp_path, silent)
+        scratch.run(corpus, ScratchSettings(("yor",), **SMALL), tmp_path, silent)
 
 
 def test_a_missing_language_of_raw_text_is_named(text, as_artifact, tmp_path):
@@ -131,7 +131,7 @@ def test_a_missing_language_of_raw_text_is_named(text, as_artifact, tmp_path):
     As a file, not as a folder.
     """
     with pytest.raises(DataError, match=r"yor\.txt: no such file"):
-        scratch.run(as_artifact(text, "corpus"), Scratch(("swa", "yor"), **SMALL), tmp_path, silent)
+        scratch.run(as_artifact(text, "corpus"), ScratchSettings(("swa", "yor"), **SMALL), tmp_path, silent)
 
 
 def test_long_lines_are_learnt_from(tmp_path, as_artifact):
@@ -141,7 +141,7 @@ def test_long_lines_are_learnt_from(tmp_path, as_artifact):
     lines = ["Rais Amina alizuru Mombasa", "Watoto walicheza ŋ " * 400]
     (tmp_path / "swa.txt").write_text("\n".join(lines), "utf-8")
     (tmp_path / "out").mkdir()
-    scratch.run(as_artifact(tmp_path, "corpus"), Scratch(("swa",), **SMALL), tmp_path / "out", silent)
+    scratch.run(as_artifact(tmp_path, "corpus"), ScratchSettings(("swa",), **SMALL), tmp_path / "out", silent)
     tokenizer = checkpoint.read_tokenizer(tmp_path / "out")
 
     assert tokenizer.unk_token_id not in tokenizer("ŋ")["input_ids"]

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from edgeafri.errors import ConfigError, DataError, ModelError, UsageError
-from edgeafri.menu.settings import Shrink
+from edgeafri.menu.settings import ShrinkSettings
 from edgeafri.stages import shrink
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.models.checkpoint import parameters
@@ -19,7 +19,7 @@ LANGUAGES = ("swa", "hau")
 
 
 def settings(**changed):
-    return Shrink(**{"languages": LANGUAGES, "max_length": 64, "batch": 8, **changed})
+    return ShrinkSettings(**{"languages": LANGUAGES, "max_length": 64, "batch": 8, **changed})
 
 
 def made(source, folder, **changed):

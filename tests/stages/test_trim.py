@@ -11,7 +11,7 @@ import transformers
 
 from edgeafri.errors import DataError, ModelError
 from edgeafri.menu.facts.conversion import HeldOut
-from edgeafri.menu.settings import Scratch, Trim
+from edgeafri.menu.settings import ScratchSettings, TrimSettings
 from edgeafri.stages import scratch, trim
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.training import second_head
@@ -59,7 +59,7 @@ def wide(tmp_path_factory, as_artifact):
     root, folder = tmp_path_factory.mktemp("corpus"), tmp_path_factory.mktemp("wide")
     for language, sentences in (("swa", SWAHILI), ("hau", OTHERS[:1]), ("amh", OTHERS[1:2]), ("lin", OTHERS[2:])):
         write_split(root, language, "train", sentences * 6)
-    settings = Scratch(vocabulary=400, layers=1, hidden=16, heads=2, ffn=32, positions=64)
+    settings = ScratchSettings(vocabulary=400, layers=1, hidden=16, heads=2, ffn=32, positions=64)
     scratch.run(as_artifact(root, "corpus"), settings, folder, silent)
     torch.manual_seed(0)
     model = checkpoint.read_model(folder, "XLMRobertaForTokenClassification", new_head=True, config={"num_labels": 5})
@@ -81,7 +81,7 @@ def labelled(tmp_path_factory):
 def trimmed(wide, labelled, tmp_path_factory):
     """`wide`, cut to what the Swahili sentences use."""
     folder = tmp_path_factory.mktemp("trimmed")
-    facts = trim.run(wide, Trim(("swa",), data=labelled, keep="corpus"), folder, silent)
+    facts = trim.run(wide, TrimSettings(("swa",), data=labelled, keep="corpus"), folder, silent)
     return folder, facts
 
 
@@ -191,7 +191,7 @@ def test_raw_text_counts_and_test_does_not(wide, labelled, tmp_path):
     A piece used only in raw text stays. The test split is not decodable, so reading it would have failed.
     """
     (tmp_path / "swa.txt").write_text("ƙofar\n", "utf-8")
-    trim.run(wide, Trim(("swa",), data=labelled, text=tmp_path), tmp_path, silent)
+    trim.run(wide, TrimSettings(("swa",), data=labelled, text=tmp_path), tmp_path, silent)
     before, after = checkpoint.read_tokenizer(wide.path).get_vocab(), checkpoint.read_tokenizer(tmp_path).get_vocab()
 
     assert {"ƙ", "Ɗ", "ጎ"} <= {letter for piece in before for letter in piece}
@@ -203,7 +203,7 @@ def test_progress_is_told(wide, labelled, tmp_path):
     Language by language.
     """
     ticks = []
-    trim.run(wide, Trim(("swa",), data=labelled), tmp_path, lambda *progress: ticks.append(progress))
+    trim.run(wide, TrimSettings(("swa",), data=labelled), tmp_path, lambda *progress: ticks.append(progress))
 
     assert ticks == [(0, 1), (1, 1)]
 
@@ -213,7 +213,7 @@ def test_no_text_is_refused(wide, tmp_path):
     Without a corpus nothing can be told apart.
     """
     with pytest.raises(DataError) as caught:
-        trim.run(wide, Trim(("swa",)), tmp_path, silent)
+        trim.run(wide, TrimSettings(("swa",)), tmp_path, silent)
     assert caught.value.message == "trim: no text for 'swa'"
     assert "--data DIR" in caught.value.hint
 
@@ -227,7 +227,7 @@ def test_other_kinds_of_vocabulary_are_cut_too(family, as_artifact, labelled, tm
     source.mkdir()
     out.mkdir()
     makers[family](source)
-    settings = Trim(("swa",), data=labelled, keep="corpus", prove=True)
+    settings = TrimSettings(("swa",), data=labelled, keep="corpus", prove=True)
     facts = trim.run(as_artifact(source, "torch"), settings, out, silent)
     fast, slow = (transformers.AutoTokenizer.from_pretrained(out, use_fast=kind) for kind in (True, False))
     words = SWAHILI[0].split()
@@ -247,7 +247,7 @@ def test_tokens_that_a_user_added_stay(wide, labelled, as_artifact, tmp_path):
     model.resize_token_embeddings(len(tokenizer))
     checkpoint.write_model(model, tokenizer, tmp_path / "grown")
     (tmp_path / "out").mkdir()
-    settings = Trim(("swa",), data=labelled, keep="corpus")
+    settings = TrimSettings(("swa",), data=labelled, keep="corpus")
     trim.run(as_artifact(tmp_path / "grown", "torch"), settings, tmp_path / "out", silent)
 
     assert "<hashtag>" in checkpoint.read_tokenizer(tmp_path / "out").tokenize("Lamu <hashtag> jioni")
@@ -262,7 +262,7 @@ def test_an_embedding_without_a_row_for_every_token_is_refused(wide, labelled, a
     checkpoint.write_model(model, tokenizer, tmp_path / "grown")
 
     with pytest.raises(ModelError, match=r"the tokenizer has \d+ ids, the word embedding \d+ rows"):
-        trim.run(as_artifact(tmp_path / "grown", "torch"), Trim(("swa",), data=labelled), tmp_path, silent)
+        trim.run(as_artifact(tmp_path / "grown", "torch"), TrimSettings(("swa",), data=labelled), tmp_path, silent)
 
 
 def test_rows_behind_the_last_token_go(wide, labelled, as_artifact, tmp_path):
@@ -272,7 +272,7 @@ def test_rows_behind_the_last_token_go(wide, labelled, as_artifact, tmp_path):
     model, tokenizer = checkpoint.read_model(wide.path), checkpoint.read_tokenizer(wide.path)
     model.resize_token_embeddings(len(tokenizer) + 5)
     checkpoint.write_model(model, tokenizer, tmp_path / "padded")
-    facts = trim.run(as_artifact(tmp_path / "padded", "torch"), Trim(("swa",), data=labelled), tmp_path, silent)
+    facts = trim.run(as_artifact(tmp_path / "padded", "torch"), TrimSettings(("swa",), data=labelled), tmp_path, silent)
 
     assert facts.vocabulary_before == len(tokenizer) + 5
     assert checkpoint.read_model(tmp_path).get_input_embeddings().num_embeddings == facts.vocabulary
@@ -287,7 +287,7 @@ def test_words_of_texts_are_those_between_spaces(wide, as_artifact, tmp_path):
         (tmp_path / "data" / "swa" / f"{split}.tsv").write_text(f"tweet\tlabel\n{text}\tneutral\n", "utf-8")
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "swa.txt").write_text("walirudi jioni, tena\n", "utf-8")
-    settings = Trim(("swa",), data=tmp_path / "data", text=tmp_path / "raw")
+    settings = TrimSettings(("swa",), data=tmp_path / "data", text=tmp_path / "raw")
     counted = {}
     for task in ("ner", "topic"):
         (tmp_path / task).mkdir()
@@ -321,7 +321,7 @@ def test_a_tokenizer_that_cuts_inputs_off_is_judged_on_whole_sentences(wide, lab
     tokenizer.backend_tokenizer.enable_truncation(3)
     checkpoint.write_model(model, tokenizer, tmp_path / "source")
     (tmp_path / "out").mkdir()
-    settings = Trim(("swa",), data=labelled, keep="scripts", prove=True)
+    settings = TrimSettings(("swa",), data=labelled, keep="scripts", prove=True)
     facts = trim.run(as_artifact(tmp_path / "source", "torch"), settings, tmp_path / "out", silent)
     found = facts.languages["swa"].held_out
 
@@ -348,11 +348,11 @@ def test_the_proof_compares_both_models(wide, labelled, masked, text, tmp_path):
     """
     Equal logits on sentences whose pieces are all kept; of a masked LM those of the kept pieces.
     """
-    settings = Trim(("swa",), data=labelled, keep="corpus", prove=True)
+    settings = TrimSettings(("swa",), data=labelled, keep="corpus", prove=True)
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     facts = trim.run(wide, settings, tmp_path / "one", silent).proof
-    of_masked = trim.run(masked, Trim(("swa",), text=text, prove=True), tmp_path / "two", silent).proof
+    of_masked = trim.run(masked, TrimSettings(("swa",), text=text, prove=True), tmp_path / "two", silent).proof
 
     assert facts.to_json() == {
         "of": "logits",
@@ -368,7 +368,7 @@ def test_a_bare_encoder_is_proven_by_its_hidden_states(encoder, text, tmp_path):
     """
     Without a head there are no logits; what a head would read is compared.
     """
-    found = trim.run(encoder, Trim(("swa",), text=text, prove=True), tmp_path, silent).proof
+    found = trim.run(encoder, TrimSettings(("swa",), text=text, prove=True), tmp_path, silent).proof
 
     assert (found.of, found.tolerance) == ("hidden states", 1e-6)
     assert found.languages["swa"].largest_difference <= 1e-6
@@ -384,7 +384,7 @@ def test_a_second_head_is_cut_too(masked, text, as_artifact, tmp_path):
     checkpoint.write_model(model, tokenizer, tmp_path / "joint")
     (tmp_path / "out").mkdir()
     source = as_artifact(tmp_path / "joint", "torch")
-    trim.run(source, Trim(("swa",), text=text, keep="top", size=150), tmp_path / "out", silent)
+    trim.run(source, TrimSettings(("swa",), text=text, keep="top", size=150), tmp_path / "out", silent)
     small, pieces = checkpoint.read_model(tmp_path / "out"), checkpoint.read_tokenizer(tmp_path / "out").get_vocab()
     second_head.read_into(small, tmp_path / "out")
     places = [tokenizer.get_vocab()[piece] for piece in sorted(pieces, key=lambda piece: pieces[piece])]
@@ -415,14 +415,14 @@ def test_raw_text_in_another_script_is_refused(wide, tmp_path):
     (tmp_path / "swa.txt").write_text(f"{SWAHILI[0]}\n{OTHERS[1]}\n{OTHERS[1]}\n", "utf-8")
 
     with pytest.raises(DataError, match=r"swa\.txt:2: Swahili \(swa\) is written in Latin or Arabic script"):
-        trim.run(wide, Trim(("swa",), text=tmp_path), tmp_path, silent)
+        trim.run(wide, TrimSettings(("swa",), text=tmp_path), tmp_path, silent)
 
 
 def test_the_embedding_is_factorised_on_request(wide, labelled, tmp_path):
     """
     After the cut; the share of its squares that is left stands in the facts, and the folder is read like any other.
     """
-    facts = trim.run(wide, Trim(("swa",), data=labelled, keep="corpus", factorise=6), tmp_path, silent)
+    facts = trim.run(wide, TrimSettings(("swa",), data=labelled, keep="corpus", factorise=6), tmp_path, silent)
     table = checkpoint.read_model(tmp_path).get_input_embeddings()
 
     assert tuple(table.weight.shape) == (facts.vocabulary, 6)

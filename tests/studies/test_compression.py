@@ -14,7 +14,7 @@ from edgeafri.documents.torch_requests import ModelDescription
 from edgeafri.errors import DataError, ModelError
 from edgeafri.menu.facts import Figures
 from edgeafri.menu.facts.training import FinetuneFacts, PruneFacts, Validation
-from edgeafri.menu.settings import AdaptMaft, Finetune, Prune
+from edgeafri.menu.settings import AdaptMaftSettings, FinetuneSettings, PruneSettings
 from edgeafri.studies import compression, workbench
 from edgeafri.studies import pruning as pruning_study
 from edgeafri.studies.page import write
@@ -31,8 +31,10 @@ class Killed(BaseException):
 
 
 FACTS = {
-    Prune: PruneFacts(prunable=200, zeros=100, sparsity=0.5, sparsity_per_matrix={}, dense_bytes=800, sparse_bytes=600),
-    Finetune: FinetuneFacts(train_sentences=9, precision="float32", validation=Validation()),
+    PruneSettings: PruneFacts(
+        prunable=200, zeros=100, sparsity=0.5, sparsity_per_matrix={}, dense_bytes=800, sparse_bytes=600
+    ),
+    FinetuneSettings: FinetuneFacts(train_sentences=9, precision="float32", validation=Validation()),
 }
 
 
@@ -84,7 +86,7 @@ def stages(monkeypatch, quality) -> Stages:
     """Every method and every measurement faked; the distillation grid, which reads its models, is left out."""
     fake = Stages()
     grid = replace(read_grid(CompressionGrid, "compression", "smoke"), distillation=None)
-    monkeypatch.setattr(menu, "load", lambda name: fake)
+    monkeypatch.setattr(menu, "load_stage", lambda name: fake)
     monkeypatch.setattr(compression, "read_grid", lambda *_: grid)
     times = ModelTimes(p50_ms=2.0, cpu_ms=2.0, peak_rss_mb=100.0)
     machine = ModelDescription(
@@ -134,15 +136,15 @@ def test_each_way_of_pruning_is_asked_for_as_it_is_meant(asked, stages, digests)
     After from the teacher, before and during at every level and seed; few-shot learns from a few, of a folder in work.
     """
     compression.run(asked, digests, lambda event: None)
-    prunes = [settings for settings in stages.asked if type(settings) is Prune]
-    tuned = [settings for settings in stages.asked if type(settings) is Finetune]
+    prunes = [settings for settings in stages.asked if type(settings) is PruneSettings]
+    tuned = [settings for settings in stages.asked if type(settings) is FinetuneSettings]
     few = {settings.data for settings in tuned} - {asked.data}
 
     assert [(item.sparsity, item.seed) for item in prunes if item.when == "before"] == [(0.5, 1), (0.9, 1)]
     assert [(item.sparsity, item.seed) for item in prunes if item.when == "during"] == [(0.5, 1), (0.9, 1)]
     assert few == {asked.work / "few-shot" / "bam-4", asked.work / "few-shot" / "fon-4"}
     assert {settings.languages for settings in tuned} == {("swa", "hau"), ("bam",), ("fon",), ("swa",), ("hau",)}
-    assert sum(type(settings) is AdaptMaft for settings in stages.asked) == 1
+    assert sum(type(settings) is AdaptMaftSettings for settings in stages.asked) == 1
 
 
 def test_what_is_not_run_is_told_at_once(asked, stages, digests):

@@ -14,8 +14,8 @@ from edgeafri.studies.distillation import (
     ALONE,
     DIRECT,
     SPECIFIC,
-    Shape,
     StudentGroup,
+    StudentSize,
     gain_table,
     paper_table,
     quality_table,
@@ -58,7 +58,7 @@ def quality(correct: int) -> dict[str, LanguageQuality]:
 
 
 def taught(strategy: str, *correct: int) -> StudentGroup:
-    return StudentGroup(strategy, Shape(layers=2, heads=4), 8.1, 32.5, tuple(quality(count) for count in correct))
+    return StudentGroup(strategy, StudentSize(layers=2, heads=4), 8.1, 32.5, tuple(quality(count) for count in correct))
 
 
 def test_a_row_is_a_mean_over_seeds():

@@ -16,7 +16,7 @@ from edgeafri.studies.generalisation import (
     zero_shot_table,
 )
 from edgeafri.studies.levels import Level, Sweep
-from edgeafri.studies.parts import Part, PartSettings
+from edgeafri.studies.parts import PartSettings, StudyPart
 
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-DATE", "I-DATE")
 
@@ -69,7 +69,7 @@ def test_a_label_that_the_teacher_does_not_know_is_told_before_any_work(tmp_path
     data = corpus(tmp_path, "bam", train="Juma B-AGE\n")
 
     with pytest.raises(DataError, match=r"bam/train\.txt: the model does not know the tag B-AGE"):
-        check_few_shot(Part("few-shot", data, PartSettings(), ("bam",)), LABELS)
+        check_few_shot(StudyPart("few-shot", data, PartSettings(), ("bam",)), LABELS)
 
 
 def test_an_unseen_language_has_a_code(tmp_path):
@@ -77,19 +77,19 @@ def test_an_unseen_language_has_a_code(tmp_path):
     A bundle names its languages.
     """
     with pytest.raises(UsageError, match="unknown language 'bambara'"):
-        check_few_shot(Part("few-shot", corpus(tmp_path, "bambara"), PartSettings(), ("bambara",)), LABELS)
+        check_few_shot(StudyPart("few-shot", corpus(tmp_path, "bambara"), PartSettings(), ("bambara",)), LABELS)
 
 
 def test_a_high_resource_language_needs_its_test_split_alone(tmp_path):
     """
     Nothing is learnt from it; but its labels must be known.
     """
-    part = Part("high-resource", corpus(tmp_path / "one", "eng", train="Juma B-AGE\n"), PartSettings(), ("eng",))
+    part = StudyPart("high-resource", corpus(tmp_path / "one", "eng", train="Juma B-AGE\n"), PartSettings(), ("eng",))
     check_high_resource(part, LABELS)
 
     with pytest.raises(DataError, match=r"eng/test\.txt: the model does not know the tag B-AGE"):
         check_high_resource(
-            Part("high-resource", corpus(tmp_path / "two", "eng", test="Juma B-AGE\n"), PartSettings(), ("eng",)),
+            StudyPart("high-resource", corpus(tmp_path / "two", "eng", test="Juma B-AGE\n"), PartSettings(), ("eng",)),
             LABELS,
         )
 
@@ -102,7 +102,7 @@ def test_a_source_language_knows_the_labels_of_its_targets(tmp_path):
     corpus(tmp_path, "hau", test="Kano B-LOC\n")
 
     with pytest.raises(DataError, match=r"hau/test\.txt: the model does not know the tag B-LOC"):
-        check_zero_shot(Part("zero-shot", data, PartSettings(), ("swa",)), ("swa", "hau"))
+        check_zero_shot(StudyPart("zero-shot", data, PartSettings(), ("swa",)), ("swa", "hau"))
 
 
 @pytest.fixture

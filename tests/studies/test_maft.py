@@ -12,7 +12,7 @@ from edgeafri.errors import ModelError, UsageError
 from edgeafri.menu.facts import Figures
 from edgeafri.menu.facts.conversion import HeldOut, LanguageCover, TrimFacts
 from edgeafri.menu.facts.training import AdaptMaftFacts, BeforeAfter, Validation
-from edgeafri.menu.settings import AdaptMaft, Finetune, Scratch, Trim
+from edgeafri.menu.settings import AdaptMaftSettings, FinetuneSettings, ScratchSettings, TrimSettings
 from edgeafri.studies import maft
 from edgeafri.studies.maft import (
     FULL,
@@ -210,7 +210,7 @@ class Stages:
 _HELD_OUT = HeldOut(sentences=9, fertility_before=2.5, fertility=3.0, coverage=0.9)
 _PERPLEXITY = BeforeAfter(before=800.0, after=200.0)
 _FACTS = {
-    Trim: TrimFacts(
+    TrimSettings: TrimFacts(
         keep="top",
         vocabulary_before=200,
         vocabulary=100,
@@ -218,7 +218,7 @@ _FACTS = {
         parameters=10,
         languages={"lug": LanguageCover(words=90, coverage=0.9, held_out=_HELD_OUT)},
     ),
-    AdaptMaft: AdaptMaftFacts(
+    AdaptMaftSettings: AdaptMaftFacts(
         processes=1,
         corpus={},
         inputs=9,
@@ -235,7 +235,7 @@ _FACTS = {
 def stages(monkeypatch, quality) -> Stages:
     """Every method and every measurement faked."""
     fake = Stages()
-    monkeypatch.setattr(menu, "load", lambda name: fake)
+    monkeypatch.setattr(menu, "load_stage", lambda name: fake)
     monkeypatch.setattr(maft, "read_grid", lambda *_: GRID)
     monkeypatch.setattr(maft, "parameters", lambda _: 2_000_000)
     monkeypatch.setattr(Workbench, "bundle", lambda self, model, languages: model)
@@ -270,10 +270,10 @@ def test_unseen_languages_come_with_adaptation_only(asked, stages, tmp_path):
     read = [(type(settings), settings.languages) for _, settings in stages.asked]
     everyone = ("swa", "hau", "lug")
 
-    assert read[:2] == [(Scratch, ("swa", "som")), (AdaptMaft, ("swa", "som"))]
-    assert read.count((Trim, everyone)) == 2
-    assert read.count((AdaptMaft, everyone)) == 3
-    assert read.count((Finetune, everyone)) == 6
+    assert read[:2] == [(ScratchSettings, ("swa", "som")), (AdaptMaftSettings, ("swa", "som"))]
+    assert read.count((TrimSettings, everyone)) == 2
+    assert read.count((AdaptMaftSettings, everyone)) == 3
+    assert read.count((FinetuneSettings, everyone)) == 6
     assert len(read) == 2 + 2 + 3 + 6
     assert [row["vocabulary"] for row in page.tables[0].rows[::2]] == ["full", "top", "share"]
 
@@ -283,8 +283,8 @@ def test_a_vocabulary_is_reduced_before_it_is_adapted(asked, stages, tmp_path):
     As in the paper; what is fine-tuned is what was trimmed, and what was adapted after it.
     """
     run(asked, tmp_path)
-    adapted = [source.manifest.stage for source, settings in stages.asked if isinstance(settings, AdaptMaft)]
-    tuned = [source.manifest.stage for source, settings in stages.asked if isinstance(settings, Finetune)]
+    adapted = [source.manifest.stage for source, settings in stages.asked if isinstance(settings, AdaptMaftSettings)]
+    tuned = [source.manifest.stage for source, settings in stages.asked if isinstance(settings, FinetuneSettings)]
 
     assert adapted == ["scratch", "adapt-maft", "trim", "trim"]
     assert tuned == ["adapt-maft", "adapt-maft", "trim", "adapt-maft", "trim", "adapt-maft"]
@@ -307,7 +307,7 @@ def test_a_teacher_takes_the_place_of_the_studys_own_encoder(asked, stages, tmp_
     """
     run(replace(asked, teacher=str(encoder_folder), unseen=("lug",)), tmp_path)
 
-    assert not [settings for _, settings in stages.asked if isinstance(settings, Scratch)]
+    assert not [settings for _, settings in stages.asked if isinstance(settings, ScratchSettings)]
 
 
 def test_a_teacher_that_has_learnt_the_task_is_refused(asked, stages, tmp_path, teacher_folder):

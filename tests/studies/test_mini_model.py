@@ -17,17 +17,17 @@ from edgeafri.studies.mini_model import (
     Adapted,
     EncoderDepth,
     MiniModelGrid,
-    Vocabulary,
+    TargetVocabulary,
     checked,
     mini_depth,
     plots,
     quality_table,
 )
-from edgeafri.studies.parts import Part, PartSettings
+from edgeafri.studies.parts import PartSettings, StudyPart
 from edgeafri.studies.workbench import StudyRequest, read_grid
 from edgeafri.util.files import Digests
 
-FEW = Part("few-shot", Path("unseen"), PartSettings(k=100), ("bam",), (1, 3))
+FEW = StudyPart("few-shot", Path("unseen"), PartSettings(k=100), ("bam",), (1, 3))
 
 
 def study_request(**changed) -> StudyRequest:
@@ -38,12 +38,12 @@ def study_request(**changed) -> StudyRequest:
 
 
 def adapted(method: str, epochs: int, flops: int, zero_shot: float) -> Adapted:
-    vocabulary = Vocabulary(8000, 1.4, 0.001)
+    vocabulary = TargetVocabulary(8000, 1.4, 0.001)
     return Adapted("bam", method, epochs, vocabulary, zero_shot, spread([40.0, 42.0]), flops, 90.5)
 
 
 FOUND = (
-    Adapted("bam", "not adapted", 0, Vocabulary(24002, 2.7, 0.16), 30.0, spread([35.0])),
+    Adapted("bam", "not adapted", 0, TargetVocabulary(24002, 2.7, 0.16), 30.0, spread([35.0])),
     adapted(STANDARD, 2, 10 * 10**12, 40.0),
     adapted(STANDARD, 6, 30 * 10**12, 50.0),
     adapted(JOINT, 2, 4 * 10**12, 38.0),

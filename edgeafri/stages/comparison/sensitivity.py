@@ -23,7 +23,7 @@ from edgeafri.errors import DataError, ModelError
 from edgeafri.inference.predict import Encoder, Predictor, padded
 from edgeafri.inference.session import forward, open_session
 from edgeafri.menu.facts.conversion import MixedPrecision
-from edgeafri.menu.settings import Quantize
+from edgeafri.menu.settings import QuantizeSettings
 from edgeafri.stages.comparison.model_outputs import (
     ModelOutputs,
     f1_by_language,
@@ -94,7 +94,7 @@ def measure_layers(request: LayersRequest, progress: Progress) -> LayerCosts:
 
 
 def mixed_precision(
-    source: Artifact, quantized: onnx.ModelProto, settings: Quantize, progress: Progress
+    source: Artifact, quantized: onnx.ModelProto, settings: QuantizeSettings, progress: Progress
 ) -> tuple[onnx.ModelProto, MixedPrecision]:
     """The quantized graph with as few layers back in float32 as bring the worst language's loss within the gate.
 
@@ -161,7 +161,7 @@ def open_graph(graph: onnx.ModelProto, outputs: Sequence[str] = ()) -> "Inferenc
         return open_session(Path(folder) / GRAPH, threads=1)
 
 
-def _gate(source: Artifact, settings: Quantize) -> tuple[float, tuple[Split, ...], tuple[Split, ...]]:
+def _gate(source: Artifact, settings: QuantizeSettings) -> tuple[float, tuple[Split, ...], tuple[Split, ...]]:
     """The loss that is allowed, the sentences that it is measured on, and fewer to rank layers by."""
     languages = settings.languages or source.manifest.languages
     if not languages:

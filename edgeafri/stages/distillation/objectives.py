@@ -8,8 +8,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from edgeafri.errors import ConfigError
-from edgeafri.menu.settings import Distill
-from edgeafri.stages.distillation.student import Shape, layer_map
+from edgeafri.menu.settings import DistillSettings
+from edgeafri.stages.distillation.student import EncoderShape, layer_map
 from edgeafri.stages.distillation.teacher_outputs import Outputs, Teacher, WantedOutputs, outputs_of
 from edgeafri.stages.training import losses
 from edgeafri.stages.training.examples import Batch
@@ -46,19 +46,19 @@ class Objective:
         return loss
 
 
-def objective_of(settings: Distill, student: Shape, teacher: Shape) -> Objective:
+def objective_of(settings: DistillSettings, student: EncoderShape, teacher: EncoderShape) -> Objective:
     """The objective of a mode, for these two shapes."""
     return {"task": _task, "agnostic": _agnostic, "attention": _attention, "relation": _relation}[settings.mode](
         settings, student, teacher
     )
 
 
-def temperature_of(settings: Distill) -> float:
+def temperature_of(settings: DistillSettings) -> float:
     """The temperature of the settings, or the one that the paper of the mode used."""
     return settings.temperature or _TEMPERATURE.get(settings.mode, _USUAL_TEMPERATURE)
 
 
-def _task(settings: Distill, student: Shape, teacher: Shape) -> Objective:
+def _task(settings: DistillSettings, student: EncoderShape, teacher: EncoderShape) -> Objective:
     """Soft targets of a fine-tuned teacher; with `hard` true labels, with `match` hidden states by TinyBERT's map."""
     if not (settings.soft or settings.hard or settings.match):
         raise ConfigError("distill: 'soft', 'hard' and 'match' are all 0, so nothing is learnt", "Give one a weight.")
@@ -82,7 +82,7 @@ def _task(settings: Distill, student: Shape, teacher: Shape) -> Objective:
     return Objective(of_teacher, of_student, compare, bool(pairs) and student.hidden != teacher.hidden)
 
 
-def _agnostic(settings: Distill, student: Shape, teacher: Shape) -> Objective:
+def _agnostic(settings: DistillSettings, student: EncoderShape, teacher: EncoderShape) -> Objective:
     """DistilBERT (Sanh et al. 2019): soft masked-LM targets, the masked subwords, and the last state's direction."""
     temperature = temperature_of(settings)
 
@@ -98,7 +98,7 @@ def _agnostic(settings: Distill, student: Shape, teacher: Shape) -> Objective:
     return Objective(of_teacher, of_student, compare, student.hidden != teacher.hidden)
 
 
-def _attention(settings: Distill, student: Shape, teacher: Shape) -> Objective:
+def _attention(settings: DistillSettings, student: EncoderShape, teacher: EncoderShape) -> Objective:
     """AfroXLMR-Comet (arXiv 2502.18020): half soft targets, half the last attention map, averaged over heads."""
     temperature = temperature_of(settings)
 
@@ -110,7 +110,7 @@ def _attention(settings: Distill, student: Shape, teacher: Shape) -> Objective:
     return Objective(WantedOutputs(logits=True, attention=True), WantedOutputs(logits=True, attention=True), compare)
 
 
-def _relation(settings: Distill, student: Shape, teacher: Shape) -> Objective:
+def _relation(settings: DistillSettings, student: EncoderShape, teacher: EncoderShape) -> Objective:
     """MiniLMv2 (Wang et al. 2021): relations of queries, keys and values of a teacher layer, to the student's last."""
     layer = settings.layer or teacher.layers
     if layer > teacher.layers:

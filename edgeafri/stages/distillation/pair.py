@@ -9,8 +9,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from edgeafri.artifact import Artifact
 from edgeafri.errors import ConfigError, ModelError
 from edgeafri.inference.predict import Encoder
-from edgeafri.menu.settings import Distill
-from edgeafri.stages.distillation.student import Shape, check_smaller, new_student, shape_of
+from edgeafri.menu.settings import DistillSettings
+from edgeafri.stages.distillation.student import EncoderShape, check_smaller, new_student, shape_of
 from edgeafri.stages.models import checkpoint, uneven_layers
 from edgeafri.tasks import Task, tasks_of, unit_of
 
@@ -32,7 +32,7 @@ class Pair:
         return self.task is not None and self.task.unit == "token"
 
 
-def read_pair(source: Artifact, settings: Distill) -> Pair:
+def read_pair(source: Artifact, settings: DistillSettings) -> Pair:
     """Read teacher and source, and make the student. ConfigError or ModelError for two that do not go together."""
     folder = settings.teacher or source.path
     task = _task_of(folder, settings, source.manifest.task)
@@ -50,7 +50,7 @@ def read_pair(source: Artifact, settings: Distill) -> Pair:
     return Pair(teacher, student, tokenizer, encoder, folder, task)
 
 
-def _student(start: PreTrainedModel, teacher: PreTrainedModel, settings: Distill) -> PreTrainedModel:
+def _student(start: PreTrainedModel, teacher: PreTrainedModel, settings: DistillSettings) -> PreTrainedModel:
     """The source as it is, uneven layers too, unless another shape or other weights are asked for."""
     shape = student_shape(settings, shape_of(start.config))
     check_smaller(shape, shape_of(teacher.config))
@@ -59,7 +59,7 @@ def _student(start: PreTrainedModel, teacher: PreTrainedModel, settings: Distill
     return new_student(start, shape, settings.take, settings.seed)
 
 
-def _task_of(folder: Path, settings: Distill, likely: str) -> Task | None:
+def _task_of(folder: Path, settings: DistillSettings, likely: str) -> Task | None:
     """The task of the teacher's head, as far as the mode needs one. ModelError where the mode needs another.
 
     Several tasks share a head: the one of the settings, else the `likely` one, else the first.
@@ -75,7 +75,7 @@ def _task_of(folder: Path, settings: Distill, likely: str) -> Task | None:
     return task
 
 
-def _check_mode(folder: Path, settings: Distill, task: Task | None) -> None:
+def _check_mode(folder: Path, settings: DistillSettings, task: Task | None) -> None:
     masked = task is not None and task.unit == "token"
     if settings.mode == "agnostic" and not masked:
         hint = "Train one first: edgeafri adapt-maft MODEL --text DIR --out TEACHER. Or use --mode relation."
@@ -88,7 +88,7 @@ def _check_mode(folder: Path, settings: Distill, task: Task | None) -> None:
         raise ModelError(f"distill: {folder} has no head, whose logits mode {settings.mode} learns from", hint)
 
 
-def student_shape(settings: Distill, start: Shape) -> Shape:
+def student_shape(settings: DistillSettings, start: EncoderShape) -> EncoderShape:
     """The shape asked for. A share is rounded down, at least to 1; a width by share to a multiple of the heads."""
     names = ("layers", "hidden", "heads", "ffn")
     for name in names:
@@ -98,7 +98,7 @@ def student_shape(settings: Distill, start: Shape) -> Shape:
     asked = {name: _size(getattr(settings, name), getattr(start, name)) for name in names}
     if settings.hidden is not None and settings.hidden < 1:
         asked["hidden"] = max(asked["heads"], asked["hidden"] - asked["hidden"] % asked["heads"])
-    return Shape(**asked)
+    return EncoderShape(**asked)
 
 
 def _size(asked: float | None, own: int) -> int:
@@ -107,13 +107,15 @@ def _size(asked: float | None, own: int) -> int:
     return int(asked) if asked >= 1 else max(1, int(own * asked))
 
 
-def _check_even(models: Sequence[PreTrainedModel], settings: Distill) -> None:
+def _check_even(models: Sequence[PreTrainedModel], settings: DistillSettings) -> None:
     if settings.mode == "relation" and any(hasattr(model.config, uneven_layers.KEY) for model in models):
         hint = "Use another --mode, or the model as it was before it was shrunk."
         raise ModelError("distill: mode relation compares layers as wide as their model, and here some are not", hint)
 
 
-def _check_tokenizers(ours: PreTrainedTokenizerFast, theirs: PreTrainedTokenizerFast, settings: Distill) -> None:
+def _check_tokenizers(
+    ours: PreTrainedTokenizerFast, theirs: PreTrainedTokenizerFast, settings: DistillSettings
+) -> None:
     if ours.get_vocab() == theirs.get_vocab() or (settings.mode == "task" and by_words(settings)):
         return
     hint = "Distill from a teacher with the source's vocabulary"
@@ -123,6 +125,6 @@ def _check_tokenizers(ours: PreTrainedTokenizerFast, theirs: PreTrainedTokenizer
     raise ConfigError(f"distill: teacher and student have different vocabularies ({sizes})", f"{hint}.")
 
 
-def by_words(settings: Distill) -> bool:
+def by_words(settings: DistillSettings) -> bool:
     """Whether logits are compared word by word, so that the vocabularies may differ."""
     return settings.align == "words" and not settings.match

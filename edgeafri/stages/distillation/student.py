@@ -13,7 +13,7 @@ from edgeafri.stages.models import uneven_layers
 
 
 @dataclass(frozen=True)
-class Shape:
+class EncoderShape:
     """The size of an encoder: its layers, its width, its attention heads, and the width of its feed-forward layers."""
 
     layers: int
@@ -23,7 +23,7 @@ class Shape:
 
 
 def new_student(
-    teacher: PreTrainedModel, shape: Shape, take: Literal["first", "last", "spread", "random"], seed: int
+    teacher: PreTrainedModel, shape: EncoderShape, take: Literal["first", "last", "spread", "random"], seed: int
 ) -> PreTrainedModel:
     """A model of the teacher's class in another shape, in float32 and evaluation mode, with plain attention.
 
@@ -41,12 +41,14 @@ def new_student(
     return student.eval()
 
 
-def shape_of(config: PretrainedConfig) -> Shape:
+def shape_of(config: PretrainedConfig) -> EncoderShape:
     """The shape in a transformers config of BERT's family."""
-    return Shape(config.num_hidden_layers, config.hidden_size, config.num_attention_heads, config.intermediate_size)
+    return EncoderShape(
+        config.num_hidden_layers, config.hidden_size, config.num_attention_heads, config.intermediate_size
+    )
 
 
-def check_smaller(student: Shape, teacher: Shape) -> None:
+def check_smaller(student: EncoderShape, teacher: EncoderShape) -> None:
     """ConfigError when the student has more than its teacher. Head counts are free: they cut the same matrices."""
     for name in ("layers", "hidden", "ffn"):
         if getattr(student, name) > getattr(teacher, name):
@@ -56,7 +58,7 @@ def check_smaller(student: Shape, teacher: Shape) -> None:
             )
 
 
-def check_shape(student: Shape, teacher: Shape) -> None:
+def check_shape(student: EncoderShape, teacher: EncoderShape) -> None:
     """ConfigError when the student has more than its teacher, or heads that do not divide its width."""
     check_smaller(student, teacher)
     if student.hidden % student.heads:
@@ -90,7 +92,7 @@ def layer_map(student: int, teacher: int) -> tuple[tuple[int, int], ...]:
     return tuple(enumerate(_evenly(student, teacher)))
 
 
-def _drawn(teacher: PreTrainedModel, shape: Shape, seed: int) -> PreTrainedModel:
+def _drawn(teacher: PreTrainedModel, shape: EncoderShape, seed: int) -> PreTrainedModel:
     # torch seeds every GPU at once, so all their generators are put back, not only the processor's.
     with torch.random.fork_rng(range(torch.cuda.device_count())):
         torch.manual_seed(seed)
@@ -99,7 +101,7 @@ def _drawn(teacher: PreTrainedModel, shape: Shape, seed: int) -> PreTrainedModel
         )
 
 
-def _config(teacher: PretrainedConfig, shape: Shape) -> PretrainedConfig:
+def _config(teacher: PretrainedConfig, shape: EncoderShape) -> PretrainedConfig:
     config = copy.deepcopy(teacher)
     config.num_hidden_layers, config.hidden_size = shape.layers, shape.hidden
     config.num_attention_heads, config.intermediate_size = shape.heads, shape.ffn

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from edgeafri.errors import ConfigError
-from edgeafri.menu.settings import Shrink
+from edgeafri.menu.settings import ShrinkSettings
 from edgeafri.stages.models.uneven_layers import LayerSizes
 
 _UNITS, _DIMENSIONS = 8, 8  # how many units or dimensions go at a time; heads go one by one. Also the fewest units
@@ -73,7 +73,7 @@ class Goal:
         return self.cost(counts) / self.whole
 
 
-def check_settings(settings: Shrink, sizes: LayerSizes, hidden: int) -> None:
+def check_settings(settings: ShrinkSettings, sizes: LayerSizes, hidden: int) -> None:
     """ConfigError for impossible numbers, before any work. `sizes` and `hidden` are the source's."""
     for name, own in (("layers", len(sizes.heads)), ("hidden", hidden)):
         if getattr(settings, name) is not None:
@@ -83,12 +83,12 @@ def check_settings(settings: Shrink, sizes: LayerSizes, hidden: int) -> None:
     _check_layers("ffn", settings.ffn, sizes.ffn, layers)
 
 
-def kept_layers(settings: Shrink, scores: ImportanceScores) -> Numbers:
+def kept_layers(settings: ShrinkSettings, scores: ImportanceScores) -> Numbers:
     """The layers that stay; they are chosen first."""
     return best(scores.layers, _count(settings.layers, len(scores.heads)))
 
 
-def by_numbers(settings: Shrink, layers: Numbers, scores: ImportanceScores) -> Parts:
+def by_numbers(settings: ShrinkSettings, layers: Numbers, scores: ImportanceScores) -> Parts:
     """The heads, units and hidden dimensions of these layers that stay.
 
     One share of heads or units is a share of all in the layers: the best of all stay, at least one per layer, so that

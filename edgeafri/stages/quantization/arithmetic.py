@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgeafri.device.isa import Isa
-from edgeafri.menu.settings import Quantize
+from edgeafri.menu.settings import QuantizeSettings
 
 Bits = Literal[4, 8, 32]
 BITS: dict[str, Bits] = {"int4": 4, "int8": 8, "float32": 32}
@@ -61,7 +61,7 @@ _BLOCKS = "{bits} bits for the size of the file; where time counts, form dynamic
 _NO_INT8_KERNELS = "; without dotprod they are computed in float32"
 
 
-def choose_form(settings: Quantize) -> LinearForm:
+def choose_form(settings: QuantizeSettings) -> LinearForm:
     """What the settings ask for; where they leave it open, what the device computes right and does best."""
     arithmetic = _ARITHMETIC[settings.isa] if settings.isa else _ANYWHERE
     if settings.weights == "float32":

@@ -13,7 +13,7 @@ from itertools import islice
 from torch import nn
 from transformers import PreTrainedModel
 
-from edgeafri.menu.settings import Learning
+from edgeafri.menu.settings import LearningSettings
 from edgeafri.stages.models import uneven_layers
 from edgeafri.stages.training import second_head
 from edgeafri.stages.training.training_task import History, Loss, TrainingTask, epochs_of
@@ -56,7 +56,9 @@ def joint(model: PreTrainedModel) -> FlopCount:
     return whole(model) + _head(model.second_head, model, flows=True)
 
 
-def training_flops(model: PreTrainedModel, training: TrainingTask, settings: Learning, history: History) -> int | None:
+def training_flops(
+    model: PreTrainedModel, training: TrainingTask, settings: LearningSettings, history: History
+) -> int | None:
     """Operations of a whole training, from batches of its first epoch as they were padded.
 
     The other epochs mask other positions and pair other examples, which changes less than a hundredth; the first

@@ -2,7 +2,7 @@
 
 from transformers import PreTrainedModel
 
-from edgeafri.menu.settings import Learning
+from edgeafri.menu.settings import LearningSettings
 from edgeafri.stages.training.sparsity import share_of_zeros
 from edgeafri.stages.training.speed import faster_precision, seconds_per_token
 from edgeafri.stages.training.trainer import holds_zeros
@@ -10,7 +10,7 @@ from edgeafri.stages.training.training_task import TrainingTask
 
 
 def forecast_training(
-    model: PreTrainedModel, training: TrainingTask, settings: Learning, size: tuple[int, int] | None = None
+    model: PreTrainedModel, training: TrainingTask, settings: LearningSettings, size: tuple[int, int] | None = None
 ) -> str:
     """How long a training will take here, in one line.
 
@@ -34,7 +34,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _zeros_text(model: PreTrainedModel, training: TrainingTask, settings: Learning) -> str:
+def _zeros_text(model: PreTrainedModel, training: TrainingTask, settings: LearningSettings) -> str:
     """What becomes of the zeros of a pruned model; nothing for a dense one."""
     share = 100 * share_of_zeros(model)
     if not share:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from transformers import EarlyStoppingCallback, PreTrainedModel
 
-from edgeafri.menu.settings import Learning
+from edgeafri.menu.settings import LearningSettings
 from edgeafri.stages.training.resume import history_of, last_checkpoint, out_of_patience
 from edgeafri.stages.training.trainer import ReportProgress, make_trainer
 from edgeafri.stages.training.training_task import TrainingTask
@@ -12,7 +12,7 @@ from edgeafri.util.progress import Progress
 
 
 def train(
-    model: PreTrainedModel, training: TrainingTask, settings: Learning, checkpoints: Path, progress: Progress
+    model: PreTrainedModel, training: TrainingTask, settings: LearningSettings, checkpoints: Path, progress: Progress
 ) -> list[dict[str, float]]:
     """Train `model` in place and leave the weights of its best epoch in it; returns what every validation gave.
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from transformers import PreTrainedModel, TrainerState
 
-from edgeafri.menu.settings import Learning
+from edgeafri.menu.settings import LearningSettings
 from edgeafri.stages.training import distributed
 from edgeafri.stages.training.speed import faster_precision
 from edgeafri.stages.training.training_task import SCORE, TrainingTask
@@ -40,7 +40,9 @@ def used_precision(checkpoints: Path) -> str:
     return (checkpoints / _PRECISION).read_text("utf-8")
 
 
-def chosen_precision(model: PreTrainedModel, training: TrainingTask, settings: Learning, checkpoints: Path) -> str:
+def chosen_precision(
+    model: PreTrainedModel, training: TrainingTask, settings: LearningSettings, checkpoints: Path
+) -> str:
     """The precision of a training, chosen once: a resumed run would measure again, and could choose another."""
     if distributed.rank() == 0 and not (checkpoints / _PRECISION).is_file():
         checkpoints.mkdir(parents=True, exist_ok=True)

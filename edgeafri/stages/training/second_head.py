@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 
 from edgeafri.documents.base import read_as
 from edgeafri.errors import ConfigError, ModelError
-from edgeafri.menu.settings import AdaptMaft
+from edgeafri.menu.settings import AdaptMaftSettings
 from edgeafri.stages.models import checkpoint, uneven_layers
 from edgeafri.stages.training import losses, validation
 from edgeafri.stages.training.examples import IGNORED, Batch
@@ -75,7 +75,7 @@ def attach(model: PreTrainedModel, place: HeadPlace) -> None:
     setattr(model.config, KEY, asdict(place))
 
 
-def set_up(model: PreTrainedModel, settings: AdaptMaft) -> tuple[Loss, Loss]:
+def set_up(model: PreTrainedModel, settings: AdaptMaftSettings) -> tuple[Loss, Loss]:
     """The losses of a masked-LM training and of its validation; attaches the second head that the settings ask for.
 
     A head with layers of its own is learnt alone, and the model is frozen.

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from edgeafri.menu.settings import Learning
+from edgeafri.menu.settings import LearningSettings
 from edgeafri.stages.training import distributed
 from edgeafri.stages.training.examples import Batch, Collator
 from edgeafri.stages.training.sampler import GROUP
@@ -19,7 +19,7 @@ _TIMED = 6  # batches that are measured
 _WORTH = 1.1  # how much faster bfloat16 must be to be chosen
 
 
-def faster_precision(model: PreTrainedModel, training: TrainingTask, settings: Learning) -> str:
+def faster_precision(model: PreTrainedModel, training: TrainingTask, settings: LearningSettings) -> str:
     """The precision of the settings; for `auto`, bfloat16 if the processor multiplies it and it is measured faster."""
     if settings.precision != "auto":
         return settings.precision
@@ -31,7 +31,7 @@ def faster_precision(model: PreTrainedModel, training: TrainingTask, settings: L
 
 
 def seconds_per_token(
-    model: PreTrainedModel, training: TrainingTask, settings: Learning, bfloat16: bool = False
+    model: PreTrainedModel, training: TrainingTask, settings: LearningSettings, bfloat16: bool = False
 ) -> tuple[float, float]:
     """Seconds that training takes per subword, for a batch seen for the first time and again: medians of a few batches.
 

@@ -17,7 +17,7 @@ from transformers import (
 from transformers.trainer_utils import TrainOutput
 
 from edgeafri.errors import TrainingError
-from edgeafri.menu.settings import Learning
+from edgeafri.menu.settings import LearningSettings
 from edgeafri.stages.training import distributed
 from edgeafri.stages.training.examples import Batch, Collator
 from edgeafri.stages.training.resume import chosen_precision, last_checkpoint
@@ -29,7 +29,7 @@ from edgeafri.util.progress import Progress
 
 
 def make_trainer(
-    model: PreTrainedModel, training: TrainingTask, settings: Learning, checkpoints: Path
+    model: PreTrainedModel, training: TrainingTask, settings: LearningSettings, checkpoints: Path
 ) -> "TaskTrainer":
     """A Trainer for one training task, which changes `model` in place and keeps its checkpoints in that folder."""
     bfloat16 = chosen_precision(model, training, settings, checkpoints) == "bfloat16"
@@ -51,7 +51,7 @@ def make_trainer(
     return trainer
 
 
-def holds_zeros(model: PreTrainedModel, training: TrainingTask, settings: Learning) -> bool:
+def holds_zeros(model: PreTrainedModel, training: TrainingTask, settings: LearningSettings) -> bool:
     """Whether zeros stay zero: the settings ask for it and the model has some, or training makes them on the way."""
     return training.sparsity_schedule is not None or (settings.zeros == "keep" and share_of_zeros(model) > 0)
 
@@ -115,7 +115,7 @@ class _ValidateLast(TrainerCallback):
         control.should_evaluate |= state.global_step >= state.max_steps
 
 
-def _arguments(settings: Learning, training: TrainingTask, out: Path, bfloat16: bool) -> TrainingArguments:
+def _arguments(settings: LearningSettings, training: TrainingTask, out: Path, bfloat16: bool) -> TrainingArguments:
     when = "epoch" if training.validation_steps is None else "steps"
     return TrainingArguments(
         output_dir=str(out),

@@ -7,7 +7,7 @@ from fractions import Fraction
 import torch
 from transformers import PreTrainedModel
 
-from edgeafri.menu.settings import Learning
+from edgeafri.menu.settings import LearningSettings
 from edgeafri.stages.training.examples import Batch, Examples
 from edgeafri.stages.training.sampler import LanguageSampler
 from edgeafri.stages.training.sparsity import SparsitySchedule
@@ -34,13 +34,13 @@ class TrainingTask:
     one_language_per_batch: bool = False
     validation_steps: int | None = None
 
-    def sampler(self, settings: Learning) -> LanguageSampler:
+    def sampler(self, settings: LearningSettings) -> LanguageSampler:
         """The order in which examples are read."""
         by_language = self.one_language_per_batch
         return LanguageSampler(self.examples, settings.batch, settings.sampling, settings.seed, by_language)
 
 
-def epochs_of(training: TrainingTask, settings: Learning, history: History) -> Fraction:
+def epochs_of(training: TrainingTask, settings: LearningSettings, history: History) -> Fraction:
     """How many epochs a training had, up to its last validation."""
     if training.validation_steps is None:
         return Fraction(len(history))

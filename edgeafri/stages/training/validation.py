@@ -12,7 +12,7 @@ from edgeafri.errors import DataError
 from edgeafri.inference.evaluate import average, evaluate
 from edgeafri.inference.predict import Encoder, Predictor
 from edgeafri.menu.facts.training import Validation
-from edgeafri.menu.settings import Distill, Finetune, Shrink
+from edgeafri.menu.settings import DistillSettings, FinetuneSettings, ShrinkSettings
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.training import distributed, losses
 from edgeafri.stages.training.examples import IGNORED, Batch, Collator, Examples
@@ -109,7 +109,7 @@ def hard_loss(weights: torch.Tensor | None) -> Loss:
     return loss
 
 
-def dataset_of(stage: str, settings: Finetune | Distill | Shrink, unit: Unit) -> Dataset:
+def dataset_of(stage: str, settings: FinetuneSettings | DistillSettings | ShrinkSettings, unit: Unit) -> Dataset:
     """The labelled data of the settings. DataError where there is no data or no language."""
     if settings.data is None:
         raise DataError(f"{stage}: no labelled data", "Add --data DIR with a train and a dev file for every language.")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edgeafri.data.languages import alphabet
 from edgeafri.data.scripts import script_of
 from edgeafri.errors import ConfigError
-from edgeafri.menu.settings import Trim
+from edgeafri.menu.settings import TrimSettings
 from edgeafri.stages.vocab.token_counts import Frequencies
 from edgeafri.stages.vocab.vocabulary import Vocabulary
 
@@ -19,7 +19,7 @@ _SIGNS = "“”‘’«»–—…₦፡።፣፤፥፦፧፨،؛؟"
 _SLACK = 1e-12  # what sums of shares may be off by rounding
 
 
-def kept_ids(vocabulary: Vocabulary, used: Mapping[str, Frequencies], settings: Trim) -> list[int]:
+def kept_ids(vocabulary: Vocabulary, used: Mapping[str, Frequencies], settings: TrimSettings) -> list[int]:
     """The ids to keep, in order: what the mode asks for, a safety set, and all that must stay beside them.
 
     `used` is, by language, how often each token stands in its text. ConfigError for a size below the safety set.
@@ -36,7 +36,7 @@ def kept_ids(vocabulary: Vocabulary, used: Mapping[str, Frequencies], settings: 
     return vocabulary.closed({*safe, *found})
 
 
-def mode_of(settings: Trim) -> Mode:
+def mode_of(settings: TrimSettings) -> Mode:
     """The mode that is meant: without raw text, labelled data alone is too little to say what a language never uses."""
     if settings.keep == "auto":
         return "corpus" if settings.text else "scripts"

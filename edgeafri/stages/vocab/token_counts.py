@@ -12,7 +12,7 @@ from edgeafri.data.dataset import Unit, read_lines, read_split, text_files
 from edgeafri.data.scripts import check_script
 from edgeafri.data.text import words_of
 from edgeafri.errors import DataError
-from edgeafri.menu.settings import Trim
+from edgeafri.menu.settings import TrimSettings
 from edgeafri.util.progress import Progress
 
 Frequencies = NDArray[np.int64]
@@ -43,7 +43,7 @@ class TokenCounts:
 
 
 def count_tokens(
-    tokenizer: Tokenizer, size: int, settings: Trim, units: Sequence[Unit], progress: Progress
+    tokenizer: Tokenizer, size: int, settings: TrimSettings, units: Sequence[Unit], progress: Progress
 ) -> dict[str, TokenCounts]:
     """What every language uses of a vocabulary of that size, read by each of these units. DataError without text."""
     used = {}
@@ -57,7 +57,7 @@ def count_tokens(
     return used
 
 
-def count_words(settings: Trim, language: str, units: Sequence[Unit]) -> WordCounts:
+def count_words(settings: TrimSettings, language: str, units: Sequence[Unit]) -> WordCounts:
     """What a language writes in its raw text, train and dev. Test is never read.
 
     DataError for no text at all, and for raw text without a letter or in another script than the language's.
@@ -100,13 +100,13 @@ def _gathered(sentences: Iterable[Sequence[str]]) -> WordCounts:
     return WordCounts(counts, tuple(aside))
 
 
-def _raw(settings: Trim, language: str, units: Sequence[Unit]) -> Iterator[Sequence[str]]:
+def _raw(settings: TrimSettings, language: str, units: Sequence[Unit]) -> Iterator[Sequence[str]]:
     if settings.text is not None:
         path = text_files(settings.text, (language,))[language]
         yield from (words_of(line, unit) for unit in units for line in read_lines(path))
 
 
-def _labelled(settings: Trim, language: str, unit: Unit) -> Iterator[Sequence[str]]:
+def _labelled(settings: TrimSettings, language: str, unit: Unit) -> Iterator[Sequence[str]]:
     if settings.data is not None:
         for name in ("train", "dev"):
             yield from (sentence.words for sentence in read_split(settings.data, language, name, unit).sentences)

@@ -33,14 +33,14 @@ class NamedIds(TypedDict):
     ids: Sequence[int]
 
 
-class Part(TypedDict, total=False):
+class TokenizerPart(TypedDict, total=False):
     """The padding of a tokenizer.json, a pre-tokenizer, a decoder or a post-processor, or several in one."""
 
     type: str
     pad_id: int
-    processors: "Sequence[Part]"
-    pretokenizers: "Sequence[Part]"
-    decoders: "Sequence[Part]"
+    processors: "Sequence[TokenizerPart]"
+    pretokenizers: "Sequence[TokenizerPart]"
+    decoders: "Sequence[TokenizerPart]"
     sep: tuple[str, int]
     cls: tuple[str, int]
     special_tokens: Mapping[str, NamedIds]
@@ -50,10 +50,10 @@ class TokenizerJson(TypedDict, total=False):
     """A tokenizer.json as far as it is read; all else in it is carried along."""
 
     added_tokens: Sequence[AddedToken]
-    padding: Part | None
-    pre_tokenizer: Part | None
-    post_processor: Part | None
-    decoder: Part | None
+    padding: TokenizerPart | None
+    pre_tokenizer: TokenizerPart | None
+    post_processor: TokenizerPart | None
+    decoder: TokenizerPart | None
     model: Mapping[str, object]
 
 
@@ -183,7 +183,7 @@ def _algorithm(fast: TokenizerJson, where: Path | str) -> Algorithm:
             raise ModelError(f"{where}: trim reads Unigram, WordPiece and BPE vocabularies, this one is {other}", hint)
 
 
-def _over_bytes(part: Part | None) -> bool:
+def _over_bytes(part: TokenizerPart | None) -> bool:
     """Whether a pre-tokenizer or decoder, or one in a sequence of them, turns text into bytes or back."""
     if part is None:
         return False
@@ -191,7 +191,7 @@ def _over_bytes(part: Part | None) -> bool:
     return part["type"] == "ByteLevel" or any(_over_bytes(inner) for inner in parts)
 
 
-def _named(part: Part | None) -> Iterator[int]:
+def _named(part: TokenizerPart | None) -> Iterator[int]:
     """The ids that the padding pads with or that a post-processor puts around text."""
     if part is None:
         return
@@ -204,7 +204,7 @@ def _named(part: Part | None) -> Iterator[int]:
         yield from token["ids"]
 
 
-def moved(part: Part | None, new: Mapping[int, int]) -> Part | None:
+def moved(part: TokenizerPart | None, new: Mapping[int, int]) -> TokenizerPart | None:
     """The padding, or a post-processor in any of its forms, with the ids moved that _named() finds."""
     if part is None:
         return None

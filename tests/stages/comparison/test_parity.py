@@ -9,7 +9,7 @@ from edgeafri.documents.parity import Gap
 from edgeafri.documents.torch_requests import ComparedStep, ParityRequest
 from edgeafri.errors import DataError
 from edgeafri.inference.predict import SentenceLogits
-from edgeafri.menu.settings import QuantizeTorch, Trim
+from edgeafri.menu.settings import QuantizeTorchSettings, TrimSettings
 from edgeafri.stages import quantize_torch, trim
 from edgeafri.stages.comparison.model_outputs import ModelOutputs, gap_between, over_all, sentences_to_compare
 from edgeafri.stages.comparison.parity import measure_parity
@@ -104,7 +104,7 @@ def test_a_smaller_vocabulary_is_compared_word_by_word(teacher, data, tmp_path):
     """
     Each artifact cuts words with its own tokenizer; where all pieces are kept, the logits are equal.
     """
-    trim.run(teacher, Trim(languages=("swa", "hau"), data=data, keep="scripts"), tmp_path, silent)
+    trim.run(teacher, TrimSettings(languages=("swa", "hau"), data=data, keep="scripts"), tmp_path, silent)
     row = parity(data, torch_teacher=teacher.path, torch_trim=tmp_path).rows[1]
 
     assert row.step.words == 4 * 8 + 4 * 10
@@ -115,7 +115,7 @@ def test_torchs_int8_is_read_by_what_its_config_says(teacher, data, tmp_path):
     """
     One code path opens what a chain may hold.
     """
-    quantize_torch.run(teacher, QuantizeTorch(), tmp_path, silent)
+    quantize_torch.run(teacher, QuantizeTorchSettings(), tmp_path, silent)
     row = parity(data, torch_teacher=teacher.path, int8_quantize=tmp_path).rows[1]
 
     assert row.kind == "torch-int8"

@@ -10,7 +10,7 @@ from onnx import numpy_helper
 
 from edgeafri.documents.torch_requests import LayersRequest
 from edgeafri.errors import ConfigError, DataError, ModelError
-from edgeafri.menu.settings import Quantize
+from edgeafri.menu.settings import QuantizeSettings
 from edgeafri.stages import quantize
 from edgeafri.stages.comparison.sensitivity import measure_layers, mixed_precision
 from edgeafri.stages.graphs.splice import changed_layers
@@ -86,7 +86,7 @@ def texts_gate(classifier_graphs, texts):
     """The taught classifier, its int8 graph with a bad layer that costs F1, and settings for a gate."""
     source, after = classifier_graphs["optimize"], graph_of(classifier_graphs["quantize"])
     graph = planted(graph_of(source), after, "layer 0 attention value", -20.0)
-    return source, graph, lambda gate: Quantize(languages=BOTH, data=texts, mixed=gate)
+    return source, graph, lambda gate: QuantizeSettings(languages=BOTH, data=texts, mixed=gate)
 
 
 def test_the_layer_that_costs_f1_stays_in_float(texts_gate):
@@ -132,7 +132,7 @@ def test_without_labels_changed_labels_are_the_measure(optimized, bad, text):
     """
     In per cent, of the language where they are most.
     """
-    settings = Quantize(languages=BOTH, text=text, mixed=5.0)
+    settings = QuantizeSettings(languages=BOTH, text=text, mixed=5.0)
     _, facts = mixed_precision(optimized, onnx.load(bad / "model.onnx"), settings, silent)
 
     assert facts.measure == "labels changed on text"
@@ -145,7 +145,7 @@ def test_quantize_keeps_layers_in_float_by_itself(optimized, text, form, tmp_pat
     """
     With a gate of nothing, as many as it takes; the same input gives the same bytes.
     """
-    settings = Quantize(form=form, languages=BOTH, text=text, mixed=0.0)
+    settings = QuantizeSettings(form=form, languages=BOTH, text=text, mixed=0.0)
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     facts = [quantize.run(optimized, settings, tmp_path / name, silent) for name in ("one", "two")]
@@ -179,9 +179,9 @@ def test_mixed_precision_needs_languages_and_text(optimized, quantized):
     """
     nameless = dataclasses.replace(optimized, manifest=dataclasses.replace(optimized.manifest, languages=()))
     with pytest.raises(DataError) as languages:
-        mixed_precision(nameless, graph_of(quantized), Quantize(mixed=1.0), silent)
+        mixed_precision(nameless, graph_of(quantized), QuantizeSettings(mixed=1.0), silent)
     with pytest.raises(DataError) as text:
-        mixed_precision(optimized, graph_of(quantized), Quantize(mixed=1.0), silent)
+        mixed_precision(optimized, graph_of(quantized), QuantizeSettings(mixed=1.0), silent)
 
     assert "none is named" in languages.value.message
     assert "no text to compare" in text.value.message
@@ -192,6 +192,6 @@ def test_a_gate_with_nothing_quantized_is_refused():
     Before any work.
     """
     with pytest.raises(ConfigError) as error:
-        Quantize(weights="float32", embeddings="float32", mixed=1.0)
+        QuantizeSettings(weights="float32", embeddings="float32", mixed=1.0)
 
     assert "everything in float32" in error.value.message

@@ -4,15 +4,15 @@ import pytest
 import torch
 
 from edgeafri.errors import ConfigError
-from edgeafri.menu.settings import Distill
+from edgeafri.menu.settings import DistillSettings
 from edgeafri.stages.distillation.objectives import PROJECTION, objective_of, temperature_of
-from edgeafri.stages.distillation.student import Shape, new_student, shape_of
+from edgeafri.stages.distillation.student import EncoderShape, new_student, shape_of
 from edgeafri.stages.distillation.teacher_outputs import WantedOutputs, live_teacher, outputs_of
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.training import losses
 from edgeafri.stages.training.examples import IGNORED, Collator, Item
 
-BIG, SMALL, THIN = Shape(6, 16, 4, 32), Shape(3, 16, 2, 32), Shape(3, 8, 2, 16)
+BIG, SMALL, THIN = EncoderShape(6, 16, 4, 32), EncoderShape(3, 16, 2, 32), EncoderShape(3, 8, 2, 16)
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +28,13 @@ def batch():
 @pytest.fixture(scope="module")
 def labelled(teacher):
     """A fine-tuned teacher and a student of one layer."""
-    return _with_student(checkpoint.read_model(teacher.path), Shape(1, 16, 2, 32))
+    return _with_student(checkpoint.read_model(teacher.path), EncoderShape(1, 16, 2, 32))
 
 
 @pytest.fixture(scope="module")
 def masked_pair(masked):
     """A masked-LM teacher and a student of one layer and half the width, with its projection."""
-    teacher, student = _with_student(checkpoint.read_model(masked.path), Shape(1, 8, 2, 16))
+    teacher, student = _with_student(checkpoint.read_model(masked.path), EncoderShape(1, 8, 2, 16))
     torch.manual_seed(0)
     student.add_module(PROJECTION, torch.nn.Linear(8, 16))
     return teacher, student
@@ -42,7 +42,7 @@ def masked_pair(masked):
 
 def objective(pair, **changed):
     teacher, student = pair
-    return objective_of(Distill(**changed), shape_of(student.config), shape_of(teacher.config))
+    return objective_of(DistillSettings(**changed), shape_of(student.config), shape_of(teacher.config))
 
 
 def said(pair, batch, wanted):
@@ -58,7 +58,7 @@ def loss_of(pair, batch, **changed):
 
 def refusal(**changed):
     with pytest.raises(ConfigError) as caught:
-        objective_of(Distill(mode="relation", **changed), THIN, BIG)
+        objective_of(DistillSettings(mode="relation", **changed), THIN, BIG)
     return caught.value
 
 
@@ -77,7 +77,9 @@ def test_each_mode_asks_for_what_it_compares(changed, student, teacher, projecte
     """
     Nothing more: hidden states by TinyBERT's map, the last state, the last map, one layer's vectors.
     """
-    found = objective_of(Distill(**changed), THIN, BIG if changed.get("mode") != "relation" else Shape(6, 16, 2, 32))
+    found = objective_of(
+        DistillSettings(**changed), THIN, BIG if changed.get("mode") != "relation" else EncoderShape(6, 16, 2, 32)
+    )
 
     assert (found.student_outputs, found.teacher_outputs, found.projected) == (student, teacher, projected)
 
@@ -87,7 +89,7 @@ def test_equal_widths_need_no_projection(changed):
     """
     A matrix between them would be free to undo what is learnt.
     """
-    assert not objective_of(Distill(**changed), SMALL, BIG).projected
+    assert not objective_of(DistillSettings(**changed), SMALL, BIG).projected
 
 
 @pytest.mark.parametrize(
@@ -98,7 +100,7 @@ def test_the_temperature_is_the_papers_or_the_users(changed, temperature):
     """
     8 of the AfriBERTa study, 2 of DistilBERT and AfroXLMR-Comet.
     """
-    assert temperature_of(Distill(**changed)) == temperature
+    assert temperature_of(DistillSettings(**changed)) == temperature
 
 
 @pytest.mark.parametrize(

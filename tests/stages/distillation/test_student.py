@@ -9,11 +9,18 @@ import torch
 import transformers
 
 from edgeafri.errors import ConfigError, ModelError
-from edgeafri.stages.distillation.student import Shape, check_shape, layer_map, layers_taken, new_student, shape_of
+from edgeafri.stages.distillation.student import (
+    EncoderShape,
+    check_shape,
+    layer_map,
+    layers_taken,
+    new_student,
+    shape_of,
+)
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.models.checkpoint import parameters
 
-OWN = Shape(layers=6, hidden=16, heads=4, ffn=24)
+OWN = EncoderShape(layers=6, hidden=16, heads=4, ffn=24)
 FAMILIES = ("XLMRoberta", "Roberta", "Bert")
 HEADS = ("ForMaskedLM", "ForTokenClassification", "ForSequenceClassification")
 
@@ -108,7 +115,7 @@ def test_a_narrower_student_keeps_the_leading_part(big):
     """
     Rows and columns from 0, in every tensor: embeddings, attention, feed-forward, norms and head.
     """
-    student, teacher = new_student(big, Shape(2, 8, 2, 12), "last", seed=1), weights(big)
+    student, teacher = new_student(big, EncoderShape(2, 8, 2, 12), "last", seed=1), weights(big)
     found, layer = weights(student), "roberta.encoder.layer"
 
     assert found["roberta.embeddings.word_embeddings.weight"].tolist() == (
@@ -124,7 +131,7 @@ def test_a_narrower_student_keeps_the_leading_part(big):
         teacher[f"{layer}.5.output.LayerNorm.bias"][:8].tolist()
     )
     assert found["lm_head.bias"].tolist() == teacher["lm_head.bias"].tolist()
-    assert shape_of(student.config) == Shape(2, 8, 2, 12)
+    assert shape_of(student.config) == EncoderShape(2, 8, 2, 12)
     assert torch.isfinite(logits(student)).all()
 
 
@@ -132,7 +139,7 @@ def test_ten_layers_and_more_keep_their_numbers():
     """
     Layer 1 is not layer 10 or 11.
     """
-    shape = Shape(12, 4, 1, 4)
+    shape = EncoderShape(12, 4, 1, 4)
     teacher = teacher_of(shape=shape)
     student = new_student(teacher, replace(shape, layers=3), "spread", seed=1)
     name = "roberta.encoder.layer.{}.output.dense.weight"
@@ -158,7 +165,7 @@ def test_tied_weights_stay_tied(architecture, take):
     """
     The masked-LM head's matrix is the word embedding, and its bias one tensor under two names.
     """
-    student = new_student(teacher_of(architecture), Shape(2, 8, 2, 12), take, seed=1)
+    student = new_student(teacher_of(architecture), EncoderShape(2, 8, 2, 12), take, seed=1)
     head = student.get_output_embeddings()
 
     assert head.weight is student.get_input_embeddings().weight
@@ -249,14 +256,14 @@ def test_a_student_survives_its_files(teacher_folder, tmp_path):
     Written and read through the one door, the answers and labels are equal.
     """
     teacher = checkpoint.read_model(teacher_folder)
-    student = new_student(teacher, Shape(layers=1, hidden=8, heads=4, ffn=16), "last", seed=1)
+    student = new_student(teacher, EncoderShape(layers=1, hidden=8, heads=4, ffn=16), "last", seed=1)
     checkpoint.write_model(student, checkpoint.read_tokenizer(teacher_folder), tmp_path / "student")
     again = checkpoint.read_model(tmp_path / "student")
     ids = np.array([[0, 5, 9, 17, 2]])
     before, after = (checkpoint.forward(model)(ids, np.ones_like(ids)) for model in (student, again))
 
     assert np.array_equal(before, after)
-    assert shape_of(again.config) == Shape(1, 8, 4, 16)
+    assert shape_of(again.config) == EncoderShape(1, 8, 4, 16)
     assert checkpoint.labels_of(again.config.to_dict()) == checkpoint.labels_of(teacher.config.to_dict())
 
 
@@ -286,8 +293,8 @@ def test_more_heads_than_the_teacher_are_fine():
     The paper of AfriBERTa tries 4 and 6 heads in 768, and both divide it.
     """
     check_shape(replace(OWN, heads=8), OWN)
-    check_shape(Shape(4, 768, 4, 3072), Shape(10, 768, 6, 3072))
-    check_shape(Shape(6, 768, 6, 3072), Shape(10, 768, 6, 3072))
+    check_shape(EncoderShape(4, 768, 4, 3072), EncoderShape(10, 768, 6, 3072))
+    check_shape(EncoderShape(6, 768, 6, 3072), EncoderShape(10, 768, 6, 3072))
 
 
 def test_a_shape_is_checked_before_a_model_is_made(big):
@@ -406,20 +413,20 @@ def test_tied_weights_count_once(big):
     assert apart - parameters(big) == 40 * 16
 
 
-COMET = Shape(layers=6, hidden=256, heads=8, ffn=1024)
+COMET = EncoderShape(layers=6, hidden=256, heads=8, ffn=1024)
 
 
 @pytest.mark.parametrize(
     ("shape", "vocabulary", "printed"),
     [
-        (Shape(4, 768, 4, 3072), 70_006, 83e6),
-        (Shape(4, 768, 6, 3072), 70_006, 83e6),
-        (Shape(6, 768, 4, 3072), 70_006, 97e6),
-        (Shape(6, 768, 6, 3072), 70_006, 97e6),
-        (Shape(8, 768, 6, 3072), 70_006, 111e6),  # AfriBERTa-base
-        (Shape(10, 768, 6, 3072), 70_006, 126e6),  # AfriBERTa-large
+        (EncoderShape(4, 768, 4, 3072), 70_006, 83e6),
+        (EncoderShape(4, 768, 6, 3072), 70_006, 83e6),
+        (EncoderShape(6, 768, 4, 3072), 70_006, 97e6),
+        (EncoderShape(6, 768, 6, 3072), 70_006, 97e6),
+        (EncoderShape(8, 768, 6, 3072), 70_006, 111e6),  # AfriBERTa-base
+        (EncoderShape(10, 768, 6, 3072), 70_006, 126e6),  # AfriBERTa-large
         (COMET, 250_002, 68.9e6),
-        (Shape(24, 1024, 16, 4096), 250_002, 559.9e6),  # AfroXLMR-large
+        (EncoderShape(24, 1024, 16, 4096), 250_002, 559.9e6),  # AfroXLMR-large
     ],
 )
 def test_the_papers_count_encoders_with_their_pooler(shape, vocabulary, printed):
@@ -439,7 +446,7 @@ def test_the_grid_of_afriberta_students(layers, printed, head, positions):
     """
     83 and 97 million in either form a student is trained in; heads change no count.
     """
-    model = on_paper(f"XLMRoberta{head}", Shape(layers, 768, 4, 3072), 70_006, positions)
+    model = on_paper(f"XLMRoberta{head}", EncoderShape(layers, 768, 4, 3072), 70_006, positions)
 
     assert round(parameters(model) / 1e6) == printed
 
@@ -450,7 +457,7 @@ def test_the_student_of_comet():
 
     The head adds a square matrix, a norm and a bias for each of 250002 words to the 68.87 million of the encoder.
     """
-    teacher = on_paper("XLMRobertaForMaskedLM", Shape(24, 1024, 16, 4096), 250_002, 514)
+    teacher = on_paper("XLMRobertaForMaskedLM", EncoderShape(24, 1024, 16, 4096), 250_002, 514)
     with torch.device("meta"):
         student = new_student(teacher, COMET, "spread", seed=1)
     embeddings = parameters(student.roberta.embeddings)

@@ -3,7 +3,7 @@
 import onnx
 import pytest
 
-from edgeafri.menu.settings import Quantize
+from edgeafri.menu.settings import QuantizeSettings
 from edgeafri.stages import quantize
 from edgeafri.stages.graphs.linear_layers import linear_layers
 from edgeafri.util.progress import silent
@@ -24,7 +24,7 @@ def test_a_graph_has_the_same_layers_in_every_form(optimized, text, tmp_path, as
     """
     Six a layer and the classifier, as many weights as in float32.
     """
-    quantize.run(optimized, Quantize(text=text, languages=("swa", "hau"), **asked), tmp_path, silent)
+    quantize.run(optimized, QuantizeSettings(text=text, languages=("swa", "hau"), **asked), tmp_path, silent)
     before, after = (linear_layers(onnx.load(folder / "model.onnx")) for folder in (optimized.path, tmp_path))
 
     assert len(after) == 13
@@ -36,7 +36,7 @@ def test_fused_attention_is_one_layer(fused, tmp_path):
     """
     Its three matrices lie in one.
     """
-    quantize.run(fused, Quantize(), tmp_path, silent)
+    quantize.run(fused, QuantizeSettings(), tmp_path, silent)
     before, after = (linear_layers(onnx.load(folder / "model.onnx")) for folder in (fused.path, tmp_path))
 
     assert len(before) == len(after) == 2 * 4 + 1

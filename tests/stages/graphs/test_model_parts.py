@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgeafri.menu.settings import Bundle, Quantize
+from edgeafri.menu.settings import BundleSettings, QuantizeSettings
 from edgeafri.stages import bundle, quantize
 from edgeafri.stages.graphs import external_weights
 from edgeafri.stages.graphs.model_parts import group_bytes
@@ -55,10 +55,10 @@ def test_codes_and_scales_belong_to_their_layer(optimized, quantized):
 @pytest.mark.parametrize(
     "settings",
     [
-        Quantize(embeddings="int4", block=32),
-        Quantize(form="weights", embeddings="int4", block=32),
-        Quantize(form="weights", weights="int8", block=32),
-        Quantize(embeddings="float32"),
+        QuantizeSettings(embeddings="int4", block=32),
+        QuantizeSettings(form="weights", embeddings="int4", block=32),
+        QuantizeSettings(form="weights", weights="int8", block=32),
+        QuantizeSettings(embeddings="float32"),
     ],
 )
 def test_weights_in_blocks_are_found(optimized, settings, tmp_path):
@@ -90,7 +90,7 @@ def test_the_groups_of_a_bundle_are_its_files(quantized, tmp_path, external, mon
     """
     monkeypatch.setattr(bundle, "golden", lambda code: ())
     monkeypatch.setattr(external_weights, "_PAGE", 64)
-    found = bundle.run(quantized, Bundle(("swa", "hau"), external=external), tmp_path, silent).group_bytes
+    found = bundle.run(quantized, BundleSettings(("swa", "hau"), external=external), tmp_path, silent).group_bytes
     sizes = {file.name: file.stat().st_size for file in tmp_path.iterdir()}
 
     assert list(found) == ["embeddings", "attention", "ffn", "other", "tokenizer"]

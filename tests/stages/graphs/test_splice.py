@@ -11,7 +11,7 @@ from edgeafri.errors import ModelError
 from edgeafri.inference.predict import padded
 from edgeafri.inference.session import forward
 from edgeafri.menu import stage
-from edgeafri.menu.settings import Quantize
+from edgeafri.menu.settings import QuantizeSettings
 from edgeafri.stages.comparison.sensitivity import open_graph
 from edgeafri.stages.graphs.splice import Layer, changed_layers, splice
 
@@ -37,7 +37,7 @@ def forms(optimized, text, tmp_path_factory):
 
     def made(**settings):
         out = tmp_path_factory.mktemp("form")
-        quantize.run(optimized, Quantize(languages=("swa", "hau"), text=text, **settings), out, silent)
+        quantize.run(optimized, QuantizeSettings(languages=("swa", "hau"), text=text, **settings), out, silent)
         return onnx.load(out / "model.onnx")
 
     return made

@@ -6,7 +6,7 @@ import torch
 
 from edgeafri.errors import ConfigError, ModelError
 from edgeafri.inference.session import forward, open_session
-from edgeafri.menu.settings import ExportOnnx, Optimize, Quantize
+from edgeafri.menu.settings import ExportOnnxSettings, OptimizeSettings, QuantizeSettings
 from edgeafri.stages import export_onnx, optimize, quantize
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.models.factorised_embedding import FactorisedEmbedding, factorise
@@ -57,9 +57,9 @@ def test_it_is_saved_read_and_exported(model, teacher_folder, as_artifact, tmp_p
         folder.mkdir()
     checkpoint.write_model(model, checkpoint.read_tokenizer(teacher_folder), folders[0])
     again = checkpoint.read_model(folders[0])
-    export_onnx.run(as_artifact(folders[0], "torch"), ExportOnnx(), folders[1], silent)
-    optimize.run(as_artifact(folders[1], "onnx"), Optimize(), folders[2], silent)
-    quantize.run(as_artifact(folders[2], "onnx"), Quantize(), folders[3], silent)
+    export_onnx.run(as_artifact(folders[0], "torch"), ExportOnnxSettings(), folders[1], silent)
+    optimize.run(as_artifact(folders[1], "onnx"), OptimizeSettings(), folders[2], silent)
+    quantize.run(as_artifact(folders[2], "onnx"), QuantizeSettings(), folders[3], silent)
     graphs = [forward(open_session(folder / "model.onnx", threads=1))(IDS, MASK) for folder in folders[1:]]
 
     assert isinstance(again.get_input_embeddings(), FactorisedEmbedding)

@@ -11,7 +11,13 @@ from safetensors.torch import load_file
 from edgeafri.errors import ModelError
 from edgeafri.inference.predict import padded
 from edgeafri.inference.session import forward, open_session
-from edgeafri.menu.settings import Bundle, ExportOnnx, Finetune, Optimize, Quantize
+from edgeafri.menu.settings import (
+    BundleSettings,
+    ExportOnnxSettings,
+    FinetuneSettings,
+    OptimizeSettings,
+    QuantizeSettings,
+)
 from edgeafri.stages import bundle, export_onnx, finetune, optimize, quantize
 from edgeafri.stages.models import checkpoint, uneven_layers
 from edgeafri.stages.models.uneven_layers import KEY, LayerSizes
@@ -157,7 +163,9 @@ def test_it_is_fine_tuned_and_read_again(small, data, tmp_path):
     """
     Through transformers' Trainer, its checkpoints included: the best epoch is read back into the model.
     """
-    facts = finetune.run(small, Finetune(LANGUAGES, data=data, epochs=2, max_length=64, batch=8), tmp_path, silent)
+    facts = finetune.run(
+        small, FinetuneSettings(LANGUAGES, data=data, epochs=2, max_length=64, batch=8), tmp_path, silent
+    )
     model = checkpoint.read_model(tmp_path)
 
     assert uneven_layers.sizes_of(checkpoint.read_config(tmp_path)) == SIZES
@@ -173,7 +181,7 @@ def test_a_killed_training_of_it_goes_on(small, data, killed_and_resumed):
     """
     Bit for bit as in one go.
     """
-    settings = Finetune(LANGUAGES, data=data, epochs=2, max_length=64, batch=8)
+    settings = FinetuneSettings(LANGUAGES, data=data, epochs=2, max_length=64, batch=8)
     differing, first = killed_and_resumed(finetune.run, small, settings, (4, 6))
 
     assert differing == []
@@ -189,11 +197,11 @@ def test_it_runs_on_a_device_as_in_torch(small, batch, logits_of, tmp_path, as_a
     expected = checkpoint.forward(checkpoint.read_model(small.path))(ids, mask)[mask.astype(bool)]
     made = {}
     for name, stage, settings, source in (
-        ("graph", export_onnx, ExportOnnx(), None),
-        ("folded", optimize, Optimize(), "graph"),
-        ("fused", optimize, Optimize("attention"), "graph"),
-        ("int8", quantize, Quantize(), "folded"),
-        ("bundle", bundle, Bundle(LANGUAGES, margin=0.0), "int8"),
+        ("graph", export_onnx, ExportOnnxSettings(), None),
+        ("folded", optimize, OptimizeSettings(), "graph"),
+        ("fused", optimize, OptimizeSettings("attention"), "graph"),
+        ("int8", quantize, QuantizeSettings(), "folded"),
+        ("bundle", bundle, BundleSettings(LANGUAGES, margin=0.0), "int8"),
     ):
         (tmp_path / name).mkdir()
         facts = stage.run(made.get(source, small), settings, tmp_path / name, silent)

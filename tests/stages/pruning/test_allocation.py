@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from edgeafri.errors import ConfigError
-from edgeafri.menu.settings import Shrink
+from edgeafri.menu.settings import ShrinkSettings
 from edgeafri.stages.models.uneven_layers import LayerSizes
 from edgeafri.stages.pruning import allocation
 from edgeafri.stages.pruning.allocation import Goal, ImportanceScores, PartCounts, Parts
@@ -20,13 +20,13 @@ EVERY = (0, 1, 2)
 
 
 def by_numbers(**asked):
-    settings = Shrink(**asked)
+    settings = ShrinkSettings(**asked)
     return allocation.by_numbers(settings, allocation.kept_layers(settings, SCORES), SCORES)
 
 
 def refusal(sizes=SIZES, **asked):
     with pytest.raises(ConfigError) as caught:
-        allocation.check_settings(Shrink(**asked), sizes, 16)
+        allocation.check_settings(ShrinkSettings(**asked), sizes, 16)
     return f"{caught.value.message} | {caught.value.hint}"
 
 
@@ -73,7 +73,7 @@ def test_layers_are_counted_or_shared(asked, kept):
     """
     A share is rounded down, at least to one.
     """
-    assert allocation.kept_layers(Shrink(layers=asked, heads=(1.0,)), SCORES) == kept
+    assert allocation.kept_layers(ShrinkSettings(layers=asked, heads=(1.0,)), SCORES) == kept
 
 
 def test_of_equal_parts_the_first_stay():
@@ -121,7 +121,7 @@ def test_where_layers_go_no_layer_may_have_fewer_than_asked_for():
     sizes = LayerSizes(head_size=4, heads=(3, 1, 3), ffn=(4, 4, 4))
 
     assert "'heads' 2 is more than there are | Use at most 1" in refusal(sizes, layers=2.0, heads=(1.0, 2.0))
-    allocation.check_settings(Shrink(heads=(3.0, 1.0, 2.0)), sizes, 16)
+    allocation.check_settings(ShrinkSettings(heads=(3.0, 1.0, 2.0)), sizes, 16)
 
 
 def goal(share, cost, counts, name="macs"):

@@ -5,7 +5,7 @@ from typing import get_args
 import pytest
 
 from edgeafri.device.profile import Isa
-from edgeafri.menu.settings import Quantize
+from edgeafri.menu.settings import QuantizeSettings
 from edgeafri.stages.quantization.arithmetic import choose_form
 
 ISAS = [*get_args(Isa), None]
@@ -17,7 +17,7 @@ def test_int8_is_signed_but_where_that_saturates(isa, form):
     """
     Products of unsigned by signed are wrong on x86 without VNNI; everywhere else signed weights are right and quicker.
     """
-    choice = choose_form(Quantize(form=form, isa=isa))
+    choice = choose_form(QuantizeSettings(form=form, isa=isa))
 
     assert (choice.name, choice.bits, choice.signed) == (form, 8, isa != "avx2")
 
@@ -28,7 +28,7 @@ def test_every_choice_says_why(isa, asked):
     """
     In one sentence without an end, as it stands in the report.
     """
-    reason = choose_form(Quantize(isa=isa, **asked)).reason
+    reason = choose_form(QuantizeSettings(isa=isa, **asked)).reason
 
     assert len(reason) > 10
     assert not reason.endswith(".")
@@ -39,10 +39,10 @@ def test_what_is_asked_for_is_done():
     An explicit setting goes before what the device would choose_form.
     """
     asked = [
-        Quantize(weights="float32", isa="dotprod"),
-        Quantize(weights="int8", isa="avx2"),
-        Quantize(form="weights", weights="int8", isa="neon"),
-        Quantize(form="weights", isa="neon"),
+        QuantizeSettings(weights="float32", isa="dotprod"),
+        QuantizeSettings(weights="int8", isa="avx2"),
+        QuantizeSettings(form="weights", weights="int8", isa="neon"),
+        QuantizeSettings(form="weights", isa="neon"),
     ]
 
     assert [(choose_form(item).name, choose_form(item).bits) for item in asked] == [
@@ -57,5 +57,5 @@ def test_blocks_without_dotprod_save_no_time_and_it_is_said():
     """
     onnxruntime has int8 kernels for blocks only where there is a dot product.
     """
-    assert "computed in float32" in choose_form(Quantize(form="weights", isa="neon")).reason
-    assert "computed in float32" not in choose_form(Quantize(form="weights", isa="dotprod")).reason
+    assert "computed in float32" in choose_form(QuantizeSettings(form="weights", isa="neon")).reason
+    assert "computed in float32" not in choose_form(QuantizeSettings(form="weights", isa="dotprod")).reason

@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from edgeafri.menu.settings import Quantize
+from edgeafri.menu.settings import QuantizeSettings
 from edgeafri.stages import quantize
 from edgeafri.stages.quantization.unsigned import make_unsigned
 from edgeafri.util.progress import silent
@@ -26,7 +26,7 @@ def test_every_weight_moves_by_128_and_its_zero_point_with_it(optimized, text, t
     """
     for isa in ("vnni", "avx2"):
         (tmp_path / isa).mkdir()
-        settings = Quantize(form=form, isa=isa, text=text, languages=("swa", "hau"))
+        settings = QuantizeSettings(form=form, isa=isa, text=text, languages=("swa", "hau"))
         quantize.run(optimized, settings, tmp_path / isa, silent)
     signed, unsigned = codes_of(tmp_path / "vnni"), codes_of(tmp_path / "avx2")
     moved = [name for name, codes in signed.items() if codes.dtype == np.int8]
@@ -45,7 +45,7 @@ def test_the_twin_gives_the_same_logits(optimized, text, tmp_path, logits_of, as
     logits = []
     for isa in ("vnni", "avx2"):
         (tmp_path / isa).mkdir()
-        settings = Quantize(form=form, isa=isa, text=text, languages=("swa", "hau"))
+        settings = QuantizeSettings(form=form, isa=isa, text=text, languages=("swa", "hau"))
         quantize.run(optimized, settings, tmp_path / isa, silent)
         logits.append(logits_of(as_artifact(tmp_path / isa, "onnx")))
 
@@ -59,7 +59,7 @@ def test_fused_attention_has_a_twin_too(fused, tmp_path, logits_of, as_artifact)
     logits = []
     for isa in ("vnni", "avx2"):
         (tmp_path / isa).mkdir()
-        quantize.run(fused, Quantize(isa=isa), tmp_path / isa, silent)
+        quantize.run(fused, QuantizeSettings(isa=isa), tmp_path / isa, silent)
         logits.append(logits_of(as_artifact(tmp_path / isa, "onnx")))
 
     np.testing.assert_allclose(logits[0], logits[1], atol=1e-5)

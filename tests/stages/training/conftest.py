@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from edgeafri.menu.settings import Learning
+from edgeafri.menu.settings import LearningSettings
 from edgeafri.stages.training.examples import Example, Examples
 from edgeafri.stages.training.training_task import TrainingTask
 
@@ -36,7 +36,7 @@ def examples_of(**languages):
 
 def settings(**changed):
     """12 examples, four per step: three steps per epoch."""
-    return Learning(**{"languages": ("swa",), "epochs": 3, "batch": 4, "learning_rate": 0.1, **changed})
+    return LearningSettings(**{"languages": ("swa",), "epochs": 3, "batch": 4, "learning_rate": 0.1, **changed})
 
 
 def squares(model, batch):

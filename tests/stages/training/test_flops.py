@@ -6,7 +6,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import DistilBertConfig, DistilBertForMaskedLM, XLMRobertaConfig, XLMRobertaForMaskedLM
 
-from edgeafri.menu.settings import AdaptMaft
+from edgeafri.menu.settings import AdaptMaftSettings
 from edgeafri.stages.training import flops, second_head, validation
 from edgeafri.stages.training.examples import Example, Examples, Masking
 from edgeafri.stages.training.flops import FlopCount
@@ -94,7 +94,7 @@ def test_a_training_is_the_sum_of_its_batches():
     Every batch as long as its longest row, for every epoch that was validated.
     """
     training = training_of(validation.hard_loss(None), [5, 9, 9, 7, 6])
-    settings = AdaptMaft(("swa",), batch=2, epochs=9)
+    settings = AdaptMaftSettings(("swa",), batch=2, epochs=9)
     order = list(training.sampler(settings))
     longest = [max(training.examples.lengths[order[start : start + 2]]) for start in (0, 2, 4)]
     cost = flops.whole(model_of())
@@ -108,7 +108,7 @@ def test_of_a_long_epoch_the_first_batches_stand_for_all(monkeypatch):
     """
     Examples of one length: exactly, then.
     """
-    settings = AdaptMaft(("swa",), batch=2)
+    settings = AdaptMaftSettings(("swa",), batch=2)
     training = training_of(validation.hard_loss(None), [8] * 10)
     whole = flops.training_flops(model_of(), training, settings, [{}])
     monkeypatch.setattr(flops, "_COUNTED", 2)
@@ -120,7 +120,7 @@ def test_what_falls_says_what_is_run():
     """
     A second head's loss stops at its layer.
     """
-    settings, model = AdaptMaft(("swa",), batch=2), model_of(2)
+    settings, model = AdaptMaftSettings(("swa",), batch=2), model_of(2)
     losses = (second_head.mini_loss, validation.hard_loss(None), second_head.joint_loss)
     found = [flops.training_flops(model, training_of(loss, [8] * 4), settings, [{}]) for loss in losses]
 
@@ -134,7 +134,10 @@ def test_a_family_whose_layers_are_not_known_is_not_counted():
     """
     config = DistilBertConfig(vocab_size=VOCABULARY, n_layers=1, dim=8, n_heads=2, hidden_dim=16)
 
-    assert flops.training_flops(DistilBertForMaskedLM(config), training_of(None, [8] * 2), AdaptMaft(), [{}]) is None
+    assert (
+        flops.training_flops(DistilBertForMaskedLM(config), training_of(None, [8] * 2), AdaptMaftSettings(), [{}])
+        is None
+    )
 
 
 def test_costs_add_up():

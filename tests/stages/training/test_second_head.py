@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from transformers import DistilBertConfig, DistilBertForMaskedLM, XLMRobertaForMaskedLM
 
 from edgeafri.errors import ConfigError, ModelError
-from edgeafri.menu.settings import AdaptMaft
+from edgeafri.menu.settings import AdaptMaftSettings
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.training import second_head, validation
 
@@ -176,16 +176,16 @@ def test_what_learns_and_what_is_validated(model):
     """
     Without a second head nothing changes; jointly, the model's own head is validated; with own layers it learns alone.
     """
-    plain, same = second_head.set_up(model, AdaptMaft())
+    plain, same = second_head.set_up(model, AdaptMaftSettings())
     assert plain is same
     assert not hasattr(model, "second_head")
 
-    joint, validated = second_head.set_up(model, AdaptMaft(second_head=1))
+    joint, validated = second_head.set_up(model, AdaptMaftSettings(second_head=1))
     assert joint is second_head.joint_loss
     assert validated(model, BATCH) == validation.hard_loss(None)(model, BATCH)
     assert all(weight.requires_grad for weight in model.parameters())
 
-    assert second_head.set_up(model, AdaptMaft(second_head=1, new_layers=1)) == (second_head.mini_loss,) * 2
+    assert second_head.set_up(model, AdaptMaftSettings(second_head=1, new_layers=1)) == (second_head.mini_loss,) * 2
     learning = {name for name, weight in model.named_parameters() if weight.requires_grad}
     assert {name.split(".")[0] for name in learning} == {"second_head"}
 
@@ -195,7 +195,7 @@ def test_new_layers_without_a_second_head_are_refused():
     They would belong to nothing.
     """
     with pytest.raises(ConfigError) as caught:
-        AdaptMaft(new_layers=1)
+        AdaptMaftSettings(new_layers=1)
 
     assert caught.value.message == "adapt-maft: new layers belong to a second head"
     assert caught.value.hint.startswith("Add --second-head 2")

@@ -9,7 +9,7 @@ from edgeafri.data.dataset import Sentence, Split
 from edgeafri.errors import DataError
 from edgeafri.inference.evaluate import evaluate
 from edgeafri.inference.predict import Predictor
-from edgeafri.menu.settings import Distill, Finetune
+from edgeafri.menu.settings import DistillSettings, FinetuneSettings
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.training import losses
 from edgeafri.stages.training.examples import IGNORED, Collator, Example, Examples, Item
@@ -179,7 +179,7 @@ def test_a_split_is_read_for_every_language(data):
     """
     In the order in which they were named.
     """
-    found = dataset_of("finetune", Finetune(("hau", "swa"), data=data), "word").splits("dev")
+    found = dataset_of("finetune", FinetuneSettings(("hau", "swa"), data=data), "word").splits("dev")
 
     assert [(item.language, item.name, len(item.sentences)) for item in found] == [("hau", "dev", 4), ("swa", "dev", 4)]
 
@@ -200,5 +200,5 @@ def test_missing_data_or_languages_are_refused(data, given, message, hint):
     The message names the stage, the hint the option.
     """
     with pytest.raises(DataError) as caught:
-        dataset_of("distill", Distill(data=data if given else None), "word")
+        dataset_of("distill", DistillSettings(data=data if given else None), "word")
     assert (caught.value.message, caught.value.hint) == (message, hint)

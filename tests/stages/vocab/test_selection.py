@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeafri.errors import ConfigError
-from edgeafri.menu.settings import Trim
+from edgeafri.menu.settings import TrimSettings
 from edgeafri.stages.vocab.selection import covering, kept_ids, mode_of, safety_set, top, written_in
 
 
@@ -47,7 +47,7 @@ def test_corpus_keeps_what_any_language_uses():
     pieces = vocabulary("kitu", "kaza", "ɗ", "7", ";", "zz", "ŋ", None, ancestors=((2, 6),))
     used = {"hau": counts(0, 3, 0, 0, 0, 0, 0, 0), "swa": counts(1, 0, 0, 0, 0, 0, 0, 0)}
 
-    assert kept_ids(pieces, used, Trim(("hau", "swa"), keep="corpus")) == [0, 1, 2, 3, 4, 5, 6]
+    assert kept_ids(pieces, used, TrimSettings(("hau", "swa"), keep="corpus")) == [0, 1, 2, 3, 4, 5, 6]
 
 
 def test_scripts_keeps_every_piece_of_the_languages_scripts():
@@ -66,16 +66,16 @@ def test_scripts_keeps_what_the_text_itself_uses_beside_them():
     """
     pieces = vocabulary("kitu", "بَرْكَ", "привет")
 
-    assert kept_ids(pieces, {"hau": counts(0, 2, 0)}, Trim(("hau",), keep="scripts")) == [0, 1, 2]
+    assert kept_ids(pieces, {"hau": counts(0, 2, 0)}, TrimSettings(("hau",), keep="scripts")) == [0, 1, 2]
 
 
 def test_auto_is_corpus_with_raw_text_and_scripts_without(tmp_path):
     """
     Labelled data alone is too little to say what a language never uses.
     """
-    assert mode_of(Trim(("swa",), text=tmp_path)) == "corpus"
-    assert mode_of(Trim(("swa",), data=Path("data"))) == "scripts"
-    assert mode_of(Trim(("swa",), text=tmp_path, keep="scripts")) == "scripts"
+    assert mode_of(TrimSettings(("swa",), text=tmp_path)) == "corpus"
+    assert mode_of(TrimSettings(("swa",), data=Path("data"))) == "scripts"
+    assert mode_of(TrimSettings(("swa",), text=tmp_path, keep="scripts")) == "scripts"
 
 
 def test_the_safety_set_is_the_characters_of_the_languages_digits_and_signs():
@@ -118,7 +118,7 @@ def test_a_size_below_the_safety_set_is_refused():
     pieces = vocabulary("a", "b", "kitu")
 
     with pytest.raises(ConfigError) as caught:
-        kept_ids(pieces, {"swa": counts(1, 1, 1)}, Trim(("swa",), keep="top", size=2))
+        kept_ids(pieces, {"swa": counts(1, 1, 1)}, TrimSettings(("swa",), keep="top", size=2))
     assert caught.value.message.startswith("trim: a size of 2 is less than the 3 subwords that must stay")
     assert caught.value.hint == "Use a size of 3 or more."
 
@@ -171,9 +171,9 @@ def test_a_size_without_top_is_refused():
     Either alone means nothing.
     """
     with pytest.raises(ConfigError, match="keep 'top' needs a size"):
-        Trim(("swa",), keep="top")
+        TrimSettings(("swa",), keep="top")
     with pytest.raises(ConfigError, match="a size goes with keep 'top', not 'share'"):
-        Trim(("swa",), keep="share", size=100)
+        TrimSettings(("swa",), keep="share", size=100)
 
 
 def test_a_coverage_without_share_is_refused():
@@ -181,6 +181,6 @@ def test_a_coverage_without_share_is_refused():
     The other modes cover what they cover.
     """
     with pytest.raises(ConfigError) as caught:
-        Trim(("swa",), keep="corpus", coverage=0.9)
+        TrimSettings(("swa",), keep="corpus", coverage=0.9)
     assert caught.value.message == "trim: a coverage goes with keep 'share', not 'corpus'"
     assert caught.value.hint == "Add --keep share."

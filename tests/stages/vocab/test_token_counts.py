@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgeafri.errors import DataError
-from edgeafri.menu.settings import Trim
+from edgeafri.menu.settings import TrimSettings
 from edgeafri.stages.models import checkpoint
 from edgeafri.stages.vocab.token_counts import count_tokens, count_words, counts_in
 from edgeafri.util.progress import silent
@@ -27,7 +27,7 @@ def test_words_of_raw_text_train_and_dev_count(raw, data):
     """
     120 raw lines, and 16 sentences of eight words: twelve in train, four in dev.
     """
-    found = count_words(Trim(("swa",), text=raw, data=data), "swa", ("word",))
+    found = count_words(TrimSettings(("swa",), text=raw, data=data), "swa", ("word",))
 
     assert found.words["alizuru"] == 120 + 16
     assert sum(found.words.values()) == 120 * 5 + 16 * 8
@@ -37,7 +37,7 @@ def test_one_sentence_in_fifty_is_set_aside_of_either(raw, data):
     """
     Three of 120 raw lines, one of the labelled sentences; they are counted too.
     """
-    found = count_words(Trim(("swa",), text=raw, data=data), "swa", ("word",))
+    found = count_words(TrimSettings(("swa",), text=raw, data=data), "swa", ("word",))
 
     assert [words[4] for words in found.held_out[:3]] == ["0", "50", "100"]
     assert len(found.held_out) == 4
@@ -48,7 +48,7 @@ def test_pieces_are_counted_as_in_the_sentences_themselves(tokenizer, raw):
     Word by word and each distinct word once, or line by line: the same sums.
     """
     size = tokenizer.get_vocab_size()
-    found = count_tokens(tokenizer, size, Trim(("swa",), text=raw), ("word",), silent)["swa"]
+    found = count_tokens(tokenizer, size, TrimSettings(("swa",), text=raw), ("word",), silent)["swa"]
     lines = [line.split() for line in (raw / "swa.txt").read_text("utf-8").splitlines()]
     ids = [
         piece
@@ -79,7 +79,7 @@ def test_raw_text_without_a_letter_is_refused(data, tmp_path, line):
     (tmp_path / "swa.txt").write_text(f"{line}\n" * 100, "utf-8")
 
     with pytest.raises(DataError) as caught:
-        count_words(Trim(("swa",), text=tmp_path, data=data), "swa", ("word",))
+        count_words(TrimSettings(("swa",), text=tmp_path, data=data), "swa", ("word",))
     assert caught.value.message == f"{tmp_path}/swa.txt: no line of text in it"
     assert caught.value.hint == "Write one sentence a line."
 
@@ -89,6 +89,6 @@ def test_text_is_read_by_every_unit(raw):
     A masked LM learns lines as they stand, and its later task reads words: both count.
     """
     (raw / "swa.txt").write_text("Rais alizuru Lamu.\n", "utf-8")
-    found = count_words(Trim(("swa",), text=raw), "swa", ("word", "text"))
+    found = count_words(TrimSettings(("swa",), text=raw), "swa", ("word", "text"))
 
     assert dict(found.words) == {"Rais": 2, "alizuru": 2, "Lamu": 1, ".": 1, "Lamu.": 1}
