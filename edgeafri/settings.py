@@ -6,7 +6,6 @@ another dataclass, and `X | None`.
 """
 
 import dataclasses
-import difflib
 import math
 import os
 import types
@@ -89,6 +88,8 @@ def identity(settings: "DataclassInstance", digest: Callable[[Path], str]) -> di
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The next step after a name that does not exist."""
+    import difflib  # only a mistake pays for it
+
     names = sorted(known)
     near = difflib.get_close_matches(word.replace("_", "-").lower(), names, n=1, cutoff=0.55)
     return f"Did you mean '{near[0]}'? Known: {_listed(names)}." if near else f"Known: {_listed(names)}."

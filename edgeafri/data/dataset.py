@@ -4,7 +4,6 @@ Words with labels: ROOT/<ISO 639-3 code>/{train,dev,test}.txt, CoNLL. Texts with
 Raw text: ROOT/<ISO 639-3 code>.txt, one sentence per line.
 """
 
-import difflib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -277,6 +276,8 @@ def _check_folder(root: Path) -> None:
 
 
 def _near(name: str, there: Sequence[str]) -> str:
+    import difflib  # only a mistake pays for it
+
     listed = f"There: {', '.join(there) or 'nothing'}."
     near = difflib.get_close_matches(name, there, n=1, cutoff=0.5)
     return f"Did you mean '{near[0]}'? {listed}" if near else listed

@@ -1,4 +1,7 @@
-"""`python -m edgeafri.runtime`: one request on stdin, one JSON document on stdout."""
+"""`python -m edgeafri.runtime`: one request on stdin, one JSON document on stdout.
+
+What only one request needs is imported for it: everything that is loaded counts in the peak memory of `edgeafri bench`.
+"""
 
 from dataclasses import replace
 
@@ -6,9 +9,8 @@ from edgeafri.artifact import MANIFEST
 from edgeafri.benchmark.memory import sampled_memory
 from edgeafri.benchmark.timing import TimedModel, bench, sentence_of, time_around_model
 from edgeafri.bundle import Golden, read_golden
-from edgeafri.data.dataset import Dataset
 from edgeafri.data.text import words_of
-from edgeafri.documents.answers import RunAnswer, TextEntities, TextLabel, VerifyAnswer
+from edgeafri.documents.answers import LogitsAnswer, MarksAnswer, RunAnswer, TextEntities, TextLabel, VerifyAnswer
 from edgeafri.documents.measurement import Measurement
 from edgeafri.documents.quality import BundleEvaluation
 from edgeafri.documents.runtime_requests import (
@@ -19,10 +21,8 @@ from edgeafri.documents.runtime_requests import (
     RunRequest,
     VerifyRequest,
 )
-from edgeafri.inference.evaluate import evaluate
 from edgeafri.inference.session import int8_arithmetic
 from edgeafri.runtime.engine import Engine, label_texts, open_engine
-from edgeafri.runtime.inspection import give_logits, mark_inferences
 from edgeafri.tasks import task
 from edgeafri.util.progress import Progress
 from edgeafri.util.worker import reading, serve
@@ -59,6 +59,9 @@ def verify(request: VerifyRequest, progress: Progress) -> VerifyAnswer:
 
 def measure_quality(request: EvaluateRequest, progress: Progress) -> BundleEvaluation:
     """Quality per language on a split of labelled data, by the metric of the bundle's task."""
+    from edgeafri.data.dataset import Dataset
+    from edgeafri.inference.evaluate import evaluate
+
     engine = open_engine(request.bundle, request.threads)
     dataset = Dataset(request.data, request.languages, engine.predictor.encoder.unit)
     dataset.check_labels(request.split, engine.config.labels)
@@ -85,6 +88,20 @@ def measure_speed(request: BenchRequest, progress: Progress) -> Measurement:
     # Last, so that what it holds is not in the peak.
     tokenize_ms, decode_ms = time_around_model(engine.predictor, ids, request.runs)
     return replace(result, memory=sampler.samples, tokenize_ms=tokenize_ms, decode_ms=decode_ms)
+
+
+def logits(request: LogitsRequest, progress: Progress) -> LogitsAnswer:
+    """What a bundle computes for sentences, to compare machines."""
+    from edgeafri.runtime.inspection import give_logits
+
+    return give_logits(request, progress)
+
+
+def marks(request: MarksRequest, progress: Progress) -> MarksAnswer:
+    """Inferences between marks, for who counts their instructions."""
+    from edgeafri.runtime.inspection import mark_inferences
+
+    return mark_inferences(request, progress)
 
 
 def _timed_model(engine: Engine, twin: bool) -> TimedModel:
@@ -125,7 +142,7 @@ if __name__ == "__main__":
             "verify": reading(VerifyRequest, verify),
             "evaluate": reading(EvaluateRequest, measure_quality),
             "bench": reading(BenchRequest, measure_speed),
-            "logits": reading(LogitsRequest, give_logits),
-            "marks": reading(MarksRequest, mark_inferences),
+            "logits": reading(LogitsRequest, logits),
+            "marks": reading(MarksRequest, marks),
         },
     )
