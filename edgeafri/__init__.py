@@ -24,7 +24,7 @@ to do next.
 import os
 from importlib import import_module
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # onnxruntime's Linux wheels report to their maker since 1.29 (its pull request 27379), from the import on; this has to
 # be said before that. What runs offline for people's own text reports to nobody.
