@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ParamSpec, TypeVar
 
-from edgeafri.api.arguments import ALL, StrPath, codes_of, no_language, path_of
+from edgeafri.api.arguments import ALL, StrPath, codes_of, no_language, number_of, path_of, paths_of, word_of
 from edgeafri.api.bundles import Bundle, load
 from edgeafri.api.console import events_shown
 from edgeafri.api.reports import Report
@@ -133,20 +133,20 @@ def _asked(
     if data is None and str(teacher) == SAMPLE:
         data = SAMPLE
     request = BuildRequest(
-        target=target,
+        target=word_of(target, "target"),
         teacher=str(path_of(teacher, "teacher")),
-        task=task,
+        task=word_of(task, "task"),
         data=None if data is None else str(path_of(data, "data")),
         text=None if text is None else path_of(text, "text"),
         languages=codes,
         recipe=None if recipe is None else str(path_of(recipe, "recipe")),
         changes=_changes(settings),
         work=path_of(work, "work"),
-        profiles=tuple(path_of(folder, "profiles") for folder in profiles),
+        profiles=paths_of(profiles, "profiles"),
         offline=offline,
         fresh=fresh,
-        max_drop=max_drop,
-        max_worst_drop=max_worst_drop,
+        max_drop=number_of(max_drop, "max_drop"),
+        max_worst_drop=number_of(max_worst_drop, "max_worst_drop"),
         command=command,
     )
     return request, on_event

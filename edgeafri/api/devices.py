@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgeafri.api.arguments import StrPath, codes_of, path_of, paths_of
+from edgeafri.api.arguments import StrPath, codes_of, path_of, paths_of, word_of
 from edgeafri.api.console import side_by_side, stepping
 from edgeafri.documents.profile import TIERS, Profiles, Tier
 from edgeafri.errors import UsageError
@@ -76,7 +76,7 @@ def profile(
     from edgeafri.runners.board import DeviceRequest
 
     request = profiling.ProfileRequest(
-        read_profile(target, paths_of(profiles, "profiles")),
+        read_profile(word_of(target, "target"), paths_of(profiles, "profiles")),
         _tiers(tiers, on),
         on=on,
         seq_len=seq_len,
@@ -90,7 +90,7 @@ def profile(
         ),
         command=command,
     )
-    folders = paths_of(bundles, "bundles")
+    folders = paths_of(bundles, "bundles", needed=True)
     for folder in folders:  # all, before minutes are spent on the first
         profiling.checked(folder)
     with stepping() as start:
@@ -118,7 +118,9 @@ def farm(
     config = None if ssh_config is None else path_of(ssh_config, "ssh_config")
     asked = profiling.requests(listed, DeviceRequest(keep=keep, ssh_config=config), folders, command)
     with side_by_side([device.name for device in listed]) as steps:
-        return FarmResults(tuple(profiling.profile_all(listed, asked, paths_of(bundles, "bundles"), steps)))
+        return FarmResults(
+            tuple(profiling.profile_all(listed, asked, paths_of(bundles, "bundles", needed=True), steps))
+        )
 
 
 def _tiers(named: str | Iterable[str] | None, on: str | None) -> tuple[Tier, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from edgeafri.api.arguments import StrPath, path_of
+from edgeafri.api.arguments import StrPath, paths_of
 from edgeafri.documents.base import Json
 from edgeafri.report.entry import Entry
 
@@ -60,4 +60,4 @@ def make_report(*results: StrPath, target: str | None = None) -> Report:
     """
     from edgeafri.report.sources import read_entries
 
-    return Report(read_entries([path_of(item, "results") for item in results], target))
+    return Report(read_entries(paths_of(results, "results", needed=True), target))

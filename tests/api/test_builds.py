@@ -123,6 +123,8 @@ def test_reports_join_what_several_documents_say(built: edgeafri.Build):
         ({"target": "rpi9"}, UsageError, "rpi9"),
         ({"target": "rpi4", "languages": []}, UsageError, "no language is named"),
         ({"target": "rpi4", "languages": [["swa"]]}, UsageError, r"languages\[0\]"),
+        ({"target": None}, UsageError, "target: None is not a name"),
+        ({"target": "rpi4", "max_drop": "x"}, UsageError, "max_drop: 'x' is not a number"),
         ({"target": "rpi4", "data": 7}, UsageError, "data: 7 is not a path"),
         ({"target": "rpi4", "data": "nowhere"}, DataError, "nowhere"),
         ({"target": "rpi4", "max_drop": 200}, UsageError, "max.drop: 200"),

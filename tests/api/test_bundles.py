@@ -86,6 +86,8 @@ def test_a_bundle_verifies_and_is_timed(bundle: Path):
     [
         (lambda opened: opened.predict(7), "texts: 7 is not a list of text"),
         (lambda opened: opened.predict(["a", None]), r"texts\[1\]: None is not text"),
+        (lambda opened: opened.predict({"Juma": 1}), "texts: {'Juma': 1} is not a list of text"),
+        (lambda opened: opened.predict("Juma \ud83d"), r"texts\[0\]: half of a character"),
         (lambda opened: opened.predict(b"Juma"), "texts: b'Juma' is not a list of text"),
         (lambda opened: opened.evaluate("data", languages=[]), "no language is named"),
         (lambda opened: opened.evaluate("data", languages=[1]), r"languages\[0\]: 1 is not text"),

@@ -46,8 +46,10 @@ def test_a_profile_is_that_of_the_command(bundle: Path, capsys: pytest.CaptureFi
 )
 def test_what_cannot_be_profiled_is_refused(bundle: Path, arguments, words: str):
     """
-    Before anything is timed.
+    Before anything is timed; an empty list of bundles too.
     """
+    with pytest.raises(UsageError, match="bundles: none is named"):
+        edgeafri.profile([], target="rpi4")
     with pytest.raises(UsageError, match=words):
         edgeafri.profile(bundle, **arguments)
 
