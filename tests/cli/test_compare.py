@@ -5,7 +5,7 @@ import json
 import pytest
 
 from edgeafri.cli import execute
-from edgeafri.studies import turns, workbench
+from edgeafri.studies import turns
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_methods_are_measured_side_by_side(teacher_folder, data, capsys, tmp_pat
     One JSON document, the same tables in files, and a method that needs a GPU as a row where there is none.
     """
     monkeypatch.setattr(turns, "ROUNDS", 1)
-    monkeypatch.setattr(workbench, "_RUNS", 2)
+    monkeypatch.setattr(turns, "RUNS", 2)
     folders = ["--data", str(data), "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
     methods = "fp16-gpu,torch-dynamic,llm-int8,ort-int8"
     code = execute(["compare", str(teacher_folder), "--methods", methods, "--lang", "swa", *folders, "--json"])

@@ -15,7 +15,7 @@ from edgeafri.errors import DataError, ModelError
 from edgeafri.menu.facts import Figures
 from edgeafri.menu.facts.training import FinetuneFacts, PruneFacts, Validation
 from edgeafri.menu.settings import AdaptMaftSettings, FinetuneSettings, PruneSettings
-from edgeafri.studies import compression, workbench
+from edgeafri.studies import compression, turns
 from edgeafri.studies import pruning as pruning_study
 from edgeafri.studies.page import write
 from edgeafri.studies.parts import CompressionGrid
@@ -192,7 +192,7 @@ def test_the_smoke_grid_runs_on_tiny_models(asked, teacher_folder, tmp_path, mon
     """
     From teacher to page with everything real; the second time all is reused and the page is the same.
     """
-    monkeypatch.setattr(workbench, "_ROUNDS", 1)
+    monkeypatch.setattr(turns, "ROUNDS", 1)
     study_request, again = replace(asked, teacher=str(teacher_folder)), []
     with Digests(tmp_path / "digests.json") as digests:
         first = compression.run(study_request, digests, lambda event: None)
