@@ -1,6 +1,5 @@
 """What people hand over in Python: paths, languages and texts, checked before any work."""
 
-import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -60,8 +59,8 @@ def word_of(value: str, name: str) -> str:
 
 
 def number_of(value: float, name: str) -> float:
-    """A number that is finite. UsageError otherwise."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+    """A number. UsageError for anything else; what range it may have is checked where it is used."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
         return value
     raise UsageError(f"{name}: {value!r} is not a number", f"Write {name}=1.0.")
 

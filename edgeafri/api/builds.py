@@ -21,7 +21,8 @@ from edgeafri.util.files import Digests
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Asked = tuple[BuildRequest, OnEvent | None]
+Arguments = tuple[BuildRequest, OnEvent | None]
+Work = Callable[[BuildRequest, OnEvent | None], R]
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class Build:
         return measured(item), limit(item), WORDS[item.passed]
 
 
-def _asked(
+def _arguments(
     teacher: StrPath = SAMPLE,
     *,
     target: str,
@@ -125,7 +126,7 @@ def _asked(
     fresh: bool = False,
     command: str = "",
     on_event: OnEvent | None = None,
-) -> Asked:
+) -> Arguments:
     """The request of a build; these are the arguments of build() and plan_build()."""
     codes = codes_of(languages)
     if not codes:
@@ -163,10 +164,10 @@ def _changes(settings: Mapping[str, object] | Iterable[Change]) -> tuple[Change,
     return tuple(changes)
 
 
-def _taking(arguments: Callable[P, Asked]) -> Callable[[Callable[[BuildRequest, OnEvent | None], R]], Callable[P, R]]:
+def _taking(arguments: Callable[P, Arguments]) -> Callable[[Work[R]], Callable[P, R]]:
     """A decorator: the function takes the arguments that make a request, and shows their signature."""
 
-    def decorator(work: Callable[[BuildRequest, OnEvent | None], R]) -> Callable[P, R]:
+    def decorator(work: Work[R]) -> Callable[P, R]:
         def function(*given: P.args, **named: P.kwargs) -> R:
             return work(*arguments(*given, **named))
 
@@ -179,7 +180,7 @@ def _taking(arguments: Callable[P, Asked]) -> Callable[[Callable[[BuildRequest, 
     return decorator
 
 
-@_taking(_asked)
+@_taking(_arguments)
 def build(request: BuildRequest, on_event: OnEvent | None) -> Build:
     """Turn a fine-tuned model into a bundle for a device, measured per language and judged against its budget.
 
@@ -203,7 +204,7 @@ def build(request: BuildRequest, on_event: OnEvent | None) -> Build:
         return Build(deliver(plan_build(request, digests, shown), digests, shown))
 
 
-@_taking(_asked)
+@_taking(_arguments)
 def plan_build(request: BuildRequest, on_event: OnEvent | None) -> Plan:
     """What build() would do with the same arguments, everything checked and nothing done."""
     from edgeafri.builder import plan

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from edgeafri.api.arguments import ALL, StrPath, codes_of, no_language, path_of, texts_of, whole_number
-from edgeafri.api.console import asked
+from edgeafri.api.console import ask_worker
 from edgeafri.artifact import load_bundle
 from edgeafri.bundle import BundleConfig, read_config
 from edgeafri.documents.answers import RunAnswer, TextEntities, TextLabel, VerifyAnswer
@@ -93,12 +93,12 @@ class Bundle:
     def run(self, texts: str | Iterable[str]) -> RunAnswer:
         """Label texts in a fresh process, as `edgeafri run` does: a crash of the runtime does not end this process."""
         request = RunRequest(bundle=self.path, texts=tuple(texts_of(texts)), threads=self.threads)
-        return RunAnswer.from_json(asked("label", RUNTIME, request))
+        return RunAnswer.from_json(ask_worker("label", RUNTIME, request))
 
     def verify(self) -> VerifyAnswer:
         """Hash every file again and replay the golden sentences: does this machine compute what it should?"""
         request = VerifyRequest(bundle=self.path, threads=self.threads)
-        return VerifyAnswer.from_json(asked("verify", RUNTIME, request))
+        return VerifyAnswer.from_json(ask_worker("verify", RUNTIME, request))
 
     def evaluate(
         self, data: StrPath, *, languages: str | Iterable[str] | None = None, split: str = "test"
@@ -110,7 +110,7 @@ class Bundle:
         root = path_of(data, "data")
         codes = self._languages(root, languages)
         request = EvaluateRequest(bundle=self.path, data=root, split=split, languages=codes, threads=self.threads)
-        return _averaged(BundleEvaluation.from_json(asked("evaluate", RUNTIME, request)))
+        return _averaged(BundleEvaluation.from_json(ask_worker("evaluate", RUNTIME, request)))
 
     def benchmark(
         self, *, threads: int | None = None, seq_len: int = 128, runs: int = 50, warmup: int = 5
@@ -123,7 +123,7 @@ class Bundle:
             runs=whole_number(runs, "runs", 1),
             warmup=whole_number(warmup, "warmup", 0),
         )
-        return Measurement.from_json(asked("bench", RUNTIME, request))
+        return Measurement.from_json(ask_worker("bench", RUNTIME, request))
 
     def explain(
         self,

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from edgeafri.builder.events import Event, OnEvent, Progressed, Started
-from edgeafri.documents.base import Document
+from edgeafri.documents.base import Document, Json
 from edgeafri.util.progress import Progress, StartProgress, silent
 
 _IN_NOTEBOOK = "ipykernel"
@@ -32,7 +32,7 @@ def events_shown(on_event: OnEvent | None = None) -> Iterator[OnEvent]:
 
 
 @contextmanager
-def stepping() -> Iterator[StartProgress]:
+def progress_bar() -> Iterator[StartProgress]:
     """A step that draws a bar for what it is told begins, until the next one."""
     with events_shown() as on_event:
 
@@ -69,11 +69,11 @@ def _said(line: str) -> Progress:
     return silent
 
 
-def asked(what: str, module: str, request: Document) -> Any:
+def ask_worker(what: str, module: str, request: Document) -> Json:
     """The answer of a worker process, with a bar while it works."""
     from edgeafri.runners.local import call_worker
 
-    with stepping() as start:
+    with progress_bar() as start:
         return call_worker(module, request, start(what))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgeafri.api.arguments import StrPath, codes_of, path_of, paths_of, word_of
-from edgeafri.api.console import side_by_side, stepping
+from edgeafri.api.console import progress_bar, side_by_side
 from edgeafri.documents.profile import TIERS, Profiles, Tier
 from edgeafri.errors import UsageError
 from edgeafri.settings import did_you_mean
@@ -93,7 +93,7 @@ def profile(
     folders = paths_of(bundles, "bundles", needed=True)
     for folder in folders:  # all, before minutes are spent on the first
         profiling.checked(folder)
-    with stepping() as start:
+    with progress_bar() as start:
         return Profiles(results=tuple(profiling.profile(folder, request, start) for folder in folders))
 
 

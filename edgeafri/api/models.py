@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from edgeafri.api.arguments import StrPath, path_of
-from edgeafri.api.console import asked
+from edgeafri.api.console import ask_worker
 from edgeafri.documents.torch_requests import Conversion, ConvertRequest
 from edgeafri.runners.local import TORCH
 
@@ -15,4 +15,4 @@ def convert(checkpoint: StrPath, out: StrPath) -> Conversion:
     """
     folder = path_of(out, "out")
     request = ConvertRequest(source=path_of(checkpoint, "checkpoint"), out=folder)
-    return replace(Conversion.from_json(asked("convert", TORCH, request)), out=str(folder))
+    return replace(Conversion.from_json(ask_worker("convert", TORCH, request)), out=str(folder))

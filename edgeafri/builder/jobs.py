@@ -14,7 +14,7 @@ from edgeafri.settings import read
 
 @dataclass(frozen=True)
 class Job:
-    """One step, checked: its menu line and its complete settings."""
+    """One step, checked: its menu entry and its complete settings."""
 
     stage: menu.Stage
     settings: StageSettings
@@ -32,30 +32,30 @@ def plan_jobs(steps: Sequence[Step], kind: ArtifactKind, given: Mapping[str, obj
     """
     jobs = []
     for step in steps:
-        line = menu.stage(step.stage)
-        if line.takes != kind:
+        stage = menu.stage(step.stage)
+        if stage.takes != kind:
             raise ConfigError(
-                f"step '{line.name}' takes {line.takes}, but gets {kind} at this place",
-                f"Put a step before it that gives {line.takes}: {stages_giving(line.takes)}.",
+                f"step '{stage.name}' takes {stage.takes}, but gets {kind} at this place",
+                f"Put a step before it that gives {stage.takes}: {stages_giving(stage.takes)}.",
             )
-        wanted = {field.name for field in fields(line.settings) if field.metadata.get("given")}
+        wanted = {field.name for field in fields(stage.settings) if field.metadata.get("given")}
         filled = {name: value for name, value in given.items() if name in wanted}
-        jobs.append(Job(line, _read_settings(line, {**filled, **step.settings})))
-        kind = line.gives
+        jobs.append(Job(stage, _read_settings(stage, {**filled, **step.settings})))
+        kind = stage.gives
     return tuple(jobs)
 
 
 def stages_giving(kind: ArtifactKind) -> str:
     """The names of the stages that make an artifact of this kind, for messages."""
-    return ", ".join(line.name for line in menu.MENU if line.gives == kind)
+    return ", ".join(stage.name for stage in menu.MENU if stage.gives == kind)
 
 
-def _read_settings(line: menu.Stage, values: Mapping[str, object]) -> StageSettings:
+def _read_settings(stage: menu.Stage, values: Mapping[str, object]) -> StageSettings:
     """A stage's settings, checked; a path that does not exist is found here and not when its step begins."""
-    settings = read(line.settings, values, line.name)
-    for field in fields(line.settings):
+    settings = read(stage.settings, values, stage.name)
+    for field in fields(stage.settings):
         path = getattr(settings, field.name)
         if isinstance(path, Path) and not path.exists():
             what = "model" if field.metadata["names_model"] else "data"
-            raise DataError(f"{path}: no such {what} folder", f"Check the path given for {line.name}.{field.name}.")
+            raise DataError(f"{path}: no such {what} folder", f"Check the path given for {stage.name}.{field.name}.")
     return settings

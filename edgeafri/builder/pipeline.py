@@ -92,18 +92,18 @@ def make_artifact(job: Job, source: Artifact, out: Path, digests: Digests, on_ev
     return finished
 
 
-def open_source(path: Path, line: menu.Stage, digests: Digests) -> Artifact:
+def open_source(path: Path, stage: menu.Stage, digests: Digests) -> Artifact:
     """A folder as the source of one stage: one of our artifacts, or a user's own, described where it is."""
     if is_artifact(path):
         found = load_artifact(path, digests)
-        if found.kind == line.takes:
+        if found.kind == stage.takes:
             return found
-        hint = f"Give a folder made by: {stages_giving(line.takes)}."
-        raise ArtifactError(f"{path}: holds {found.kind}; {line.name} takes {line.takes}", hint)
-    if line.takes in ("corpus", "torch"):
-        return adopt(path, line.takes, _task_in(path), (), digests)
-    hint = f"Give a folder made by: {stages_giving(line.takes)}."
-    raise ArtifactError(f"{path}: not an EdgeAfri artifact of kind {line.takes}", hint)
+        hint = f"Give a folder made by: {stages_giving(stage.takes)}."
+        raise ArtifactError(f"{path}: holds {found.kind}; {stage.name} takes {stage.takes}", hint)
+    if stage.takes in ("corpus", "torch"):
+        return adopt(path, stage.takes, _task_in(path), (), digests)
+    hint = f"Give a folder made by: {stages_giving(stage.takes)}."
+    raise ArtifactError(f"{path}: not an EdgeAfri artifact of kind {stage.takes}", hint)
 
 
 @contextmanager

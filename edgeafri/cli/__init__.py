@@ -1,4 +1,4 @@
-"""The command line: one group, one file a command, and the one place where a failure becomes words and an exit code."""
+"""The command line: one group, one file per command, and the place where a failure becomes words and an exit code."""
 
 import importlib
 import io
@@ -70,7 +70,7 @@ class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         from edgeafri.menu import MENU
 
-        return [*_COMMANDS, *(line.name for line in MENU)]
+        return [*_COMMANDS, *(stage.name for stage in MENU)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in _COMMANDS:
@@ -89,7 +89,7 @@ class _Commands(click.Group):
         from edgeafri.menu import MENU
 
         listed = {title: [(name, item.summary) for name, item in own.items()] for title, own in SECTIONS.items()}
-        listed[_STAGES] = [(line.name, line.summary) for line in MENU]
+        listed[_STAGES] = [(stage.name, stage.summary) for stage in MENU]
         for title, rows in listed.items():
             with formatter.section(title):
                 formatter.write_dl(rows)

@@ -214,8 +214,8 @@ def _test_prediction(options: _Options, table: Path, command: str) -> None:
 
 
 def _with_bar(table: "LatencyTable", draws: "Draws") -> "Prediction":
-    from edgeafri.api.console import stepping
+    from edgeafri.api.console import progress_bar
     from edgeafri.latency.prediction import predict_rest
 
-    with stepping() as start:
+    with progress_bar() as start:
         return predict_rest(table, draws, start("calibrate"))

@@ -27,10 +27,10 @@ def install_command(python: str | None, as_json: bool) -> None:
     All of it goes into the cache folder: about 100 MB are downloaded, and 250 MB stay on the disk. You need not be
     root, but qemu-user and gcc must be installed.
     """
-    from edgeafri.api.console import stepping
+    from edgeafri.api.console import progress_bar
     from edgeafri.emulator.install import install, status
 
-    with stepping() as step:
+    with progress_bar() as step:
         install(python, step)
     _print(status(), as_json)
 

@@ -39,20 +39,20 @@ def package_command(bundle: Path, format: str, out: Path, as_json: bool) -> None
     The libraries of the page are fetched from npm once, checked by their hash, and kept; later, no network is needed.
     Any web server can serve the folder. Browsers do not run the page from disk: use `edgeafri serve BUNDLE` for that.
     """
-    from edgeafri.api.console import stepping
+    from edgeafri.api.console import progress_bar
     from edgeafri.apps.web import make_page, write_page, write_zip
     from edgeafri.documents.package import WebPackage
 
     if format == "android":
         from edgeafri.apps.apk import build_apk
 
-        with stepping() as step:
+        with progress_bar() as step:
             apk = build_apk(bundle, out, step)
         for warning in apk.warnings:
             click.echo(f"warning: {warning}", err=True)
         print_json(apk.to_json()) if as_json else click.echo(_lines(apk))
         return
-    with stepping() as step:
+    with progress_bar() as step:
         page = make_page(bundle, step)
         step(f"write {out}")
         (write_zip if format == "zip" else write_page)(page, out)

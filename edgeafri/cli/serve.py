@@ -21,11 +21,11 @@ from edgeafri.cli.options import bundle_argument
 )
 def serve_command(bundle: Path, port: int, host: str) -> None:
     """Serve the page that labels text with BUNDLE, until Ctrl-C. The text stays in the browser where it is typed."""
-    from edgeafri.api.console import stepping
+    from edgeafri.api.console import progress_bar
     from edgeafri.apps.server import LOOPBACK, open_server
     from edgeafri.apps.web import make_page
 
-    with stepping() as step:
+    with progress_bar() as step:
         page = make_page(bundle, step)
     for warning in page.warnings:
         click.echo(f"warning: {warning}", err=True)

@@ -19,7 +19,7 @@ def printed(
     """A function: what the runtime answers and a command line, with B for a bundle, to the lines that are printed."""
 
     def lines(answer: dict[str, Any], *arguments: str) -> list[str]:
-        monkeypatch.setattr(bundles, "asked", lambda *_: {**NAMED, **answer})
+        monkeypatch.setattr(bundles, "ask_worker", lambda *_: {**NAMED, **answer})
         assert execute([str(bundle) if word == "B" else word for word in arguments]) == 0
         return capsys.readouterr().out.splitlines()
 
