@@ -42,7 +42,8 @@ class Adb:
             raise self._refused(state.stderr + state.stdout)
         for before in ((), _AS_TERMUX):
             self._before = before
-            if piped(self.command((self._python, "-c", ""))).code == 0:
+            # adb's exit code is 0 too where a connection ends without one, so Python itself has to answer.
+            if _THERE in piped(self.command((self._python, "-c", f"print('{_THERE}')"))).stdout:
                 return
         raise DeviceError(
             f"{self.where}: the phone is connected, but adb cannot start a Python on it",
@@ -79,6 +80,7 @@ def _last(words: str) -> str:
     return lines[-1] if lines else ""
 
 
+_THERE = "a Python answers"
 # What adb prints (1.0.41), what that means, and what to do.
 _REFUSALS = (
     ("unauthorized", "the phone does not trust this computer yet", "Unlock the phone and accept what it asks."),

@@ -108,7 +108,8 @@ class Phone:
             stderr=subprocess.PIPE,
             env=self._environment,
         )
-        threading.Thread(target=_feed, args=(caller, process), daemon=True).start()
+        feeding = threading.Thread(target=_feed, args=(caller, process), daemon=True)
+        feeding.start()
         readers = [
             threading.Thread(target=_pass, args=(caller, stream.fileno(), kind), daemon=True)
             for stream, kind in ((process.stdout, _STDOUT), (process.stderr, _STDERR))
@@ -119,6 +120,12 @@ class Phone:
             reader.join()
         code = process.wait()
         caller.sendall(struct.pack("<BIB", _EXIT, 1, code if code >= 0 else 128 - code))
+        # Closed with something unread, a socket takes back what was sent last, which is the exit code.
+        caller.shutdown(socket.SHUT_WR)
+        feeding.join(5)
+        caller.settimeout(5)
+        while caller.recv(1 << 15):
+            pass
 
 
 @pytest.fixture
