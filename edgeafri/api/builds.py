@@ -103,9 +103,9 @@ class Build:
         return table_html([("check", "measured", "limit", "passed"), *checks]) + quality + self.bundle._repr_html_()
 
     def _check_cells(self, item: Check) -> tuple[str, str, str]:
-        from edgeafri.report.checks import WORDS, limit, measured
+        from edgeafri.report.checks import limit, measured, outcome
 
-        return measured(item), limit(item), WORDS[item.passed]
+        return measured(item), limit(item), outcome(item)
 
 
 def _arguments(

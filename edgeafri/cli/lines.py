@@ -1,6 +1,6 @@
 """What a build says in plain lines: one per stage, then the tables. Numbers carry their units."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import click
 
@@ -10,6 +10,7 @@ from edgeafri.documents.parity import LayerCost, Parity
 from edgeafri.documents.quality import QualityComparison
 from edgeafri.documents.table import text_table
 from edgeafri.menu import facts_of
+from edgeafri.report.checks import reach, verdict
 from edgeafri.report.tables import gap_cells, parity_rows, parity_words
 
 _VERDICT = {True: "ok", False: "OVER", None: "?"}
@@ -54,11 +55,15 @@ def layers_table(layers: Iterable[LayerCost]) -> str:
     return text_table(rows)
 
 
-def checks_table(checks: Iterable[Check]) -> str:
-    """One row per check: what was measured, the limit, and the verdict in a word."""
+def checks_table(checks: Sequence[Check]) -> str:
+    """One row per check: what was measured, the limit, and the verdict in a word; the verdict on all of them last."""
     header = ("check", "measured", "limit", "unit", "")
-    rows = [(item.name, _known(item), f"{item.limit:g}", item.unit, _VERDICT[item.passed]) for item in checks]
-    return text_table([header, *rows])
+    rows = [(item.name, _known(item), f"{item.limit:g}", item.unit, _outcome(item)) for item in checks]
+    return f"{text_table([header, *rows])}\n{'. '.join(verdict(checks))}"
+
+
+def _outcome(item: Check) -> str:
+    return f"{_VERDICT[item.passed]} {reach(item)}".rstrip()
 
 
 def _known(item: Check) -> str:

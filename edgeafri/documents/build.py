@@ -73,8 +73,8 @@ class BuildResult(Document):
     """What `edgeafri build --json` prints. A part that was not measured is None.
 
     `parity` and `quality` compare the bundle with the model that it stands for, `size` too. `host` was measured on this
-    machine, `device` is estimated for the target. `passed` says that no check is over its limit; `commands` repeat the
-    build and use its bundle.
+    machine, `device` is estimated for the target. `passed` says that no check is over its limit; what
+    could not be decided is in `checks`. `commands` repeat the build and use its bundle.
     """
 
     bundle: str = ""

@@ -7,7 +7,11 @@ from edgeafri.documents.base import Document
 
 @dataclass(frozen=True)
 class Check(Document):
-    """A number to hold against its limit. `passed` is None when it is unknown, or when its interval holds the limit."""
+    """A number to hold against its limit; `low` and `high` are the ends of its interval.
+
+    `passed` is False where the number, or all of its interval, is over the limit. It is None where the number is not
+    known, and where the interval reaches over the limit and the number does not.
+    """
 
     name: str
     measured: float | None

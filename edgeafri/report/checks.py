@@ -20,17 +20,25 @@ def check(
     low: float | None = None,
     high: float | None = None,
 ) -> Check:
-    """Hold a number, or the interval it lies in, against its limit."""
-    if low is None and high is None:
-        low_end = high_end = measured
-    else:
-        low_end, high_end = low, high
+    """Hold a number, the interval it lies in, or both, against its limit.
+
+    A measured number over its limit is over, however wide its interval: the width of an interval, which grows where
+    there is little data, must not excuse a loss. A number within its limit passes where all of its interval does.
+    """
+    highest = measured if low is None and high is None else high
     passed = None
-    if high_end is not None and high_end <= limit:
-        passed = True
-    elif low_end is not None and low_end > limit:
+    if any(known is not None and known > limit for known in (measured, low)):
         passed = False
+    elif highest is not None and highest <= limit:
+        passed = True
     return Check(name, measured, limit, unit, passed, low, high)
+
+
+def judged_again(item: Check) -> Check:
+    """A check that an older version wrote, by today's rule, where its numbers say all that the rule needs."""
+    if item.measured is None or item.low is None or item.high is None:
+        return item
+    return check(item.name, item.limit, item.unit, item.measured, item.low, item.high)
 
 
 def judge(budget: Budget, result: BuildResult, max_drop: float, max_worst_drop: float) -> tuple[Check, ...]:
@@ -78,14 +86,30 @@ def failed(checks: Iterable[Check]) -> bool:
 def verdict(checks: Sequence[Check]) -> tuple[str, str]:
     """The verdict in words, and its reason."""
     over = [item.name for item in checks if item.passed is False]
-    unknown = [item.name for item in checks if item.passed is None]
+    undecided = [item for item in checks if item.passed is None]
     if over:
         return OVER, f"Over the limit: {'; '.join(over)}."
     if not checks:
         return UNJUDGED, "Nothing was checked."
-    if unknown:
-        return UNKNOWN, f"Not decided yet: {'; '.join(unknown)}."
+    if undecided:
+        return UNKNOWN, f"Not decided yet: {'; '.join(map(_named, undecided))}."
     return FITS, f"All {len(checks)} checks passed."
+
+
+def _named(item: Check) -> str:
+    return f"{item.name} ({reach(item)})" if reach(item) else item.name
+
+
+def outcome(item: Check) -> str:
+    """What came of a check, in words."""
+    return reach(item) or WORDS[item.passed]
+
+
+def reach(item: Check) -> str:
+    """That a number was measured within its limit and its interval ends over it; empty for every other check."""
+    if item.passed is not None or item.measured is None or item.high is None:
+        return ""
+    return f"within the limit; the interval reaches to {_digits(item.high, item.unit)}"
 
 
 def measured(item: Check) -> str:

@@ -7,7 +7,7 @@ from itertools import pairwise, zip_longest
 from edgeafri.documents.checks import Check
 from edgeafri.documents.quality import AVERAGE
 from edgeafri.report.axes import PlotArea, Scale, Tick
-from edgeafri.report.checks import limit, measured
+from edgeafri.report.checks import limit, measured, outcome
 from edgeafri.report.entry import TIERS, Entry, MemoryCurve, Timing
 from edgeafri.report.tables import Cells, LanguageRow, bundle_bytes, group_rows, timing_row, title_of
 from edgeafri.report.words import number
@@ -24,6 +24,7 @@ class CheckBar:
     """
 
     check: Check
+    outcome: str
     shown: str
     most: str
     value: float | None
@@ -99,6 +100,7 @@ def check_bar(item: Check) -> CheckBar:
     place = placed([*known, item.limit, 0.0])
     return CheckBar(
         check=item,
+        outcome=outcome(item),
         shown=measured(item),
         most=limit(item),
         value=None if item.measured is None else place(item.measured),

@@ -11,6 +11,7 @@ from edgeafri.documents.emulated_run import EmulatedRun
 from edgeafri.documents.estimate import Estimate
 from edgeafri.documents.measurement import Measurement
 from edgeafri.documents.profile import Profile
+from edgeafri.report.checks import judged_again
 from edgeafri.report.entry import (
     DEVICE,
     ESTIMATE,
@@ -40,7 +41,7 @@ def of_build(result: BuildResult, where: str = "build") -> Entry:
         sample=result.sample,
         recipe=result.recipe,
         teacher=result.teacher.id if result.teacher else "",
-        checks=result.checks,
+        checks=tuple(map(judged_again, result.checks)),
         quality=result.quality,
         parity=result.parity if result.parity and result.parity.rows else None,
         size=result.size,

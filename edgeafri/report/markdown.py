@@ -7,7 +7,7 @@ from edgeafri.documents.checks import Check
 from edgeafri.documents.parity import Parity
 from edgeafri.documents.quality import QualityComparison
 from edgeafri.documents.table import escaped, markdown_table, one_line
-from edgeafri.report.checks import WORDS, limit, measured, verdict
+from edgeafri.report.checks import limit, measured, outcome, verdict
 from edgeafri.report.entry import EmulatedCounts, Entry, Machine, MemoryCurve
 from edgeafri.report.tables import (
     TIMING_HEAD,
@@ -87,7 +87,7 @@ def _heading(entry: Entry, mark: str) -> str:
 
 
 def _checks(checks: Sequence[Check]) -> str:
-    rows = [[item.name, measured(item), limit(item), WORDS[item.passed]] for item in checks]
+    rows = [[item.name, measured(item), limit(item), outcome(item)] for item in checks]
     return markdown_table([["check", "measured", "at most", ""], *rows]) if rows else ""
 
 

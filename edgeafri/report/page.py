@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from edgeafri.report import figures, tables
 from edgeafri.report.axes import Scale
-from edgeafri.report.checks import WORDS, verdict
+from edgeafri.report.checks import verdict
 from edgeafri.report.entry import Entry
 from edgeafri.report.markdown import SAMPLE, counted_in_all
 from edgeafri.report.template import render
@@ -22,7 +22,6 @@ def to_html(entries: Sequence[Entry]) -> str:
         paretos=figures.pareto_figures(entries),
         counts=tables.count_rows(counted_in_all(entries)) if len(entries) > 1 and counted_in_all(entries) else [],
         sample_words=SAMPLE,
-        words=WORDS,
         frame=figures.FRAME,
     )
 

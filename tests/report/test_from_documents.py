@@ -6,7 +6,10 @@ from edgeafri.documents.build import BuildResult
 from edgeafri.documents.measurement import Measurement
 from edgeafri.documents.profile import Profile
 from edgeafri.report import from_documents
+from edgeafri.report.as_json import to_json
 from edgeafri.report.entry import Entry
+from edgeafri.report.markdown import to_card, to_markdown
+from edgeafri.report.page import to_html
 
 Document = dict[str, Any]
 
@@ -34,6 +37,35 @@ def test_a_build_and_a_profile_become_the_same_form(document: Document, profile:
     assert build.groups == profiled.groups == profile["groups"]
     assert [timing.tier for timing in build.timings] == ["estimate", "host"]
     assert [timing.tier for timing in profiled.timings] == ["estimate", "host", "device"]
+
+
+def test_a_loss_that_an_older_version_left_open_is_over_in_every_form(document: Document):
+    """
+    The document is read as it is; page, Markdown, card and JSON say what its numbers say.
+    """
+    old = {"measured": 2.3, "limit": 2.0, "unit": "points", "passed": None, "low": 1.16, "high": 3.59}
+    entry = of_build({**document, "checks": [{"name": "worst drop, kin", **old}], "passed": True})
+    row = "| worst drop, kin | 2.30 points (1.16 to 3.59) | 2.00 points | over |"
+
+    assert row in to_markdown([entry])
+    assert row in to_card("# ner", entry)
+    assert '<span class="status bad">' in to_html([entry])
+    assert to_json([entry])["bundles"][0]["verdict"] == "Does not fit"
+    assert to_json([entry])["bundles"][0]["checks"][0]["passed"] is False
+
+
+def test_a_loss_whose_interval_reaches_over_its_limit_says_so_in_every_form(document: Document):
+    """
+    Not "passed": within the limit, and how far the interval reaches.
+    """
+    found = {"measured": 1.46, "limit": 2.0, "unit": "points", "passed": None, "low": 0.32, "high": 2.58}
+    entry = of_build({**document, "checks": [{"name": "worst drop, yor", **found}]})
+    words = "within the limit; the interval reaches to 2.58"
+
+    assert f"| 1.46 points (0.32 to 2.58) | 2.00 points | {words} |" in to_markdown([entry])
+    assert f"Not decided yet: worst drop, yor ({words})." in to_markdown([entry])
+    assert words in to_card("# ner", entry)
+    assert f"{words}</span>" in to_html([entry])
 
 
 def test_an_older_bundle_has_no_groups(document: Document):
