@@ -1,15 +1,17 @@
 """The one way an onnxruntime session is opened, on workstation and board, and what the processor makes of it."""
 
 import platform
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgeafri.errors import ArtifactError
 from edgeafri.inference.external_data import check_external
 
 if TYPE_CHECKING:  # `edgeafri doctor` asks about the processor where numpy may be what is missing
+    from numpy.typing import NDArray
     from onnxruntime import InferenceSession, SessionOptions
 
     from edgeafri.inference.predict import Forward, Ids, Logits
@@ -24,17 +26,25 @@ _PRODUCT = (
 )
 
 
-def open_session(model: Path, threads: int, prepack: bool = True, twin: bool = False) -> "InferenceSession":
-    """A CPU session over `model` with `threads` threads.
+def open_session(
+    model: Path | bytes,
+    threads: int,
+    prepack: bool = True,
+    twin: bool = False,
+    weights: "Mapping[str, NDArray[Any]] | None" = None,
+) -> "InferenceSession":
+    """A CPU session with `threads` threads over the graph in a file, or over the bytes of one.
 
     `prepack` copies weights into the order that the kernels read fastest; without it, weights beside the graph stay in
     the file and take no memory of the process. `twin` computes the exact u8 x u8 twin of u8 x s8 products also where
-    they would come out right, as a processor without VNNI has to. Raises ArtifactError when onnxruntime cannot read
-    the file, or when weights that stand beside it are missing, cut short or in another folder.
+    they would come out right, as a processor without VNNI has to. `weights` are those that the bytes name as external
+    data. Raises ArtifactError when onnxruntime cannot read the graph, or when weights that stand beside the file are
+    missing, cut short or in another folder.
     """
     import onnxruntime as ort
 
-    check_external(model)
+    if not isinstance(model, bytes):
+        check_external(model)
     options = session_options(threads)
     if not prepack:
         options.add_session_config_entry("session.disable_prepacking", "1")
@@ -42,11 +52,18 @@ def open_session(model: Path, threads: int, prepack: bool = True, twin: bool = F
         # onnxruntime then computes the exact u8 x u8 twin (weights + 128, zero point 128). It would do so with VNNI
         # too, which is exact as it is, at twice the time and with one more copy of the weights.
         options.add_session_config_entry("session.x64quantprecision", "1")
+    if weights:
+        tensors = [ort.OrtValue.ortvalue_from_numpy(values) for values in weights.values()]
+        options.add_external_initializers(list(weights), tensors)
+    graph = model if isinstance(model, bytes) else str(model)
     try:
-        return ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except (ort.capi.onnxruntime_pybind11_state.Fail, *_unreadable(ort)) as error:
         reason = str(error).splitlines()[0]
-        raise ArtifactError(f"{model}: onnxruntime cannot read it ({reason})", "Build the bundle again.") from None
+        where = "the graph in memory" if isinstance(model, bytes) else model
+        raise ArtifactError(f"{where}: onnxruntime cannot read it ({reason})", "Build the bundle again.") from None
+    session.weights = weights  # onnxruntime reads them where they are: they have to live as long as the session
+    return session
 
 
 def forward(session: "InferenceSession") -> "Forward":

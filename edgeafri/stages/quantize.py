@@ -11,7 +11,7 @@ import onnx
 from edgeafri.artifact import Artifact
 from edgeafri.menu.facts.conversion import QuantizeFacts
 from edgeafri.menu.settings import QuantizeSettings
-from edgeafri.stages.comparison.sensitivity import mixed_precision
+from edgeafri.stages.comparison.mixed_precision import mixed_precision
 from edgeafri.stages.graphs.cleanup import drop_unused
 from edgeafri.stages.graphs.graph import GRAPH, carry, read_graph, write_graph
 from edgeafri.stages.graphs.linear_layers import linear_layers
@@ -22,7 +22,7 @@ from edgeafri.stages.quantization.embedding_tables import quantize_tables
 from edgeafri.stages.quantization.static import quantize_by_text
 from edgeafri.stages.quantization.unsigned import make_unsigned
 from edgeafri.stages.quantization.weight_only import quantize_weights
-from edgeafri.util.progress import Progress
+from edgeafri.util.progress import Progress, part_of
 
 
 def run(source: Artifact, settings: QuantizeSettings, out: Path, progress: Progress) -> QuantizeFacts:
@@ -37,7 +37,7 @@ def run(source: Artifact, settings: QuantizeSettings, out: Path, progress: Progr
     linear = quantize_linear(graph, form, settings, text, out / GRAPH)
     mixed = None
     if settings.mixed is not None:
-        linear, mixed = mixed_precision(source, linear, settings, progress)
+        linear, mixed = mixed_precision(source, linear, settings, part_of(progress, 1, 3))
     progress(2, 3)
     drop_unused(linear)
     write_graph(linear, out / GRAPH)

@@ -14,3 +14,8 @@ def silent(done: int, total: int) -> None:
 def quiet(what: str) -> Progress:
     """A step that nobody hears of."""
     return silent
+
+
+def part_of(progress: Progress, place: int, of: int) -> Progress:
+    """A progress of one of several parts that take about as long."""
+    return lambda done, total: progress(place * total + done, of * total)

@@ -1,11 +1,12 @@
 """Sessions: what cannot be read is said clearly, what is fed is what the graph asks for, what the processor can do."""
 
+import gc
 from types import SimpleNamespace
 
 import numpy as np
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper
+from onnx import StringStringEntryProto, TensorProto, helper
 
 from edgeafri.errors import ArtifactError
 from edgeafri.inference import session
@@ -84,6 +85,23 @@ def test_a_graph_that_onnxruntime_refuses_is_an_artifact_error(tmp_path):
     with pytest.raises(ArtifactError, match=r"onnxruntime cannot read it \(.*NoSuchOperator") as caught:
         session.open_session(tmp_path / "model.onnx", threads=1)
     assert caught.value.hint == "Build the bundle again."
+
+
+def test_a_graph_in_memory_reads_weights_where_they_are():
+    """
+    They live as long as the session, whoever else lets go of them; one that is not given is an error.
+    """
+    place = StringStringEntryProto(key="location", value="memory")
+    weight = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[64, 32], data_location=1, external_data=[place])
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, size]) for name, size in (("x", 64), ("y", 32))]
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "g", ends[:1], ends[1:], [weight])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8).SerializeToString()
+    opened = session.open_session(model, threads=1, weights={"w": np.full((64, 32), 0.5, np.float32)})
+    gc.collect()
+
+    assert (opened.run(None, {"x": np.ones((1, 64), np.float32)})[0] == 32).all()
+    with pytest.raises(ArtifactError, match="the graph in memory: onnxruntime cannot read it"):
+        session.open_session(model, threads=1)
 
 
 def test_a_missing_graph_is_an_artifact_error(tmp_path):

@@ -20,7 +20,7 @@ from edgeafri.stages.comparison.model_outputs import (
 )
 from edgeafri.stages.models import checkpoint
 from edgeafri.tasks import tasks_of, unit_of
-from edgeafri.util.progress import Progress
+from edgeafri.util.progress import Progress, part_of
 
 
 def measure_parity(request: ParityRequest, progress: Progress) -> Parity:
@@ -35,7 +35,7 @@ def measure_parity(request: ParityRequest, progress: Progress) -> Parity:
     first: ModelOutputs | None = None
     last: ModelOutputs | None = None
     for place, (folder, step) in enumerate(zip(request.folders, request.steps, strict=True)):
-        found = _outputs(folder, step.kind, request.task, splits, _part(progress, place, len(request.steps)))
+        found = _outputs(folder, step.kind, request.task, splits, part_of(progress, place, len(request.steps)))
         rows.append(_row(step, found, last, first, splits))
         first, last = first or found, found or last
     sentences = {split.language: len(split.sentences) for split in splits}
@@ -76,8 +76,3 @@ def _gaps(before: ModelOutputs | None, after: ModelOutputs | None, splits: Seque
         return None
     gaps = gaps_between(before, after, splits)
     return GapByLanguage(**vars(over_all(gaps)), languages=gaps)
-
-
-def _part(progress: Progress, place: int, of: int) -> Progress:
-    """A progress of one of several equal parts."""
-    return lambda done, total: progress(place * total + done, of * total)

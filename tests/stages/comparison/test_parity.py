@@ -188,7 +188,11 @@ def test_progress_is_told_over_all_steps(teacher, exported, data):
     ticks = []
     parity(data, torch_a=teacher.path, onnx_b=exported.path, progress=lambda *progress: ticks.append(progress))
 
-    assert ticks == [(4, 16), (8, 16), (12, 16), (16, 16)]
+    assert ticks[:2] == [
+        (4, 16),
+        (8, 16),
+    ]  # torch computes a language's sentences together, int8 each alone
+    assert ticks[2:] == [(done, 16) for done in range(9, 17)]
 
 
 def test_without_text_there_is_nothing_to_compare_on(teacher):

@@ -12,7 +12,7 @@ from edgeafri.inference.predict import padded
 from edgeafri.inference.session import forward
 from edgeafri.menu import stage
 from edgeafri.menu.settings import QuantizeSettings
-from edgeafri.stages.comparison.sensitivity import open_graph
+from edgeafri.stages.comparison.graph_runner import open_graph
 from edgeafri.stages.graphs.splice import Layer, changed_layers, splice
 
 
