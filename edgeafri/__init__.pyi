@@ -203,6 +203,7 @@ def quantize(
     weights: Literal['auto', 'int8', 'int4', 'float32'] = ...,
     embeddings: Literal['int8', 'int4', 'float32'] = ...,
     block: Literal[32, 64, 128] = ...,
+    outliers: Literal['auto', 'none'] = ...,
     calibration: Literal['minmax', 'entropy', 'percentile'] = ...,
     sentences: int = ...,
     languages: str | Iterable[str] = ...,

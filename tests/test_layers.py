@@ -40,7 +40,7 @@ LAYERS = (
     ("stages.pruning", "device errors latency menu stages.models stages.training util"),
     (
         "stages.quantization",
-        "bundle data device errors inference menu stages.graphs stages.models stages.training tasks",
+        "bundle data device errors inference menu stages.graphs stages.models stages.training tasks util",
     ),
     (
         "stages.comparison",

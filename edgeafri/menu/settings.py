@@ -393,6 +393,11 @@ class QuantizeSettings(StageSettings):
         "int8", "of the embeddings; int8: one scale per row; int4: one scale per block, in the word embedding only"
     )
     block: Literal[32, 64, 128] = setting(_BLOCK, "how many weights share a scale, in int4 and in form weights")
+    outliers: Literal["auto", "none"] = setting(
+        "auto",
+        "channels of activations that reach far beyond the others. auto: found on calibration text, and as many "
+        "multiplied in float32 as bring the worst language closer to the float model; none: all stay in int8",
+    )
     calibration: Literal["minmax", "entropy", "percentile"] = setting(
         "minmax", "how form static finds the range of activations in calibration text"
     )

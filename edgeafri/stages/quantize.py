@@ -5,20 +5,25 @@ text; `weights` keeps 4 or 8 bits with one scale per block. What a device comput
 """
 
 from pathlib import Path
+from types import MappingProxyType
 
 import onnx
 
 from edgeafri.artifact import Artifact
 from edgeafri.menu.facts.conversion import QuantizeFacts
+from edgeafri.menu.facts.outliers import Outliers
 from edgeafri.menu.settings import QuantizeSettings
 from edgeafri.stages.comparison.mixed_precision import mixed_precision
+from edgeafri.stages.comparison.outlier_search import find_outliers, why_not
 from edgeafri.stages.graphs.cleanup import drop_unused
+from edgeafri.stages.graphs.float_channels import split_channels
 from edgeafri.stages.graphs.graph import GRAPH, carry, read_graph, write_graph
 from edgeafri.stages.graphs.linear_layers import linear_layers
 from edgeafri.stages.quantization.arithmetic import BITS, LinearForm, choose_form
 from edgeafri.stages.quantization.calibration_text import CalibrationInputs, calibration_inputs
 from edgeafri.stages.quantization.dynamic import quantize_as_it_comes
 from edgeafri.stages.quantization.embedding_tables import quantize_tables
+from edgeafri.stages.quantization.outliers import Plan
 from edgeafri.stages.quantization.static import quantize_by_text
 from edgeafri.stages.quantization.unsigned import make_unsigned
 from edgeafri.stages.quantization.weight_only import quantize_weights
@@ -32,9 +37,15 @@ def run(source: Artifact, settings: QuantizeSettings, out: Path, progress: Progr
     graph = read_graph(source.path / GRAPH)
     embedding_bits = BITS[settings.embeddings]
     tables = quantize_tables(graph, embedding_bits, settings.block) if embedding_bits < 32 else []
+    searches = settings.outliers == "auto" and form.name in ("dynamic", "static")
+    unknown = why_not(source, settings) if searches else None
+    plan: Plan = {}
+    outliers = None
+    if searches and unknown is None:
+        plan, outliers = _find_outliers(source, graph, form, settings, out, part_of(progress, 0, 3))
     progress(1, 3)
     text = _calibration(source, settings) if form.name == "static" else None
-    linear = quantize_linear(graph, form, settings, text, out / GRAPH)
+    linear = quantize_linear(graph, form, settings, text, out / GRAPH, plan)
     mixed = None
     if settings.mixed is not None:
         linear, mixed = mixed_precision(source, linear, settings, part_of(progress, 1, 3))
@@ -52,29 +63,55 @@ def run(source: Artifact, settings: QuantizeSettings, out: Path, progress: Progr
         linear_layers=sum(layer.bits < 32 for layer in linear_layers(linear)),
         block=settings.block if form.name == "weights" or embedding_bits == 4 else None,
         calibrated_on={code: len(rows) for code, rows in text.rows.items()} if text else None,
+        outliers=outliers,
+        outliers_unknown=unknown,
         mixed=mixed,
     )
 
 
 def quantize_linear(
-    graph: onnx.ModelProto, form: LinearForm, settings: QuantizeSettings, text: CalibrationInputs | None, scratch: Path
+    graph: onnx.ModelProto,
+    form: LinearForm,
+    settings: QuantizeSettings,
+    text: CalibrationInputs | None,
+    scratch: Path,
+    in_float: Plan = MappingProxyType({}),
 ) -> onnx.ModelProto:
     """The graph with its linear layers in that form. May change `graph` and write the file `scratch`.
 
-    With `text`, scales of activations are fixed on it; without, they are found as activations come. The names of what
-    layers read and give stay.
+    With `text`, scales of activations are fixed on it; without, they are found as activations come. The channels
+    `in_float`, by activation, are multiplied in float32. The names of what layers read and give stay.
     """
     if form.name == "none":
         return graph
     if form.name == "weights":
         return quantize_weights(graph, form.bits, settings.block)
+    nodes = split_channels(graph, in_float)
     if text is None:
-        made = quantize_as_it_comes(graph, scratch)
+        made = quantize_as_it_comes(graph, scratch, nodes)
     else:
-        made = quantize_by_text(graph, scratch, text, settings.calibration)
+        made = quantize_by_text(graph, scratch, text, settings.calibration, nodes)
     if not form.signed:
         make_unsigned(made)
     return made
+
+
+def _find_outliers(
+    source: Artifact,
+    graph: onnx.ModelProto,
+    form: LinearForm,
+    settings: QuantizeSettings,
+    out: Path,
+    progress: Progress,
+) -> tuple[Plan, Outliers]:
+    """The channels to keep in float32; trials find scales as activations come, whatever form the graph gets."""
+
+    def make_trial(plan: Plan) -> onnx.ModelProto:
+        trial = onnx.ModelProto()
+        trial.CopyFrom(graph)
+        return quantize_linear(trial, form, settings, None, out / GRAPH, plan)
+
+    return find_outliers(source, settings, make_trial, progress)
 
 
 def _calibration(source: Artifact, settings: QuantizeSettings) -> CalibrationInputs:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from edgeafri.documents.base import Document, inlined, omitted_when_none
 from edgeafri.menu.facts import Facts, millions
+from edgeafri.menu.facts.outliers import Outliers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +186,10 @@ class MixedPrecision(Document):
 
 @dataclass(frozen=True, kw_only=True)
 class QuantizeFacts(Facts):
-    """What form the linear layers and the embedding tables have, and why; by language the sentences calibrated on."""
+    """What form the linear layers and the embedding tables have, and why; by language the sentences calibrated on.
+
+    `outliers` is None where channels were not looked for, and `outliers_unknown` says why where they should have been.
+    """
 
     form: str
     isa: str | None
@@ -196,16 +200,23 @@ class QuantizeFacts(Facts):
     linear_layers: int
     block: int | None = omitted_when_none()
     calibrated_on: Mapping[str, int] | None = omitted_when_none()
+    outliers: Outliers | None = omitted_when_none()
+    outliers_unknown: str | None = omitted_when_none()
     mixed: MixedPrecision | None = omitted_when_none()
 
     def line(self) -> str:
         layers = f"{self.linear_layers} linear layers at {self.weight_bits} bits"
-        mixed = f", {self.mixed.line()}" if self.mixed else ""
-        return f"{layers}, {self.tables} tables at {self.embedding_bits}{mixed}"
+        more = "".join(f", {found.line()}" for found in (self.outliers, self.mixed) if found)
+        return f"{layers}, {self.tables} tables at {self.embedding_bits}{more}"
 
     def notes(self) -> tuple[str, ...]:
-        """Why the linear layers have the form they have."""
-        return (f"quantize: {self.reason}",)
+        """Why the linear layers have the form they have, and what became of outlier channels."""
+        found = [f"quantize: {self.reason}"]
+        if self.outliers_unknown:
+            found.append(f"quantize: outlier channels were not looked for: {self.outliers_unknown}")
+        if self.outliers:
+            found += [f"quantize: {note}" for note in self.outliers.notes()]
+        return tuple(found)
 
 
 @dataclass(frozen=True, kw_only=True)

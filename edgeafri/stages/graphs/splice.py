@@ -103,12 +103,13 @@ def _values(weight: onnx.TensorProto) -> bytes:
 
 def _names(outputs: Sequence[str], named: Mapping[str, str]) -> Iterator[str]:
     """A name for people for every output, all different: 'layer 3 attention query', 'word embeddings'."""
-    short = {output: _readable(output) or _readable(named[output]) or output for output in outputs}
+    short = {output: readable(output) or readable(named[output]) or output for output in outputs}
     count = Counter(short.values())
     return (short[output] if count[short[output]] == 1 else f"{short[output]} {_last(output)}" for output in outputs)
 
 
-def _readable(output: str) -> str:
+def readable(output: str) -> str:
+    """What a layer is called for people, by the tensor that comes out of it: 'layer 4 output'. May be empty."""
     parts = [part for part in output.split("/") if part][:-1]
     body = next((place for place, part in enumerate(parts) if part in _BODIES), 0)
     words = [_word(part) for part in parts[body:] if part not in _SILENT]

@@ -25,18 +25,23 @@ class CalibrationInputs:
 
 
 def calibration_inputs(
-    folder: Path, languages: Sequence[str], text: Path | None, data: Path | None, sentences: int
+    folder: Path,
+    languages: Sequence[str],
+    text: Path | None,
+    data: Path | None,
+    sentences: int,
+    fewest: int = FEWEST,
 ) -> CalibrationInputs:
     """At most `sentences` of every language, spread over its raw text or else over dev of the labelled data.
 
     `folder` holds the tokenizer and the configuration of the model. DataError for no text, for a file that is empty or
-    in a script that its language is not written in, and for fewer sentences than say anything.
+    in a script that its language is not written in, and for fewer sentences of a language than `fewest`.
     """
     encoder = _encoder(folder)
     found = {}
     for code, chosen in _sentences(encoder, languages, text, data, sentences).items():
-        if len(chosen) < FEWEST:
-            message = f"calibration: {len(chosen)} sentences of '{code}', at least {FEWEST} are needed"
+        if len(chosen) < fewest:
+            message = f"calibration: {len(chosen)} sentences of '{code}', at least {fewest} are needed"
             raise DataError(message, "Give more text: a few hundred sentences of every language are plenty.")
         found[code] = tuple(encoder.encode(chosen))
     return CalibrationInputs(found, encoder.frame)

@@ -4,7 +4,7 @@ Weights are signed with one scale per output channel. The output of a layer stay
 quality, and onnxruntime does not need it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -26,9 +26,15 @@ _AT_ONCE = 1  # inputs whose activations are in memory together
 
 
 def quantize_by_text(
-    graph: onnx.ModelProto, scratch: Path, text: CalibrationInputs, method: Literal["minmax", "entropy", "percentile"]
+    graph: onnx.ModelProto,
+    scratch: Path,
+    text: CalibrationInputs,
+    method: Literal["minmax", "entropy", "percentile"],
+    in_float: Collection[str] = (),
 ) -> onnx.ModelProto:
     """The graph with signed int8 weights and fixed scales of activations; `scratch` is a file that it may write.
+
+    The nodes `in_float` stay as they are.
 
     ModelError for a graph with fused attention, where one scale belongs to three products.
     """
@@ -41,7 +47,7 @@ def quantize_by_text(
         Reader(text, [item.name for item in graph.graph.input]),
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=_KINDS,
-        nodes_to_quantize=list(float_products(graph)),
+        nodes_to_quantize=[name for name in float_products(graph) if name not in in_float],
         per_channel=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,

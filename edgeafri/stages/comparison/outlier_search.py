@@ -1,0 +1,59 @@
+"""outlier_search: outlier channels of a model, looked for on calibration text and kept in float32 as far as it pays."""
+
+from collections.abc import Callable
+from functools import cache
+
+import onnx
+
+from edgeafri.artifact import Artifact
+from edgeafri.menu.facts.outliers import Outliers
+from edgeafri.menu.settings import QuantizeSettings
+from edgeafri.stages.comparison.graph_runner import graph_runner, open_graph
+from edgeafri.stages.comparison.model_outputs import gaps_between, sentences_to_compare
+from edgeafri.stages.graphs.graph import GRAPH, read_graph
+from edgeafri.stages.quantization.activation_ranges import measure_ranges
+from edgeafri.stages.quantization.calibration_text import calibration_inputs
+from edgeafri.stages.quantization.outliers import Ladder, Plan, choose, facts_of
+from edgeafri.tasks import task, unit_of
+from edgeafri.util.progress import Progress, part_of
+
+MakeTrial = Callable[[Plan], onnx.ModelProto]
+"""The graph in dynamic int8 with these channels in float32."""
+_COMPARED = 32  # sentences per language that every trial is compared on
+
+
+def why_not(source: Artifact, settings: QuantizeSettings) -> str | None:
+    """Why outlier channels cannot be looked for here, in words; None where they can."""
+    if settings.text is None and settings.data is None:
+        return "there is no text to find them on; add --text DIR with LANG.txt, or --data DIR: its dev files are read"
+    if not (settings.languages or source.manifest.languages):
+        return "no language is named; add --languages swa,hau"
+    if not task(source.manifest.task).for_device:
+        return f"the model is for '{source.manifest.task}', which is not for a device"
+    return None
+
+
+def find_outliers(
+    source: Artifact, settings: QuantizeSettings, make_trial: MakeTrial, progress: Progress
+) -> tuple[Plan, Outliers]:
+    """The channels that are worth a product in float32, and what was found and tried.
+
+    Ranges come from calibration text; trials are compared with the float32 model on dev, or where nothing is labelled
+    on raw text. DataError for text that cannot be read; ModelError for activations that are NaN or infinite.
+    """
+    languages = settings.languages or source.manifest.languages
+    unit = unit_of(source.manifest.task)
+    before, runner = read_graph(source.path / GRAPH), graph_runner(source.path, unit)
+    text = calibration_inputs(source.path, languages, settings.text, settings.data, settings.sentences, fewest=1)
+    ladder = Ladder(measure_ranges(before, text, open_graph, part_of(progress, 0, 2)))
+    splits = sentences_to_compare(languages, settings.data, settings.text, unit, min(_COMPARED, settings.sentences))
+    reference = cache(lambda: runner.outputs(open_graph(before), splits))
+
+    def measure(plan: Plan) -> tuple[dict[str, float], dict[str, float | None]]:
+        gaps = gaps_between(reference(), runner.outputs(open_graph(make_trial(plan)), splits), splits)
+        return {code: gap.flips_percent for code, gap in gaps.items()}, {code: gap.mean for code, gap in gaps.items()}
+
+    plan, trials, reason = choose(ladder, measure, part_of(progress, 1, 2))
+    calibrated_on = {code: len(rows) for code, rows in text.rows.items()}
+    compared_on = {split.language: len(split.sentences) for split in splits} if trials else {}
+    return plan, facts_of(ladder, plan, trials, reason, calibrated_on, compared_on)
