@@ -1,7 +1,8 @@
-"""EdgeAfri beside the tools that a user would pick instead: size, memory, load time, speed and F1, in one run.
+"""EdgeAfri beside the tools that a user would pick instead: size, memory, load, speed, F1 and labels, in one run.
 
     python benchmarks/peers.py --teacher DIR --data DIR [--text DIR] --lang swa,hau,yor [--bundle NAME=DIR]
-        [--shape afriberta-large] [--cache DIR] [--venvs DIR] [--rounds 7] [--out benchmarks/results/peers.json]
+        [--shape afriberta-large] [--forms NAME,NAME] [--cache DIR] [--venvs DIR] [--rounds 7]
+        [--out benchmarks/results/peers.json]
 
 Every form is made and opened in a process of its own, peers in virtual environments that this script makes. What is
 installed and made is kept in the cache and reused. Forms are timed in rounds, each once a round and never two at once;
@@ -25,9 +26,13 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.peers.inputs import CALIBRATION, FLOAT  # noqa: E402
 from benchmarks.peers.page import page  # noqa: E402
+from benchmarks.peers.quality import Labels, compared  # noqa: E402
 from benchmarks.peers.table import BASE, ENVIRONMENTS, FORMS, OUR_SHAPES, SHAPES, Form  # noqa: E402
 from edgeafri.benchmark.machine import device_name, machine_conditions  # noqa: E402
+from edgeafri.data.dataset import read_split  # noqa: E402
+from edgeafri.util.files import sha256  # noqa: E402
 
 LENGTHS, THREADS, STARTS = (32, 128), (1, 2), 3
 NO_SPINNING = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0", "GOMP_SPINCOUNT": "0"}
@@ -69,12 +74,13 @@ def main() -> None:
     began = time.monotonic()
     names = options.shape if options.shapes_alone else ("", *options.shape)
     subjects = [subject for name in names if (subject := prepared(name, options))]
-    homes = {home: attempt(environment, home, options.venvs) for home in sorted(ENVIRONMENTS)}
+    needed = {form.home for subject in subjects for form in asked_forms(subject, options.forms) if form.home}
+    homes = {home: attempt(environment, home, options.venvs) for home in sorted(needed)}
     document = {
         "command": shlex.join(["python", "benchmarks/peers.py", *sys.argv[1:]]),
         "device": device_name(),
         "conditions": {**machine_conditions().to_json(), "rounds": options.rounds, "starts": STARTS, **NO_SPINNING},
-        "environments": {home: list(ENVIRONMENTS[home]) for home in ENVIRONMENTS},
+        "environments": {home: list(ENVIRONMENTS[home]) for home in homes},
         "subjects": {subject.name: measured(subject, homes, options) for subject in subjects},
         "minutes": round((time.monotonic() - began) / 60, 1),
     }
@@ -95,13 +101,22 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--shapes-alone", action="store_true", help="Leave the teacher out.")
     parser.add_argument("--cache", type=Path, default=Path("~/.cache/edgeafri-peers").expanduser())
     parser.add_argument("--venvs", type=Path, help="Virtual environments; below the cache if not given.")
-    parser.add_argument("--only", type=lambda value: set(value.split(",")), help="Forms to measure, by name.")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--forms", type=form_names, metavar="NAME,NAME", help="Measure these alone, beside float32.")
+    parser.add_argument("--rounds", type=int, default=7, help="With 0, forms are made and evaluated and not timed.")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "peers.json")
     options = parser.parse_args()
     options.cache = options.cache.absolute()
     options.venvs = (options.venvs or options.cache / "venvs").absolute()
     return options
+
+
+def form_names(value: str) -> set[str]:
+    names, known = set(value.split(",")), {form.name for form in FORMS}
+    if names <= known:
+        return names
+    raise argparse.ArgumentTypeError(
+        f"no form {', '.join(sorted(names - known))}; there are {', '.join(sorted(known))}"
+    )
 
 
 def named(value: str) -> tuple[str, Path]:
@@ -147,26 +162,37 @@ def environment(home: str, venvs: Path) -> Path:
 
 def measured(subject: Subject, homes: Mapping[str, Any], options: argparse.Namespace) -> dict[str, Any]:
     """All forms of a subject, by name; one that fails holds its error and is left out from there."""
-    given = [Form(name, "ours", f"bundle {folder}", same_weights=False) for name, folder in options.bundle]
-    forms = [form for form in FORMS if offered(form, subject, options.only)] + (given if subject.real else [])
-    rows: dict[str, dict[str, Any]] = {form.name: {"same_weights": form.same_weights} for form in forms}
+    given = [
+        Form(name, "ours", f"bundle {folder}", activations="-", same_weights=False) for name, folder in options.bundle
+    ]
+    forms = asked_forms(subject, options.forms) + (given if subject.real else [])
+    rows: dict[str, dict[str, Any]] = {form.name: described(form) for form in forms}
     made: dict[str, Made] = {}
     for form in forms:
         with noted(rows[form.name]):
             made[form.name] = make(subject, form, homes)
             rows[form.name]["file_mb"] = made[form.name].file_mb
     if subject.real:
-        for name, one in made.items():
-            with noted(rows[name]):
-                rows[name]["f1"] = quality(subject, one, options)
-    live = {name: one for name, one in made.items() if "error" not in rows[name]}
-    started(subject, live, rows)
-    peaks = [timed(subject, live, rows, threads, options.rounds) for threads in THREADS]
-    return {"sizes": subject.sizes, "peaks": peaks[0], "share_of_peak": shares(subject, rows, peaks[0]), "forms": rows}
+        evaluated(subject, made, rows, options)
+    found: dict[str, Any] = {"sizes": subject.sizes, "forms": rows}
+    if options.rounds:
+        live = {name: one for name, one in made.items() if "error" not in rows[name]}
+        started(subject, live, rows)
+        peaks = [timed(subject, live, rows, threads, options.rounds) for threads in THREADS]
+        found |= {"peaks": peaks[0], "share_of_peak": shares(subject, rows, peaks[0])}
+    return found
 
 
-def offered(form: Form, subject: Subject, only: set[str] | None) -> bool:
-    if only is not None and form.name not in only | {BASE, "onnxruntime-fp32"}:
+def asked_forms(subject: Subject, names: set[str] | None) -> list[Form]:
+    return [form for form in FORMS if offered(form, subject, names)]
+
+
+def described(form: Form) -> dict[str, Any]:
+    return {"same_weights": form.same_weights, "activations": form.activations}
+
+
+def offered(form: Form, subject: Subject, names: set[str] | None) -> bool:
+    if names is not None and form.name not in names | {BASE, FLOAT}:
         return False
     if subject.name in OUR_SHAPES and form.peer != "ours" and form.name != BASE:
         return False
@@ -174,34 +200,64 @@ def offered(form: Form, subject: Subject, only: set[str] | None) -> bool:
 
 
 def make(subject: Subject, form: Form, homes: Mapping[str, Any]) -> Made:
-    """Make a form, or take what an earlier run made. Our own are asked for again: only changed code makes them anew."""
+    """Make a form, or take what an earlier run made of the same text to calibrate on.
+
+    Our own are asked for again: only changed code makes them anew.
+    """
     python = Path(sys.executable) if form.home is None else homes[form.home]
     if isinstance(python, PeerError):
         raise python
     kept, out = subject.folder / f"{form.name}.json", subject.folder / form.name
-    if form.peer != "ours" and kept.is_file():
-        found = json.loads(kept.read_text("utf-8"))
-    else:
+    asked = {"variant": form.variant, "calibration": sha256(subject.inputs / CALIBRATION)}
+    found = remembered(kept, asked) if form.peer != "ours" else None
+    if found is None:
         say(f"{subject.name}: making {form.name}")
         request = ["make", form.peer, form.variant, subject.model, subject.inputs, out]
         found = json.loads(run(python, [*WORKER, *request], subject.folder / f"{form.name}.log").splitlines()[-1])
-        kept.write_text(json.dumps(found), "utf-8")
+        remember(kept, asked, found)
     return Made(form, python, Path(found["folder"]), found["file_mb"])
 
 
-def quality(subject: Subject, made: Made, options: argparse.Namespace) -> dict[str, float]:
-    """F1 on test per language. A peer's is kept; ours is asked for again, as the runtime may have changed."""
-    kept = subject.folder / f"{made.form.name}.f1.json"
-    asked = {"folder": str(made.folder), "data": str(options.data.absolute()), "languages": options.lang}
-    ours = made.form.peer == "ours"
-    if not ours and kept.is_file() and (found := json.loads(kept.read_text("utf-8")))["asked"] == asked:
-        return dict(found["f1"])
-    say(f"{subject.name}: F1 of {made.form.name}")
-    with opened(subject, made, 1) as (_, ask):
-        answer = ask({"do": "quality", "data": asked["data"], "languages": asked["languages"]})
-    f1 = {code: round(entry["f1"], 2) for code, entry in answer.items()}
-    kept.write_text(json.dumps({"asked": asked, "f1": f1}), "utf-8")
-    return f1
+def evaluated(
+    subject: Subject, made: Mapping[str, Made], rows: dict[str, dict[str, Any]], options: argparse.Namespace
+) -> None:
+    """F1 on test, what it lost against the float model and whose words changed their label, into `rows`."""
+    found: dict[str, Labels] = {}
+    for name, one in made.items():
+        with noted(rows[name]):
+            found[name] = labels_on_test(subject, one, options)
+    splits = [read_split(options.data, code, "test", "word") for code in options.lang]
+    for name, labels in found.items():
+        rows[name] |= compared(splits, found[BASE], labels)
+
+
+def labels_on_test(subject: Subject, made: Made, options: argparse.Namespace) -> Labels:
+    """The labels on test by language. A peer's are kept; ours are asked for again, as the runtime may have changed."""
+    kept = subject.folder / f"{made.form.name}.labels.json"
+    asked = {
+        "files": [sha256(file) for file in sorted(made.folder.rglob("*")) if file.is_file()],
+        "data": str(options.data.resolve()),
+        "languages": options.lang,
+    }
+    found = remembered(kept, asked) if made.form.peer != "ours" else None
+    if found is None:
+        say(f"{subject.name}: labels of {made.form.name}")
+        with opened(subject, made, 1) as (_, ask):
+            found = ask({"do": "labels_on_test", "data": asked["data"], "languages": asked["languages"]})
+        remember(kept, asked, found)
+    return dict(found)
+
+
+def remembered(kept: Path, asked: Mapping[str, Any]) -> Any:
+    """What an earlier run found when it was asked the same, else None."""
+    if not kept.is_file():
+        return None
+    known = json.loads(kept.read_text("utf-8"))
+    return known["found"] if known["asked"] == asked else None
+
+
+def remember(kept: Path, asked: Mapping[str, Any], found: Any) -> None:
+    kept.write_text(json.dumps({"asked": asked, "found": found}), "utf-8")
 
 
 def started(subject: Subject, live: dict[str, Made], rows: dict[str, dict[str, Any]]) -> None:

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
 import onnxruntime
 
-from benchmarks.peers.inputs import FLOAT, GRAPH
+from benchmarks.peers.inputs import FLOAT, GRAPH, graph_feed
 from edgeafri.inference.predict import Forward, Ids, Logits
 
 
@@ -31,11 +30,10 @@ def open_model(variant: str, folder: Path, threads: int) -> Forward:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     (graph,) = sorted(folder.glob("*.onnx"))
     session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-    names = {item.name for item in session.get_inputs()}
+    names = [item.name for item in session.get_inputs()]
 
     def run(ids: Ids, mask: Ids) -> Logits:
-        feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}  # Olive asks for all
-        logits: Logits = session.run(None, {name: feed[name] for name in names})[0]
+        logits: Logits = session.run(None, graph_feed(ids, mask, names))[0]
         return logits
 
     return run

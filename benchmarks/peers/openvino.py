@@ -1,4 +1,7 @@
-"""OpenVINO: its float form, NNCF's post-training int8 (calibrated on dev), and int8 or int4 of the weights alone."""
+"""OpenVINO: its float form, NNCF's post-training int8, and int8 or int4 of the weights alone.
+
+For a model of type TRANSFORMER, NNCF smooths before it quantizes (SmoothQuant, alpha 0.95) unless it is told otherwise.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +9,7 @@ from typing import Any
 import numpy as np
 import openvino
 
-from benchmarks.peers.inputs import FLOAT, GRAPH, calibration
+from benchmarks.peers.inputs import FLOAT, GRAPH, calibration, graph_feed
 from edgeafri.inference.predict import Forward, Ids, Logits
 
 XML = "model.xml"
@@ -25,7 +28,8 @@ def compressed(graph: Any, variant: str, inputs: Path) -> Any:
     if variant == "fp32":
         return graph
     if variant == "ptq-int8":
-        feed = [{"input_ids": ids, "attention_mask": np.ones_like(ids)} for ids in calibration(inputs)]
+        names = [item.any_name for item in graph.inputs]
+        feed = [graph_feed(ids, np.ones_like(ids), names) for ids in calibration(inputs)]
         data, kind = nncf.Dataset(feed), nncf.ModelType.TRANSFORMER
         return nncf.quantize(graph, data, model_type=kind, subset_size=len(feed))
     if variant == "weights-int8":
@@ -38,9 +42,10 @@ def open_model(variant: str, folder: Path, threads: int) -> Forward:
     settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
     compiled = openvino.Core().compile_model(folder / XML, "CPU", settings)
     request = compiled.create_infer_request()
+    names = [item.any_name for item in compiled.inputs]
 
     def run(ids: Ids, mask: Ids) -> Logits:
-        logits: Logits = request.infer({"input_ids": ids, "attention_mask": mask})[0]
+        logits: Logits = request.infer(graph_feed(ids, mask, names))[0]
         return logits
 
     return run

@@ -10,11 +10,10 @@ from typing import Any
 from benchmarks.peers.inputs import ASKED, CALIBRATION
 from benchmarks.trim_memory import filled
 from edgeafri.bundle import TOKENIZER, BundleConfig, write_config
-from edgeafri.data.dataset import read_split
+from edgeafri.menu.settings import QuantizeSettings
 from edgeafri.stages.bundle import normalized_tokenizer
 from edgeafri.stages.models import checkpoint
-
-CALIBRATED = 300  # sentences, spread over the languages
+from edgeafri.stages.quantization.calibration_text import calibration_inputs
 
 
 def make(variant: str, model: Path, inputs: Path, out: Path) -> Path:
@@ -37,12 +36,11 @@ def make(variant: str, model: Path, inputs: Path, out: Path) -> Path:
         oldest_onnxruntime="1.18",
     )
     write_config(config, inputs)
-    rows = []
-    for code in asked["languages"]:
-        split = read_split(Path(asked["data"]), code, "dev", "word")
-        chosen = split.sentences[: CALIBRATED // len(asked["languages"])]
-        rows += checkpoint.encoder(tokenizer, limit).encode([sentence.words for sentence in chosen])
-    (inputs / CALIBRATION).write_text(json.dumps([row.ids for row in rows]), "utf-8")
+    text = Path(asked["text"]) if "text" in asked else None
+    sentences = QuantizeSettings().sentences
+    found = calibration_inputs(folder, asked["languages"], text, Path(asked["data"]), sentences)
+    rows = [row.ids for part in found.rows.values() for row in part]
+    (inputs / CALIBRATION).write_text(json.dumps(rows), "utf-8")
     return folder
 
 

@@ -21,7 +21,6 @@ from tokenizers import Tokenizer
 from edgeafri.benchmark.timing import peak_rss_bytes, sentence_of
 from edgeafri.bundle import TOKENIZER, read_config
 from edgeafri.data.dataset import read_split
-from edgeafri.inference.evaluate import evaluate
 from edgeafri.inference.predict import Encoder, Forward, Ids, Predictor
 from edgeafri.tasks import unit_of
 
@@ -80,10 +79,15 @@ class Served:
     def logits(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"logits": np.asarray(self.forward(*self._sentence(request["length"]))).tolist()}
 
-    def quality(self, request: dict[str, Any]) -> dict[str, Any]:
-        splits = [read_split(Path(request["data"]), code, "test", self.encoder.unit) for code in request["languages"]]
-        found = evaluate(Predictor(self.encoder, self.labels, self.forward), splits)
-        return {code: {"f1": entry["f1"]} for code, entry in found.items()}
+    def labels_on_test(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The labels of every sentence of test, by language."""
+        predictor = Predictor(self.encoder, self.labels, self.forward)
+        found = {}
+        for code in request["languages"]:
+            split = read_split(Path(request["data"]), code, "test", self.encoder.unit)
+            answers = predictor.label([sentence.words for sentence in split.sentences])
+            found[code] = [answer.labels for answer in answers]
+        return found
 
     def peaks(self, request: dict[str, Any]) -> dict[str, Any]:
         """What the processor's products reach; asked of a form in the project's own environment."""
