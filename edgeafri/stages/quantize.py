@@ -10,8 +10,8 @@ from types import MappingProxyType
 import onnx
 
 from edgeafri.artifact import Artifact
+from edgeafri.documents.outliers import Outliers
 from edgeafri.menu.facts.conversion import QuantizeFacts
-from edgeafri.menu.facts.outliers import Outliers
 from edgeafri.menu.settings import QuantizeSettings
 from edgeafri.stages.comparison.mixed_precision import mixed_precision
 from edgeafri.stages.comparison.outlier_search import find_outliers, why_not

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgeafri.documents.base import Document, inlined, omitted_when_none
+from edgeafri.documents.outliers import Outliers
 from edgeafri.menu.facts import Facts, millions
-from edgeafri.menu.facts.outliers import Outliers
 
 
 @dataclass(frozen=True, kw_only=True)

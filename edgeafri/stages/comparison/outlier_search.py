@@ -6,7 +6,7 @@ from functools import cache
 import onnx
 
 from edgeafri.artifact import Artifact
-from edgeafri.menu.facts.outliers import Outliers
+from edgeafri.documents.outliers import Outliers
 from edgeafri.menu.settings import QuantizeSettings
 from edgeafri.stages.comparison.graph_runner import graph_runner, open_graph
 from edgeafri.stages.comparison.model_outputs import gaps_between, sentences_to_compare

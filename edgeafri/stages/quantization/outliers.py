@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from edgeafri.menu.facts.outliers import ActivationReach, OutlierChannel, Outliers, OutlierTrial
+from edgeafri.documents.outliers import ActivationReach, OutlierChannel, Outliers, OutlierTrial
 from edgeafri.stages.graphs.splice import readable
 from edgeafri.stages.quantization.activation_ranges import Activation
 from edgeafri.util.progress import Progress
