@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import onnx
 from onnx import numpy_helper
 
+from edgeafri.documents.layer_names import together
 from edgeafri.errors import ModelError
 from edgeafri.stages.graphs.cleanup import drop_unused
 from edgeafri.stages.graphs.graph_index import (
@@ -40,13 +41,15 @@ class Layer:
 def changed_layers(before: onnx.ModelProto, after: onnx.ModelProto) -> tuple[Layer, ...]:
     """The layers that two graphs of one model compute otherwise, in the order of the first.
 
-    A layer is a product or the look-up in a table that stands in one of them, and whose output both have.
+    A layer is a product or the look-up in a table that stands in one of them, and whose output both have; it is named
+    after all that it is made of in the first: where neurons are split, two matrices are one layer.
     """
     ours, theirs = GraphIndex(before), GraphIndex(after)
     named = dict(sorted({**_layers(ours), **_layers(theirs)}.items(), key=lambda item: ours.place.get(item[0], 0)))
     found = [output for output in named if output in ours.maker and output in theirs.maker]
     different = [output for output in found if _content(ours, theirs, output) != _content(theirs, ours, output)]
-    return tuple(Layer(name, output) for output, name in zip(different, _names(different, named), strict=True))
+    products = [_products(ours, theirs, output) for output in different]
+    return tuple(Layer(name, output) for output, name in zip(different, _names(products, named), strict=True))
 
 
 def splice(into: onnx.ModelProto, source: onnx.ModelProto, *layers: Layer) -> onnx.ModelProto:
@@ -101,11 +104,19 @@ def _values(weight: onnx.TensorProto) -> bytes:
     return kind.encode() + bytes(numpy_helper.to_array(weight).tobytes())
 
 
-def _names(outputs: Sequence[str], named: Mapping[str, str]) -> Iterator[str]:
-    """A name for people for every output, all different: 'layer 3 attention query', 'word embeddings'."""
-    short = {output: readable(output) or readable(named[output]) or output for output in outputs}
-    count = Counter(short.values())
-    return (short[output] if count[short[output]] == 1 else f"{short[output]} {_last(output)}" for output in outputs)
+def _products(graph: GraphIndex, other: GraphIndex, output: str) -> list[str]:
+    """The outputs of the products and look-ups that a layer is made of, its own the last, even a fused node's."""
+    nodes, _ = between(graph, other, output)
+    found = [node.output[0] for node in nodes if _is_layer(node, graph)]
+    return found if output in found else [output]
+
+
+def _names(layers: Sequence[Sequence[str]], named: Mapping[str, str]) -> Iterator[str]:
+    """A name for people for every layer, by the outputs of its products: 'layer 3 attention query', all different."""
+    short = [together([readable(name) or readable(named[name]) or name for name in parts]) for parts in layers]
+    count = Counter(short)
+    pairs = zip(short, layers, strict=True)
+    return (name if count[name] == 1 else f"{name} {_last(parts[-1])}" for name, parts in pairs)
 
 
 def readable(output: str) -> str:

@@ -13,7 +13,11 @@ from edgeafri.inference.session import forward
 from edgeafri.menu import stage
 from edgeafri.menu.settings import QuantizeSettings
 from edgeafri.stages.comparison.graph_runner import open_graph
+from edgeafri.stages.graphs.float_channels import split_channels
 from edgeafri.stages.graphs.splice import Layer, changed_layers, splice
+
+INNER = "/roberta/encoder/layer.1/output/dense/MatMul_output_0"
+QUERY = "/roberta/encoder/layer.0/attention/self/query/MatMul_output_0"
 
 
 def graph_of(artifact):
@@ -101,6 +105,28 @@ def test_layers_of_one_name_are_told_apart(classifier_graphs):
 
     assert len(set(names)) == len(names)
     assert {"classifier", "classifier out proj"} <= set(names)
+
+
+def test_matrices_that_were_split_together_are_one_layer_named_after_both(optimized):
+    """
+    Where neurons stay in float32, what stands between two matrices has other names: it cannot be put back alone.
+    """
+    before, after = graph_of(optimized), graph_of(optimized)
+    inner = next(node.input[0] for node in before.graph.node if node.output[0] == INNER)
+    hidden = next(node.input[0] for node in before.graph.node if node.output[0] == QUERY)
+    split_channels(after, {inner: (3, 5), hidden: (1,)})
+    layers = {layer.name: layer for layer in changed_layers(before, after)}
+    put_back = splice(after, before, *layers.values())
+
+    assert list(layers) == [
+        "layer 0 attention key",
+        "layer 0 attention query",
+        "layer 0 attention value",
+        "layer 1 intermediate, output",
+    ]
+    assert layers["layer 1 intermediate, output"].output == INNER
+    assert [node.op_type for node in put_back.graph.node] == [node.op_type for node in before.graph.node]
+    assert np.array_equal(logits(put_back), logits(before))
 
 
 def test_equal_layers_are_not_listed(exported, optimized):
