@@ -20,6 +20,8 @@ from edgeafri.latency.roofline import Work, read_work
 _AGAIN = "Measure on the device with this version: edgeafri bench BUNDLE --json > FILE."
 _SINCE_START = " has occurred"
 _MEGA = 1e6
+# Constants are of one kind of arithmetic. What outlier channels add in float32 is below this share of the MACs.
+_MOST_FLOAT = 0.05
 D = TypeVar("D", bound=Document)
 JsonFile = tuple[str, object]  # the name of the file, and the JSON in it
 Columns = dict[str, Numbers | None]
@@ -44,14 +46,19 @@ class MeasuredBundle:
         """Measurements with the same value repeat each other."""
         return self.measurement.bundle_id, self.measurement.seq_len
 
+    @property
+    def is_mixed(self) -> bool:
+        """Whether much of it is in float32 beside layers of fewer bits."""
+        return self.work.weight_bits < 32 and self.work.float_share > _MOST_FLOAT
+
 
 def calibrate(profile: DeviceProfile, files: Iterable[JsonFile]) -> Calibration:
     """The constants of a device from files with measurements, lists of them, profiles and farms.
 
     Each pair of weight bits and threads has constants of its own. Runs of one bundle at one length count once, by their
-    median. Left out, with a note, are runs that heat or a weak power supply slowed down, and runs of other devices in
-    documents that name their device. DataError when a measurement is of another device, is given twice or cannot be
-    used, and when none is left.
+    median. Left out, with a note, are runs that heat or a weak power supply slowed down, runs of mixed precision, and
+    runs of other devices in documents that name their device. DataError when a measurement is of another device, is
+    given twice or cannot be used, and when none is left.
     """
     found = [item for where, value in files for item in _measured(where, value, profile.name)]
     runs = [item for item in found if isinstance(item, MeasuredBundle)]
@@ -59,7 +66,8 @@ def calibrate(profile: DeviceProfile, files: Iterable[JsonFile]) -> Calibration:
     _check_once(runs)
     notes = [item for item in found if isinstance(item, str)]
     notes += [f"{run.where} is left out: the device was slowed down ({run.slowed})" for run in runs if run.slowed]
-    kept = [run for run in runs if not run.slowed]
+    notes += [_mixed_note(run) for run in runs if run.is_mixed and not run.slowed]
+    kept = [run for run in runs if not (run.slowed or run.is_mixed)]
     if not kept:
         raise DataError("; ".join([f"no measurement of {profile.name} to calibrate with", *notes]), _AGAIN)
     groups, first = _groups(kept), profile.cores[0]
@@ -72,6 +80,12 @@ def calibrate(profile: DeviceProfile, files: Iterable[JsonFile]) -> Calibration:
         constants=tuple(_constants(group) for group in groups),
         notes=(*notes, *(note for group in groups for note in _group_notes(group))),
     )
+
+
+def _mixed_note(run: MeasuredBundle) -> str:
+    bits, share = run.work.weight_bits, 100 * run.work.float_share
+    reason = f"{share:.0f} % of its linear layers' MACs are in float32, the others in {bits} bits"
+    return f"{run.where} is left out: {reason}"
 
 
 def _groups(runs: Sequence[MeasuredBundle]) -> list[list[MeasuredBundle]]:

@@ -32,6 +32,14 @@ class _Interval(NamedTuple):
     level: float | None = None
 
 
+class _Prediction(NamedTuple):
+    """What a calibration predicts, by which constants, and what to know of it."""
+
+    constants: Constants
+    milliseconds: float
+    notes: list[str]
+
+
 def estimate(facts: Mapping[str, object], profile: DeviceProfile, seq_len: int, threads: int) -> Estimate:
     """The latency of a bundle with these manifest facts at `seq_len` subwords, from the best basis there is.
 
@@ -60,14 +68,19 @@ def estimate(facts: Mapping[str, object], profile: DeviceProfile, seq_len: int, 
     )
 
 
-def predicted_ms(constants: Constants, work: Work, seq_len: int) -> float | None:
-    """Milliseconds by a calibration; None when it counts layers or bytes that this bundle does not state."""
+def predicted_ms(constants: Constants, work: Work, seq_len: int, in_float: Constants | None = None) -> float | None:
+    """Milliseconds by a calibration; None when it counts layers or bytes that this bundle does not state.
+
+    `in_float` are the constants of float32, for what is in float32 beside layers of fewer bits.
+    """
     if (constants.ms_per_layer and work.layers is None) or (
         constants.ms_per_megabyte and work.activation_bytes(seq_len) is None
     ):
         return None
+    float_macs = work.float_macs(seq_len)
     return (
-        constants.ms_per_million_macs * work.macs(seq_len) / 1e6
+        constants.ms_per_million_macs * (work.macs(seq_len) - float_macs) / 1e6
+        + (in_float or constants).ms_per_million_macs * float_macs / 1e6
         + constants.ms_per_megabyte * work.bytes_moved(seq_len) / 1e6
         + constants.ms_per_layer * (work.layers or 0)
     )
@@ -92,8 +105,7 @@ def _of_this_device(
     known = _predicted(work, profile, seq_len, threads, profile.name)
     if known is None:
         return None
-    constants, expected = known
-    notes = _range_notes(constants, work.macs(seq_len))
+    constants, expected, notes = known
     if constants.factor is None or constants.median_error is None:
         # One run gives no error, so no interval: the profile's is kept, wider where the prediction lies outside.
         low = None if plain.low is None else min(plain.low, expected)
@@ -113,25 +125,27 @@ def _of_the_same_core(work: Work, profile: DeviceProfile, seq_len: int, threads:
     first = profile.cores[0]
     for other in profile.calibrations:
         known = _predicted(work, profile, seq_len, threads, other.device) if other.core == first.type else None
-        if known is None or known[0].factor is None or first.ghz is None or other.ghz is None or threads > first.count:
+        factor = known.constants.factor if known else None
+        if known is None or factor is None or first.ghz is None or other.ghz is None or threads > first.count:
             continue
-        constants, factor = known[0], known[0].factor
-        expected = known[1] * other.ghz / first.ghz.value
-        notes = [_BOARDS.format(device=other.device), *_range_notes(constants, work.macs(seq_len))]
+        expected = known.milliseconds * other.ghz / first.ghz.value
+        notes = [_BOARDS.format(device=other.device), *known.notes]
         return _Interval(
             expected / factor / _BOARDS_APART, expected * factor * _SLOWEST_BOARD, SAME_CORE, notes, expected
         )
     return None
 
 
-def _predicted(
-    work: Work, profile: DeviceProfile, seq_len: int, threads: int, device: str
-) -> tuple[Constants, float] | None:
-    """The constants of a device for such weights and threads, and the milliseconds that they give."""
-    found = (item for known in profile.calibrations if known.device == device for item in known.constants)
-    constants = next((item for item in found if (item.weight_bits, item.threads) == (work.weight_bits, threads)), None)
-    expected = None if constants is None else predicted_ms(constants, work, seq_len)
-    return None if constants is None or expected is None else (constants, expected)
+def _predicted(work: Work, profile: DeviceProfile, seq_len: int, threads: int, device: str) -> _Prediction | None:
+    """What the calibration of a device predicts for such weights and threads; None where it has no such constants."""
+    found = [item for known in profile.calibrations if known.device == device for item in known.constants]
+    by_bits = {item.weight_bits: item for item in reversed(found) if item.threads == threads}
+    constants, in_float = by_bits.get(work.weight_bits), by_bits.get(32)
+    expected = None if constants is None else predicted_ms(constants, work, seq_len, in_float)
+    if constants is None or expected is None:
+        return None
+    notes = [*_range_notes(constants, work.macs(seq_len)), *_float_notes(work, threads, in_float)]
+    return _Prediction(constants, expected, notes)
 
 
 def _range_notes(constants: Constants, macs: int) -> list[str]:
@@ -139,6 +153,16 @@ def _range_notes(constants: Constants, macs: int) -> list[str]:
         return []
     span = f"{constants.fewest_macs / 1e6:,.0f} to {constants.most_macs / 1e6:,.0f} million MACs"
     return [f"{macs / 1e6:,.0f} million MACs lie outside of what was measured ({span}), so the error may be larger."]
+
+
+def _float_notes(work: Work, threads: int, in_float: Constants | None) -> list[str]:
+    """A note where layers in float32 are timed like those of fewer bits, as nothing else was measured."""
+    if in_float is not None or not work.float_macs_per_token:
+        return []
+    return [
+        f"{100 * work.float_share:.1f} % of the linear layers' MACs are in float32 and timed as those of "
+        f"{work.weight_bits}-bit weights: no calibration is for 32-bit weights on {_threads(threads)}."
+    ]
 
 
 def _unused(work: Work, profile: DeviceProfile, threads: int, basis: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Roofline: how long one sentence takes by a device's own numbers, at best and as published models did."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from functools import partial
 from typing import Literal
 
@@ -9,7 +9,7 @@ from edgeafri import settings
 from edgeafri.device.profile import Cluster, DeviceProfile, Fact, Speed
 from edgeafri.errors import ArtifactError
 
-_BYTES = 4  # of a number in float32
+FLOAT_BYTES = 4  # of a number in float32
 Precision = Literal["fp32", "int8"]
 Rate = Callable[[Precision], float | None]  # millions of MACs per millisecond with all threads at work
 Busy = list[tuple[Cluster, int]]  # each kind of core that works, and how many cores of that kind
@@ -20,7 +20,8 @@ class Work:
     """What a bundle computes for one sentence of n subwords: linear * n + attention * n * n MACs.
 
     The matrices of its layers write `activation_bytes_per_token` * n + `activation_bytes_per_token_pair` * n * n bytes.
-    Bundles of older versions do not say that, nor how many `layers` there are.
+    Bundles of older versions do not say that, nor how many `layers` there are, nor how many of the linear MACs are in
+    float32.
     """
 
     linear_macs_per_token: int
@@ -31,10 +32,20 @@ class Work:
     layers: int | None = None
     activation_bytes_per_token: int | None = None
     activation_bytes_per_token_pair: int | None = None
+    float_macs_per_token: int = 0
 
     def macs(self, seq_len: int) -> int:
         """Multiply-accumulates of one sentence."""
         return self.linear_macs_per_token * seq_len + self.attention_macs_per_token_pair * seq_len**2
+
+    def float_macs(self, seq_len: int) -> int:
+        """Multiply-accumulates of one sentence in the linear layers that are in float32."""
+        return self.float_macs_per_token * seq_len
+
+    @property
+    def float_share(self) -> float:
+        """The part of the linear layers' multiply-accumulates that is in float32."""
+        return self.float_macs_per_token / max(1, self.linear_macs_per_token)
 
     def activation_bytes(self, seq_len: int) -> int | None:
         """Bytes that the layers write for one sentence; None where the bundle does not say."""
@@ -83,7 +94,7 @@ def unknowns(work: Work, profile: DeviceProfile, threads: int) -> list[str]:
 def read_work(facts: Mapping[str, object]) -> Work:
     """The facts that an estimate is made from. ArtifactError when one is missing."""
     known = {field.name: facts[field.name] for field in fields(Work) if field.name in facts}
-    missing = [field.name for field in fields(Work) if field.name not in known and field.default is not None]
+    missing = [field.name for field in fields(Work) if field.name not in known and field.default is MISSING]
     if missing:
         raise ArtifactError(f"the bundle's manifest has no fact '{missing[0]}'", "Build the bundle again.")
     return settings.read(Work, known, "facts")
@@ -95,7 +106,7 @@ def activations(hidden: int, head_size: int, heads: Sequence[int], ffn: Sequence
     A layer writes queries, keys, values and what is attended to, its two outputs, its units, and its scores.
     """
     numbers = 4 * head_size * sum(heads) + sum(ffn) + 2 * hidden * len(heads)
-    return _BYTES * numbers, _BYTES * sum(heads)
+    return FLOAT_BYTES * numbers, FLOAT_BYTES * sum(heads)
 
 
 def _busy(cores: tuple[Cluster, ...], threads: int) -> Busy:
@@ -111,12 +122,12 @@ def _busy(cores: tuple[Cluster, ...], threads: int) -> Busy:
 def _arithmetic(work: Work, seq_len: int, rate: Rate) -> float | None:
     """Milliseconds for all multiply-accumulates; attention stays in fp32 whatever the weights are."""
     linear = rate("fp32" if work.weight_bits == 32 else "int8") if work.weight_bits in (8, 32) else None
-    attention = rate("fp32")
-    if linear is None or attention is None:
+    fp32 = rate("fp32")
+    if linear is None or fp32 is None:
         return None
-    linear_macs = work.linear_macs_per_token * seq_len
-    attention_macs = work.attention_macs_per_token_pair * seq_len * seq_len
-    return linear_macs / 1e6 / linear + attention_macs / 1e6 / attention
+    linear_macs = (work.linear_macs_per_token - work.float_macs_per_token) * seq_len
+    fp32_macs = work.macs(seq_len) - linear_macs
+    return linear_macs / 1e6 / linear + fp32_macs / 1e6 / fp32
 
 
 def _reading(megabytes: float, speed: Fact | None) -> float | None:

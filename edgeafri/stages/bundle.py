@@ -17,10 +17,11 @@ from edgeafri.documents.base import Json, read_as
 from edgeafri.errors import ModelError
 from edgeafri.inference.predict import Encoder, Predictor
 from edgeafri.inference.session import forward, open_session
-from edgeafri.latency.roofline import activations
+from edgeafri.latency.roofline import FLOAT_BYTES, activations
 from edgeafri.menu.facts.conversion import BundleFacts, SentenceCosts
 from edgeafri.menu.settings import BundleSettings
 from edgeafri.stages.graphs.external_weights import batch_tokens, weights_mb, write_beside
+from edgeafri.stages.graphs.float_channels import outputs_added
 from edgeafri.stages.graphs.linear_layers import linear_layers
 from edgeafri.stages.graphs.model_parts import group_bytes
 from edgeafri.stages.models import checkpoint
@@ -121,13 +122,14 @@ def costs(graph: onnx.ModelProto, config: Mapping[str, Json]) -> SentenceCosts:
     once, pairs = activations(hidden, sizes.head_size, sizes.heads, sizes.ffn)
     return SentenceCosts(
         linear_macs_per_token=sum(layer.weights for layer in linear),
+        float_macs_per_token=sum(layer.weights for layer in linear if layer.bits == 32),
         attention_macs_per_token_pair=2 * sizes.head_size * sum(sizes.heads),
         weight_bits=min((layer.bits for layer in linear), default=32),
         weight_bytes=sum(layer.weights * layer.bits // 8 for layer in linear),
         embedding_bytes=sum(_bytes(weight) for weight in rows),
         embedding_row_bytes=sum(_bytes(weight) // weight.dims[0] for weight in rows),
         layers=len(sizes.heads),
-        activation_bytes_per_token=once,
+        activation_bytes_per_token=once + FLOAT_BYTES * outputs_added(graph),
         activation_bytes_per_token_pair=pairs,
     )
 

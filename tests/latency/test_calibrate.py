@@ -148,6 +148,19 @@ def test_other_bits_and_other_threads_have_constants_of_their_own(pi4: DevicePro
     ]
 
 
+def test_mixed_precision_is_left_out_aloud(pi4: DeviceProfile):
+    """
+    Constants are of one kind of arithmetic; a few channels in float32 do not change them.
+    """
+    few, many = (work(256, bits=8, float_macs_per_token=share * 4 * 12 * 256 * 256 // 100) for share in (2, 50))
+
+    found = calibrate(pi4, named(measured(256, work=few), measured(320, work=many)))
+
+    assert [(item.weight_bits, item.runs) for item in found.constants] == [(8, 1)]
+    said = "1.json is left out: 50 % of its linear layers' MACs are in float32, the others in 8 bits"
+    assert found.notes[0] == said
+
+
 def test_documents_of_profile_and_farm_and_lists_are_read(pi4: DeviceProfile):
     """
     Only the device's own tier counts: the host is another machine, and what is of another device is left out aloud.

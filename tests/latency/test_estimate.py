@@ -151,6 +151,21 @@ def test_measured_int8_is_used_where_there_is_one(pi4: DeviceProfile):
     assert not any("int8" in note for note in result.notes)
 
 
+def test_layers_in_float32_are_timed_as_such(pi4: DeviceProfile):
+    """
+    A quarter of 80 million MACs beside int8: 60 / 8 + 20 / 2 at best. Without the count, as in older bundles, all int8.
+    """
+    core = Cluster("cortex-a76", 1, given(1.0, "GHz"), speed(1.0, 1.0, 2.0), speed(4.0, 4.0, 8.0))
+    facts = {**encoder(1, 1, weight_bits=8), "linear_macs_per_token": 8 * 10**7, "weight_bytes": 0}
+    facts |= {"attention_macs_per_token_pair": 0}
+    mixed = estimate({**facts, "float_macs_per_token": 2 * 10**7}, made(pi4, core), seq_len=1, threads=1)
+    older = estimate(facts, made(pi4, core), seq_len=1, threads=1)
+
+    assert (mixed.low_ms, mixed.high_ms) == (17.5, 35.0)  # 60 / 8 + 20 / 2 and 60 / 4 + 20 / 1
+    assert (older.low_ms, older.high_ms) == (10.0, 20.0)
+    assert mixed.macs == older.macs
+
+
 def test_a_speed_of_one_core_is_not_used_for_several(pi4: DeviceProfile):
     """
     How it scales is unknown, so the high end is unknown.
@@ -325,6 +340,26 @@ def test_a_calibration_in_fp32_says_nothing_of_int8(pi4: DeviceProfile):
     said = "The calibration of rpi4 is for 32-bit weights on 1 thread, not for {}."
     assert int8.notes[-1] == said.format("8-bit weights on 1 thread")
     assert four.notes[-1] == said.format("32-bit weights on 4 threads")
+
+
+def test_a_calibration_in_float32_times_the_layers_that_are(pi4: DeviceProfile):
+    """
+    Half of the linear MACs at 0.5 ms a million, the rest at 0.2; without constants of float32 all at 0.2, with a note.
+    """
+    facts = encoder(4, 256, weight_bits=8)
+    facts |= {"float_macs_per_token": facts["linear_macs_per_token"] // 2}
+    int8 = replace(CONSTANTS, weight_bits=8, ms_per_million_macs=0.2)
+    known = Calibration(1, pi4.name, pi4.cores[0].type, 1.8, "a board", (CONSTANTS, int8))
+    both = estimate(facts, replace(pi4, calibrations=(known,)), seq_len=64, threads=1)
+    alone = estimate(facts, calibrated(pi4, weight_bits=8, ms_per_million_macs=0.2), seq_len=64, threads=1)
+
+    in_float = 64 * facts["float_macs_per_token"] / 1e6
+    assert both.expected_ms == pytest.approx(0.2 * both.macs / 1e6 + 0.3 * in_float, abs=0.05)
+    assert alone.expected_ms == pytest.approx(0.2 * both.macs / 1e6, abs=0.05)
+    assert set(alone.notes) - set(both.notes) == {
+        "50.0 % of the linear layers' MACs are in float32 and timed as those of 8-bit weights: no calibration is for "
+        "32-bit weights on 1 thread."
+    }
 
 
 def test_a_single_run_keeps_the_uncalibrated_ends(pi4: DeviceProfile):

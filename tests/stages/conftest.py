@@ -137,6 +137,27 @@ def quantized(optimized, tmp_path_factory) -> Artifact:
 
 
 @pytest.fixture(scope="session")
+def split(optimized, tmp_path_factory):
+    """The folded graph in int8; of the first layer, 2 neurons and channel 3 of what attention reads in float32.
+
+    So four narrow products stand beside others: queries, keys, values and the second of the feed-forward layer.
+    """
+    import onnx
+
+    from edgeafri.stages.graphs.float_channels import split_channels
+    from edgeafri.stages.quantization.dynamic import quantize_as_it_comes
+    from edgeafri.stages.quantization.embedding_tables import quantize_tables
+
+    graph = onnx.load(optimized.path / "model.onnx")
+    reads = {node.name: node.input[0] for node in graph.graph.node if "layer.0" in node.name}
+    attention = next(read for name, read in reads.items() if name.endswith("query/MatMul"))
+    neurons = next(read for name, read in reads.items() if name.endswith("layer.0/output/dense/MatMul"))
+    quantize_tables(graph, bits=8, block=128)
+    in_float = split_channels(graph, {attention: (3,), neurons: (1, 30)})
+    return quantize_as_it_comes(graph, tmp_path_factory.mktemp("split") / "model.onnx", in_float)
+
+
+@pytest.fixture(scope="session")
 def classifier_graphs(classifier, tmp_path_factory) -> dict[str, Artifact]:
     """The classifier exported, folded, and in int8, by the name of the stage."""
     made_by, source = {}, classifier

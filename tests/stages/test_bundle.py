@@ -181,6 +181,7 @@ def test_costs_are_those_counted_by_hand(optimized, quantized):
 
     assert bundle.costs(onnx.load(optimized.path / "model.onnx"), config).to_json() == {
         **shared,
+        "float_macs_per_token": 4240,
         "weight_bits": 32,
         "weight_bytes": 4 * 4240,
         "embedding_bytes": rows * 16 * 4,
@@ -188,11 +189,30 @@ def test_costs_are_those_counted_by_hand(optimized, quantized):
     }
     assert bundle.costs(onnx.load(quantized.path / "model.onnx"), config).to_json() == {
         **shared,
+        "float_macs_per_token": 0,
         "weight_bits": 8,
         "weight_bytes": 4240,
         "embedding_bytes": rows * (16 + 4),
         "embedding_row_bytes": 2 * (16 + 4),
     }
+
+
+def test_channels_in_float32_cost_what_their_narrow_products_do(quantized, split):
+    """
+    One channel times 3 x 16 outputs is new; two of 32 neurons, 16 x 2 and 2 x 16, left int8. Four bytes each.
+
+    The narrow products write 3 x 16 + 16 numbers, which are added to those of int8.
+    """
+    config = json.loads((quantized.path / "config.json").read_text("utf-8"))
+    before = bundle.costs(onnx.load(quantized.path / "model.onnx"), config)
+
+    assert bundle.costs(split, config) == dataclasses.replace(
+        before,
+        linear_macs_per_token=4240 + 48,
+        float_macs_per_token=48 + 64,
+        weight_bytes=(4240 - 64) + 4 * (48 + 64),
+        activation_bytes_per_token=before.activation_bytes_per_token + 4 * 64,
+    )
 
 
 def test_a_fused_graph_costs_the_same(fused, optimized):
@@ -277,6 +297,18 @@ def test_the_card_says_sample(quantized, tmp_path):
     assert read_config(toy).sample
     assert "sample:" not in (real / "card.md").read_text("utf-8")
     assert not read_config(real).sample
+
+
+def test_the_card_says_how_much_is_in_float32(quantized, split, tmp_path):
+    """
+    Channels or whole layers beside int8; of a bundle in one precision there is nothing to say.
+    """
+    source = copied(quantized, tmp_path / "source")
+    onnx.save(split, source.path / "model.onnx")
+    card = (made(source, tmp_path / "bundle")[0] / "card.md").read_text("utf-8")
+
+    assert f"| linear weights | 8 bit, {100 * 112 / 4288:.1f} % of their products in float32 |" in card
+    assert "| linear weights | 8 bit |" in (made(quantized, tmp_path / "plain")[0] / "card.md").read_text("utf-8")
 
 
 def test_the_card_names_languages_needs_and_origin(quantized, tmp_path):

@@ -223,10 +223,12 @@ class QuantizeFacts(Facts):
 class SentenceCosts(Document):
     """What one sentence costs: multiply-accumulates (MACs) and bytes, per token or per pair of its tokens.
 
-    `weight_bits` are the fewest that a linear layer has, `weight_bytes` those of all linear layers.
+    `weight_bits` are the fewest that a linear layer has, `weight_bytes` those of all linear layers. Of the MACs of all
+    linear layers, `float_macs_per_token` are in float32; bundles of older versions do not say so, which reads as 0.
     """
 
     linear_macs_per_token: int
+    float_macs_per_token: int = 0
     attention_macs_per_token_pair: int
     weight_bits: int
     weight_bytes: int

@@ -20,6 +20,7 @@ from edgeafri.stages.graphs.linear_layers import float_products
 Channels = NDArray[np.int64]
 Values = NDArray[np.float32] | Channels
 _REST, _CHANNELS = "/rest", "/channels"  # what the two parts of a tensor, a constant or a node are called after it
+_SUM = "/sum"  # and the node that adds both
 # What computes every number of a tensor from the numbers in its place alone.
 _ARITHMETIC = ("Add", "Sub", "Mul", "Div", "Neg", "Sqrt", "Pow", "Exp", "Min", "Max", "Clip")
 _FUNCTIONS = ("Erf", "Tanh", "Sigmoid", "Softplus", "Relu", "LeakyRelu", "Gelu", "BiasGelu", "FastGelu", "QuickGelu")
@@ -44,6 +45,14 @@ def split_channels(graph: onnx.ModelProto, channels: Mapping[str, Sequence[int]]
         in_float |= _Activation(graph, name, in_float).split(chosen[name])
     drop_unused(graph)
     return tuple(sorted(in_float))
+
+
+def outputs_added(graph: onnx.ModelProto) -> int:
+    """How many numbers the narrow products of a split graph write for every token, each to be added to another one."""
+    widths = {weight.name: int(weight.dims[-1]) for weight in graph.graph.initializer if weight.dims}
+    products = {node.output[0]: node for node in graph.graph.node if node.op_type == "MatMul"}
+    summed = [name for node in graph.graph.node if node.name.endswith(_SUM) for name in node.input]
+    return sum(widths[products[name].input[1]] for name in summed if name in products and name.endswith(_CHANNELS))
 
 
 class _Activation:
@@ -154,7 +163,7 @@ class _Activation:
             )
             for part, values in ((_REST, rest), (_CHANNELS, chosen))
         ]
-        return [*products, helper.make_node("Add", [output + _REST, output + _CHANNELS], [output], f"{node.name}/sum")]
+        return [*products, helper.make_node("Add", [output + _REST, output + _CHANNELS], [output], node.name + _SUM)]
 
     def add(self, name: str, values: Values) -> str:
         """The name of a constant with these values; layers that share a matrix share its parts."""

@@ -9,7 +9,7 @@ from edgeafri.artifact import Artifact
 from edgeafri.bundle import BundleConfig
 from edgeafri.data.languages import language
 from edgeafri.documents.table import escaped
-from edgeafri.menu.facts.conversion import BundleFacts
+from edgeafri.menu.facts.conversion import BundleFacts, SentenceCosts
 from edgeafri.tasks import unit_of
 
 
@@ -30,8 +30,15 @@ def render_card(config: BundleConfig, source: Artifact, facts: BundleFacts, lice
         languages=named,
         unit=unit_of(config.task),
         facts=facts,
+        in_float=_in_float(facts.costs),
         licence=licence,
         parent=source.id,
         version=__version__,
     )
     return card
+
+
+def _in_float(costs: SentenceCosts) -> str:
+    """The share of the linear layers' products in float32 where the others have fewer bits; "" where there is none."""
+    share = 100 * costs.float_macs_per_token / max(1, costs.linear_macs_per_token)
+    return f"{share:.1f} %" if costs.weight_bits < 32 and share else ""

@@ -56,7 +56,7 @@ class CostModel:
         linear = self._linear(counts) + _at(self.matrices, counts.hidden)
         written = activations(counts.hidden, self.head_size, counts.heads, counts.ffn)
         read = (8 * _BYTES, _BYTES * linear, _BYTES * self.tables * counts.hidden)
-        return Work(linear, self._attention(counts), *read, len(counts.heads), *written)
+        return Work(linear, self._attention(counts), *read, len(counts.heads), *written, linear)
 
     def _linear(self, counts: PartCounts) -> int:
         """MACs per subword in the layers' matrices, as many as these have weights."""

@@ -72,6 +72,17 @@ def test_weights_in_blocks_are_found(optimized, settings, tmp_path):
     assert all(0 < after[name] < before[name] for name in ("attention", "ffn"))
 
 
+def test_channels_in_float32_belong_to_their_layer(quantized, split):
+    """
+    Three narrow matrices of attention, two of the feed-forward layer, and no weights that no group has.
+    """
+    before, after = groups_of(quantized), group_bytes(split)
+
+    # A part's name is longer, its scale and zero point stay: some 100 bytes a tensor beside 4 x 48 and 3 x 64.
+    assert 4 * 48 <= after["attention"] - before["attention"] < 4 * 48 + 600
+    assert 3 * 64 <= after["ffn"] - before["ffn"] < 3 * 64 + 900
+
+
 def test_fused_attention_is_attention(fused, optimized):
     """
     It has lost its modules' names, and is one matrix in place of three.
