@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 SCRIPTS = sorted((ROOT / "benchmarks").glob("*.py"))
 EVERY = [
     *SCRIPTS,
-    *sorted((ROOT / "benchmarks" / "peers").glob("*.py")),
+    *sorted((ROOT / "benchmarks").glob("*/*.py")),
     *(ROOT / "android-demo" / "vectors").glob("*.py"),
 ]
 
