@@ -13,7 +13,7 @@ class OutlierChannel(Document):
     """A channel that is multiplied in float32, and the layers that read it.
 
     `largest` is the largest absolute number in it, `median` that of the channels beside it. `share` is the part of all
-    rounding error that goes with it, in per cent, as estimated from ranges.
+    harm that goes with it, in per cent, as estimated from ranges.
     """
 
     layers: tuple[str, ...]
@@ -28,7 +28,7 @@ class OutlierChannel(Document):
 class ActivationReach(Document):
     """How far the channels of an activation reach: the largest of them, descending, and the median of all.
 
-    `error` is the part of all rounding error that this activation causes, in per cent, before any channel is left out.
+    `harm` is what rounding it to int8 by itself does to the logits, squared, in per cent of the sum over all of them.
     """
 
     layers: tuple[str, ...]
@@ -36,7 +36,7 @@ class ActivationReach(Document):
     channels: int
     largest: tuple[float, ...]
     median: float
-    error: float
+    harm: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ class Outliers(Document):
     """The search for outlier channels: on which text, what was found, what was tried, and why it ended there.
 
     `calibrated_on` counts the sentences by language that ranges come from, `compared_on` those that trials were
-    compared on. `error_left` is what is left of the rounding error of activations, in per cent, as estimated.
+    compared on. `harm_left` is what is left of the harm of rounding activations, in per cent, as estimated.
     """
 
     calibrated_on: Mapping[str, int]
@@ -71,7 +71,7 @@ class Outliers(Document):
     channels: tuple[OutlierChannel, ...]
     reach: tuple[ActivationReach, ...]
     trials: tuple[OutlierTrial, ...]
-    error_left: float
+    harm_left: float
     reason: str
 
     def line(self) -> str:

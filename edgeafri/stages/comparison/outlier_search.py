@@ -14,6 +14,7 @@ from edgeafri.stages.graphs.graph import GRAPH, read_graph
 from edgeafri.stages.quantization.activation_ranges import measure_ranges
 from edgeafri.stages.quantization.calibration_text import calibration_inputs
 from edgeafri.stages.quantization.outliers import Ladder, Plan, choose, facts_of
+from edgeafri.stages.quantization.rounded_alone import measure_harm
 from edgeafri.tasks import task, unit_of
 from edgeafri.util.progress import Progress, part_of
 
@@ -45,7 +46,8 @@ def find_outliers(
     unit = unit_of(source.manifest.task)
     before, runner = read_graph(source.path / GRAPH), graph_runner(source.path, unit)
     text = calibration_inputs(source.path, languages, settings.text, settings.data, settings.sentences, fewest=1)
-    ladder = Ladder(measure_ranges(before, text, open_graph, part_of(progress, 0, 2)))
+    activations = measure_ranges(before, text, open_graph, part_of(progress, 0, 3))
+    ladder = Ladder(activations, measure_harm(before, activations, text, open_graph, part_of(progress, 1, 3)))
     splits = sentences_to_compare(languages, settings.data, settings.text, unit, min(_COMPARED, settings.sentences))
     reference = cache(lambda: runner.outputs(open_graph(before), splits))
 
@@ -53,7 +55,7 @@ def find_outliers(
         gaps = gaps_between(reference(), runner.outputs(open_graph(make_trial(plan)), splits), splits)
         return {code: gap.flips_percent for code, gap in gaps.items()}, {code: gap.mean for code, gap in gaps.items()}
 
-    plan, trials, reason = choose(ladder, measure, part_of(progress, 1, 2))
+    plan, trials, reason = choose(ladder, measure, part_of(progress, 2, 3))
     calibrated_on = {code: len(rows) for code, rows in text.rows.items()}
     compared_on = {split.language: len(split.sentences) for split in splits} if trials else {}
     return plan, facts_of(ladder, plan, trials, reason, calibrated_on, compared_on)

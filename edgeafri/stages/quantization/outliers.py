@@ -1,8 +1,9 @@
 """outliers: which channels of which activations are worth a product in float32, and how many of them.
 
-Candidates are ranked by what they take away of the rounding error that ranges on calibration text predict, for each
-multiplication they add. How many of them is decided by what a model with them answers: a step up the ladder is taken
-while it brings the logits of the worst language closer to float32 by a twentieth.
+Candidates are ranked by what they take away of the harm that rounding does, for each multiplication they add: the harm
+of each activation is measured, and ranges tell how much smaller its steps become without a channel. How many of them is
+decided by what a model with them answers: a step up the ladder is taken while it brings the logits of the worst
+language closer to float32 by a twentieth.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from edgeafri.util.progress import Progress
 STEPS = (1 / 800, 1 / 400, 1 / 200)
 FURTHER = (1 / 100, 1 / 50)  # only where the worst language still loses more than is allowed
 WORTH = 0.95  # a step must bring the logits of the worst language within this share of the distance before
-STANDS_OUT = 0.8  # channels whose absence leaves more of the rounding error than this are like the others
+STANDS_OUT = 0.8  # channels whose absence leaves more of the harm than this are like the others
 _MOST = 16  # channels of one activation: what would need more has no outliers
 _SHOWN = 16  # channels of an activation in the facts
 
@@ -36,6 +37,7 @@ class _Group:
     """Activations that the same matrices read, as in a model whose layers share them: one choice for all."""
 
     activations: tuple[Activation, ...]
+    weights: tuple[float, ...]  # what the rounding error of an activation is multiplied by, to give its harm
 
     @cached_property
     def order(self) -> tuple[int, ...]:
@@ -44,10 +46,11 @@ class _Group:
         return tuple(int(channel) for channel in np.argsort(-reach, kind="stable")[:_MOST])
 
     @cached_property
-    def errors(self) -> tuple[float, ...]:
-        """The rounding error with none, one, two ... of these channels left out."""
+    def harms(self) -> tuple[float, ...]:
+        """The harm with none, one, two ... of these channels left out."""
         counts = range(len(self.order) + 1)
-        return tuple(sum(item.rounding_error(self.order[:count]) for item in self.activations) for count in counts)
+        weighted = list(zip(self.weights, self.activations, strict=True))
+        return tuple(sum(by * item.rounding_error(self.order[:count]) for by, item in weighted) for count in counts)
 
     def cost(self, count: int) -> int:
         """Multiplications and sums per token that so many channels add."""
@@ -56,25 +59,28 @@ class _Group:
         return count * outputs + outputs + widths if count else 0
 
     def best_step(self, count: int) -> tuple[float, int]:
-        """From `count` channels on: the most error that one addition can save, and how many channels it takes."""
+        """From `count` channels on: the most harm that one addition can save, and how many channels it takes."""
         gains = [
-            ((self.errors[count] - self.errors[more]) / (self.cost(more) - self.cost(count)), more)
-            for more in range(count + 1, len(self.errors))
+            ((self.harms[count] - self.harms[more]) / (self.cost(more) - self.cost(count)), more)
+            for more in range(count + 1, len(self.harms))
         ]
         return max(gains, default=(0.0, count))
 
 
 class Ladder:
-    """Ever more channels in float32, the most useful for their cost first."""
+    """Ever more channels in float32, the most useful for their cost first.
 
-    def __init__(self, activations: Sequence[Activation]) -> None:
-        self.activations = activations
+    `harm` is by activation what its rounding does to the logits, as a square, of whatever unit.
+    """
+
+    def __init__(self, activations: Sequence[Activation], harm: Mapping[str, float]) -> None:
+        self.activations, self.harm = activations, harm
         groups: dict[tuple[str, ...], list[Activation]] = {}
         for item in activations:
             groups.setdefault(tuple(product.matrix for product in item.products), []).append(item)
-        self.groups = tuple(_Group(tuple(items)) for items in groups.values())
+        self.groups = tuple(_Group(tuple(items), tuple(map(self._weight, items))) for items in groups.values())
         self.macs = sum(len(item.reach) * product.outputs for item in activations for product in item.products)
-        self.error = sum(group.errors[0] for group in self.groups)
+        self.whole = sum(harm.values())
 
     def plans(self, shares: Sequence[float]) -> Iterator[Plan]:
         """The plan for each of these shares of all multiplications, ascending; plans that add nothing are left out."""
@@ -90,13 +96,21 @@ class Ladder:
         """What a plan adds, as a share of the multiplications of all linear layers."""
         return self._cost([self._count(group, plan) for group in self.groups]) / self.macs
 
-    def error_left(self, plan: Plan) -> float:
-        """The share of the rounding error of activations that is left with a plan; 0 where there is none at all."""
-        left = sum(group.errors[self._count(group, plan)] for group in self.groups)
-        return left / self.error if self.error else 0.0
+    def harm_left(self, plan: Plan) -> float:
+        """The share of the harm that is left with a plan, as estimated; 1 where there is none at all."""
+        left = sum(group.harms[self._count(group, plan)] for group in self.groups)
+        return left / self.whole if self.whole else 1.0
+
+    def share(self, item: Activation, left_out: Sequence[int] = ()) -> float:
+        """The share of all harm that an activation does when these channels are left out."""
+        return self._weight(item) * item.rounding_error(left_out) / self.whole if self.whole else 0.0
+
+    def _weight(self, item: Activation) -> float:
+        error = item.rounding_error()
+        return self.harm[item.name] / error if error else 0.0
 
     def _best(self, counts: Sequence[int]) -> list[int] | None:
-        """The counts after the step that saves most error for what it costs; None when no step saves any."""
+        """The counts after the step that saves most harm for what it costs; None when no step saves any."""
         steps = [group.best_step(count) for group, count in zip(self.groups, counts, strict=True)]
         place = max(range(len(steps)), key=lambda place: steps[place][0])
         gain, more = steps[place]
@@ -120,12 +134,12 @@ class Ladder:
 def choose(ladder: Ladder, measure: Measure, progress: Progress) -> tuple[Plan, tuple[OutlierTrial, ...], str]:
     """The plan that is worth it, every plan that was tried, and the reason in words.
 
-    Nothing is tried where even the longest plan would leave most of the rounding error.
+    Nothing is tried where even the longest plan would leave most of the harm.
     """
     plans = list(ladder.plans(STEPS))
-    left = ladder.error_left(plans[-1]) if plans else 1.0
+    left = ladder.harm_left(plans[-1]) if plans else 1.0
     if left > STANDS_OUT:
-        return {}, (), f"no channel stands out: as many as pay would leave {100 * left:.0f} % of the rounding error"
+        return {}, (), f"no channel stands out: as many as pay would leave {100 * left:.0f} % of the harm of rounding"
     chosen: Plan = {}
     trials = [_trial(ladder, chosen, measure)]
     for place, plan in enumerate(plans):
@@ -153,7 +167,7 @@ def facts_of(
         channels=tuple(sorted(channels, key=lambda found: -found.share)),
         reach=tuple(_reach(ladder, item) for item in ladder.activations),
         trials=tuple(trials),
-        error_left=round(100 * ladder.error_left(plan), 1),
+        harm_left=round(100 * ladder.harm_left(plan), 1),
         reason=reason,
     )
 
@@ -169,7 +183,7 @@ def _trial(ladder: Ladder, plan: Plan, measure: Measure) -> OutlierTrial:
 
 
 def _channels(ladder: Ladder, item: Activation, channels: Sequence[int]) -> Iterator[OutlierChannel]:
-    errors = [item.rounding_error(channels[:count]) for count in range(len(channels) + 1)]
+    shares = [ladder.share(item, channels[:count]) for count in range(len(channels) + 1)]
     for place, channel in enumerate(channels):
         yield OutlierChannel(
             layers=_layers(item),
@@ -177,7 +191,7 @@ def _channels(ladder: Ladder, item: Activation, channels: Sequence[int]) -> Iter
             channel=channel,
             largest=_short(item.reach[channel]),
             median=_short(np.median(item.reach)),
-            share=_short(100 * (errors[place] - errors[place + 1]) / ladder.error),
+            share=_short(100 * (shares[place] - shares[place + 1])),
         )
 
 
@@ -188,7 +202,7 @@ def _reach(ladder: Ladder, item: Activation) -> ActivationReach:
         channels=len(item.reach),
         largest=tuple(_short(value) for value in np.sort(item.reach)[::-1][:_SHOWN]),
         median=_short(np.median(item.reach)),
-        error=_short(100 * item.rounding_error() / ladder.error) if ladder.error else 0.0,
+        harm=_short(100 * ladder.share(item)),
     )
 
 
