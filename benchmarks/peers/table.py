@@ -34,6 +34,7 @@ ENVIRONMENTS = {
     ),
 }
 _TENSOR = "one scale per tensor"
+_SPLIT = f"{_TENSOR}, outliers in float"
 
 
 @dataclass(frozen=True)
@@ -60,15 +61,16 @@ FORMS = (
     Form("optimum-arm64-int8", "onnx_runtime", "arm64", activations=_TENSOR),
     Form("optimum-avx512_vnni-int8", "onnx_runtime", "avx512_vnni", activations=_TENSOR),
     Form("olive-int8", "olive", home="olive", activations=_TENSOR),
-    Form("openvino-nncf-int8", "openvino", "ptq-int8", "openvino", "fixed, SmoothQuant 0.95"),
+    Form("openvino-nncf-int8", "openvino", "ptq-int8", "openvino", "fixed scales, SmoothQuant 0.95"),
     Form("openvino-weights-int4", "openvino", "weights-int4", "openvino"),
-    Form("neural-compressor-int8", "neural_compressor", "0.5", "neural_compressor", "fixed, SmoothQuant 0.5"),
+    Form("neural-compressor-int8", "neural_compressor", "0.5", "neural_compressor", "fixed scales, SmoothQuant 0.5"),
     Form("executorch-xnnpack-int8", "executorch", home="executorch", activations="one scale per token"),
-    Form("bitsandbytes-int8", "bitsandbytes", home="bitsandbytes", activations="per token, outliers in float"),
-    Form("edgeafri-int8", "ours", "export", activations=_TENSOR),
-    Form("edgeafri-int8-fused", "ours", "export optimize.fuse=attention", activations=_TENSOR),
-    Form("edgeafri-static-int8", "ours", "export quantize.form=static", activations="fixed"),
-    Form("edgeafri-int8-embeddings-int4", "ours", "export quantize.embeddings=int4", activations=_TENSOR),
+    Form("bitsandbytes-int8", "bitsandbytes", home="bitsandbytes", activations="scale per token, outliers in float"),
+    Form("edgeafri-int8", "ours", "export quantize.outliers=none", activations=_TENSOR),
+    Form("edgeafri-int8-outliers", "ours", "export", activations=_SPLIT),
+    Form("edgeafri-int8-fused", "ours", "export optimize.fuse=attention", activations=_SPLIT),
+    Form("edgeafri-static-int8", "ours", "export quantize.form=static", activations="fixed scales, outliers in float"),
+    Form("edgeafri-int8-embeddings-int4", "ours", "export quantize.embeddings=int4", activations=_SPLIT),
     Form("edgeafri-int4", "ours", "export quantize.form=weights quantize.embeddings=int4"),
-    Form("edgeafri-faithful", "ours", "faithful", activations=_TENSOR, same_weights=False, on_shapes=False),
+    Form("edgeafri-faithful", "ours", "faithful", activations=_SPLIT, same_weights=False, on_shapes=False),
 )
