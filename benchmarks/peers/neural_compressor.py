@@ -1,7 +1,8 @@
 """Intel Neural Compressor: static int8 of the float graph after SmoothQuant; onnxruntime runs the result.
 
-`variant` is SmoothQuant's alpha: what share of the outliers moves into the weights. Neural Compressor wants rows of one
-length to smooth with; padding would be calibrated on like text, so the text is cut into rows of LENGTH instead.
+`variant` is SmoothQuant's alpha, the share of the outliers that moves into the weights: 0.7 changes fewer labels on dev
+than the default of 0.5. Neural Compressor wants rows of one length to smooth with; padding would be calibrated on like
+text, so the text is cut into rows of LENGTH instead.
 """
 
 from collections.abc import Iterator

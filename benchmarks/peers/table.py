@@ -63,7 +63,7 @@ FORMS = (
     Form("olive-int8", "olive", home="olive", activations=_TENSOR),
     Form("openvino-nncf-int8", "openvino", "ptq-int8", "openvino", "fixed scales, SmoothQuant 0.95"),
     Form("openvino-weights-int4", "openvino", "weights-int4", "openvino"),
-    Form("neural-compressor-int8", "neural_compressor", "0.5", "neural_compressor", "fixed scales, SmoothQuant 0.5"),
+    Form("neural-compressor-int8", "neural_compressor", "0.7", "neural_compressor", "fixed scales, SmoothQuant 0.7"),
     Form("executorch-xnnpack-int8", "executorch", home="executorch", activations="one scale per token"),
     Form("bitsandbytes-int8", "bitsandbytes", home="bitsandbytes", activations="scale per token, outliers in float"),
     Form("edgeafri-int8", "ours", "export quantize.outliers=none", activations=_TENSOR),
