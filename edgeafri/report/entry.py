@@ -9,6 +9,7 @@ from edgeafri.documents.build import BuildStep, Sizes
 from edgeafri.documents.checks import Check
 from edgeafri.documents.emulated_run import Instructions, MachineParity
 from edgeafri.documents.measurement import MemorySamples
+from edgeafri.documents.outliers import Outliers
 from edgeafri.documents.parity import Parity
 from edgeafri.documents.quality import QualityComparison
 
@@ -82,6 +83,7 @@ class Entry(Document):
     checks: tuple[Check, ...] = ()
     quality: QualityComparison | None = None
     parity: Parity | None = None
+    outliers: Outliers | None = None
     size: Sizes | None = None
     groups: Mapping[str, int] | None = None
     timings: tuple[Timing, ...] = ()
@@ -117,6 +119,7 @@ def _joined(first: Entry, second: Entry) -> Entry:
         checks=_checks_of(first, second),
         quality=first.quality or second.quality,
         parity=first.parity or second.parity,
+        outliers=first.outliers or second.outliers,
         size=_sizes_of(first.size, second.size),
         groups=first.groups or second.groups,
         timings=tuple(sorted(timings, key=lambda timing: TIERS.index(timing.tier))),

@@ -10,6 +10,7 @@ from edgeafri.documents.device_run import DeviceRun
 from edgeafri.documents.emulated_run import EmulatedRun
 from edgeafri.documents.estimate import Estimate
 from edgeafri.documents.measurement import Measurement
+from edgeafri.documents.outliers import Outliers
 from edgeafri.documents.profile import Profile
 from edgeafri.report.checks import judged_again
 from edgeafri.report.entry import (
@@ -30,7 +31,7 @@ _MEMORY_CHECK = "peak memory"
 
 
 def of_build(result: BuildResult, where: str = "build") -> Entry:
-    """The entry of a build. DataError, below `where`, for sizes of groups that are no numbers."""
+    """The entry of a build. DataError, below `where`, for facts of a step that are not what they should be."""
     device, host = result.device, result.host
     return Entry(
         id=result.artifact_id,
@@ -44,6 +45,7 @@ def of_build(result: BuildResult, where: str = "build") -> Entry:
         checks=tuple(map(judged_again, result.checks)),
         quality=result.quality,
         parity=result.parity if result.parity and result.parity.rows else None,
+        outliers=_outliers_of(result.steps, where),
         size=result.size,
         groups=_groups_of(result.steps, where),
         timings=(
@@ -93,6 +95,21 @@ def of_measurement(measured: Measurement) -> Entry:
         curves=_curve(measured, None),
         machines=(machine_of(measured, "a machine"),),
     )
+
+
+@dataclass(frozen=True)
+class _OutlierFacts(Document):
+    """What a report reads of the facts of the step that quantized."""
+
+    outliers: Outliers | None = None
+
+
+def _outliers_of(steps: tuple[BuildStep, ...], where: str) -> Outliers | None:
+    """The last search for outlier channels; None where there was none, and of an early version."""
+    facts = (
+        _OutlierFacts.from_json(step.facts or {}, f"{where}.steps[{place}].facts") for place, step in enumerate(steps)
+    )
+    return next((found.outliers for found in reversed(list(facts)) if found.outliers), None)
 
 
 @dataclass(frozen=True)

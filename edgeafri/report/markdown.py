@@ -4,11 +4,13 @@ from collections.abc import Iterable, Sequence
 
 from edgeafri.documents.build import BuildStep
 from edgeafri.documents.checks import Check
+from edgeafri.documents.outliers import Outliers
 from edgeafri.documents.parity import Parity
 from edgeafri.documents.quality import QualityComparison
 from edgeafri.documents.table import escaped, markdown_table, one_line
 from edgeafri.report.checks import limit, measured, outcome, verdict
 from edgeafri.report.entry import EmulatedCounts, Entry, Machine, MemoryCurve
+from edgeafri.report.outliers import outlier_part
 from edgeafri.report.tables import (
     TIMING_HEAD,
     count_rows,
@@ -48,6 +50,7 @@ def sections(entry: Entry, level: str) -> list[str]:
         ("Checks", _checks(entry.checks)),
         (_quality_title(entry.quality), _quality(entry.quality)),
         ("Parity, step by step", _parity(entry.parity)),
+        ("Outlier channels", _outliers(entry.outliers)),
         ("Size", _sizes(entry)),
         ("Latency by tier", _timings(entry)),
         ("Instructions", _counts([(item.cpu, item) for item in entry.counts])),
@@ -108,6 +111,15 @@ def _quality(quality: QualityComparison | None) -> str:
 
 def _parity(parity: Parity | None) -> str:
     return f"{escaped(parity_words(parity))}.\n\n" + markdown_table(parity_rows(parity)) if parity else ""
+
+
+def _outliers(found: Outliers | None) -> str:
+    if found is None:
+        return ""
+    part = outlier_part(found)
+    more = f"{part.more} more channels are in the JSON." if part.more else ""
+    tables = [markdown_table(rows) for rows in (part.channels, part.trials) if rows]
+    return "\n\n".join([escaped(" ".join(part.words)), *tables[:1], *([more] if more else []), *tables[1:]])
 
 
 def _sizes(entry: Entry) -> str:

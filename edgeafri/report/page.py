@@ -8,6 +8,7 @@ from edgeafri.report.axes import Scale
 from edgeafri.report.checks import verdict
 from edgeafri.report.entry import Entry
 from edgeafri.report.markdown import SAMPLE, counted_in_all
+from edgeafri.report.outliers import OutlierPart, outlier_part
 from edgeafri.report.template import render
 
 
@@ -40,6 +41,7 @@ class _Bundle:
     counted: str
     parity: list[tables.Cells]
     parity_words: str
+    outliers: OutlierPart | None
     segments: list[figures.Segment]
     groups: list[tuple[str, int, float]]
     timings: list[figures.TimingBar]
@@ -63,6 +65,7 @@ def _drawn(entry: Entry) -> _Bundle:
         counted=tables.counted_in(entry.quality),
         parity=tables.parity_rows(entry.parity) if entry.parity else [],
         parity_words=tables.parity_words(entry.parity) if entry.parity else "",
+        outliers=outlier_part(entry.outliers) if entry.outliers else None,
         segments=figures.segments(entry.groups) if entry.groups else [],
         groups=tables.group_rows(entry.groups) if entry.groups else [],
         timings=figures.timing_bars(entry.timings, most),

@@ -1,7 +1,7 @@
 """words: numbers and any part of a document as people read them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from edgeafri.documents.base import Document, Json
 
@@ -69,6 +69,11 @@ def _of_each(value: Mapping[str, Json]) -> bool:
 
 
 def _short(value: Json) -> str:
-    if isinstance(value, Mapping) and len(value) > _MOST:
+    if isinstance(value, (Mapping, list, tuple)) and (len(value) > _MOST or _of_many(value)):
         return f"({len(value)} values, in the JSON)"
     return text_of(value)
+
+
+def _of_many(value: Mapping[str, Json] | Sequence[Json]) -> bool:
+    """Whether it is a list of things that have several values each."""
+    return not isinstance(value, Mapping) and bool(value) and all(isinstance(item, Mapping) for item in value)

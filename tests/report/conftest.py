@@ -72,6 +72,14 @@ def document() -> Document:
 
 
 @pytest.fixture
+def outliers() -> Document:
+    """
+    What `quantize` says of outlier channels: two layers and a head, three channels in float32. Invented numbers.
+    """
+    return copy.deepcopy(OUTLIERS)
+
+
+@pytest.fixture
 def measurement() -> Document:
     """
     What `edgeafri bench --json` prints.
@@ -158,6 +166,67 @@ def judged(document: Document) -> Document:
     return {**document, "checks": [item.to_json() for item in checks]}
 
 
+def _reach(activation: str, *largest: float, median: float = 1.5) -> Document:
+    layers = [f"{activation} {name}".strip() for name in (["key", "query", "value"] if activation in _READ else [""])]
+    return {
+        "layers": layers,
+        "activation": activation,
+        "channels": 384,
+        "largest": list(largest),
+        "median": median,
+        "error": 10.0,
+    }
+
+
+_READ = ("layer 0 attention", "layer 1 attention")
+OUTLIERS = {
+    "calibrated_on": {"swa": 64, "yor": 50},
+    "compared_on": {"swa": 32, "yor": 32},
+    "channels": [
+        {
+            "layers": ["layer 1 output"],
+            "activation": "layer 1 output",
+            "channel": 778,
+            "largest": 70.2,
+            "median": 1.5,
+            "share": 30.5,
+        },
+        {
+            "layers": [f"layer 0 attention {name}" for name in ("key", "query", "value")],
+            "activation": "layer 0 attention",
+            "channel": 35,
+            "largest": 7.0,
+            "median": 1.5,
+            "share": 4.25,
+        },
+        {
+            "layers": ["layer 1 output"],
+            "activation": "layer 1 output",
+            "channel": 12,
+            "largest": 7.0,
+            "median": 1.5,
+            "share": 0.5,
+        },
+    ],
+    "reach": [
+        _reach("layer 0 attention", 7.0, 5.0, 5.0),
+        _reach("layer 0 attention output", 3.0, 2.0),
+        _reach("layer 0 intermediate", 4.0, 3.0),
+        _reach("layer 0 output", 5.0, 4.0),
+        _reach("layer 1 attention", 5.0, 4.0),
+        _reach("layer 1 attention output", 3.0, 2.0),
+        _reach("layer 1 intermediate", 4.0, 3.0),
+        _reach("layer 1 output", 70.2, 7.0, 7.0, 5.0),
+        _reach("classifier", 2.02, 2.0, median=0.794),
+    ],
+    "trials": [
+        {"channels": 0, "float_share": 0.0, "flips": {"swa": 0.2, "yor": 0.9}, "logits": {"swa": 0.12, "yor": 0.1}},
+        {"channels": 3, "float_share": 0.24, "flips": {"swa": 0.3, "yor": 0.1}, "logits": {"swa": 0.03, "yor": 0.04}},
+        {"channels": 9, "float_share": 0.5, "flips": {"swa": 0.3, "yor": 0.1}, "logits": {"swa": 0.03, "yor": None}},
+    ],
+    "error_left": 26.1,
+    "reason": "the most channels that pay in bytes and time",
+}
 GROUPS = {
     "embeddings": 40_000_000,
     "attention": 14_000_000,

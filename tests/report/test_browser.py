@@ -122,7 +122,11 @@ def browser(tmp_path: Path, site: Site) -> Callable[..., str]:
 
 @pytest.fixture(params=["one", "several"])
 def page(
-    request: pytest.FixtureRequest, document: dict[str, Any], several: list[dict[str, Any]], profile: dict[str, Any]
+    request: pytest.FixtureRequest,
+    document: dict[str, Any],
+    several: list[dict[str, Any]],
+    profile: dict[str, Any],
+    outliers: dict[str, Any],
 ) -> tuple[str, str]:
     """
     The page of one bundle with all tiers, or of three, with names as long as people make them; and which it is.
@@ -132,6 +136,7 @@ def page(
     parity = {"on": "dev", "sentences": dict.fromkeys(document["languages"], 64), "int8_arithmetic": "exact"}
     gap = {"largest": 0.14, "mean": 0.013, "flips": 1, "flips_percent": 0.02}
     row = {"stage": "export-onnx", "f1": dict.fromkeys(document["languages"], 79.75), "step": gap, "reference": gap}
+    document["steps"][2]["facts"] = {"outliers": outliers}
     document["parity"] = {**parity, "rows": [row] * 6}
     if request.param == "one":
         return "one", to_html(merged([of_build(document), of_profile(profile)]))

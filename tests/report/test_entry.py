@@ -36,6 +36,17 @@ def test_documents_of_one_bundle_are_one_entry(document: Document, profile: Docu
     assert entry.commands == (*document["commands"], *profile["commands"])
 
 
+def test_what_one_document_alone_says_stays(document: Document, profile: Document, outliers: Document):
+    """
+    A profile knows nothing of outlier channels, whichever comes first.
+    """
+    document["steps"][2]["facts"] = {"outliers": outliers}
+    build, measured = of_build(document), of_profile(profile)
+
+    assert [merged(pair)[0].outliers for pair in ((build, measured), (measured, build))] == [build.outliers] * 2
+    assert build.outliers is not None
+
+
 def test_a_check_made_twice_counts_as_it_was_made_last(document: Document, profile: Document):
     """
     The device knows better than the estimate; its place in the list stays.

@@ -2,9 +2,13 @@
 
 from typing import Any
 
+import pytest
+
 from edgeafri.documents.build import BuildResult
 from edgeafri.documents.measurement import Measurement
+from edgeafri.documents.outliers import Outliers
 from edgeafri.documents.profile import Profile
+from edgeafri.errors import DataError
 from edgeafri.report import from_documents
 from edgeafri.report.as_json import to_json
 from edgeafri.report.entry import Entry
@@ -73,6 +77,20 @@ def test_an_older_bundle_has_no_groups(document: Document):
     What was not counted is not known; nothing is made up for it.
     """
     assert of_build(document).groups is None
+
+
+def test_outlier_channels_are_those_of_the_step_that_quantized(document: Document, outliers: Document):
+    """
+    Facts that are not what they should be are named by their place.
+    """
+    found = Outliers.from_json(outliers)
+
+    assert of_build(document).outliers is None
+    document["steps"][2]["facts"] = {"outliers": outliers}
+    assert of_build(document).outliers == found
+    outliers["channels"][0]["largest"] = "far"
+    with pytest.raises(DataError, match=r"build\.steps\[2\]\.facts\.outliers\.channels\[0\]\.largest: 'far' is not"):
+        of_build(document)
 
 
 def test_the_interval_is_that_of_the_tier(profile: Document):

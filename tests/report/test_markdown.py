@@ -113,6 +113,21 @@ def test_cells_cannot_be_broken_by_text_of_others(document: Document):
     assert "| trim | x | reused | corpus a\\|b &lt;b>c |" in text_of(document)
 
 
+def test_outlier_channels_have_two_tables(document: Document, outliers: Document):
+    """
+    Those in float32, and the numbers of them that were tried; the row of the step has neither.
+    """
+    document["steps"][2]["facts"] = {"outliers": {**outliers, "channels": outliers["channels"] * 10}}
+    section = text_of(document).split("## Outlier channels\n\n")[1].split("## ")[0]
+    (step,) = [line for line in text_of(document).splitlines() if line.startswith("| quantize")]
+
+    assert section.startswith("30 channels are multiplied in float32, all others in int8: the most channels that pay")
+    assert "| 1 | output | 778 | 70.2 | 1.5 | 30.5 % |" in section
+    assert "10 more channels are in the JSON." in section
+    assert "| 0 | 0.00 % | 0.90 % yor | 0.12 swa |  |" in section
+    assert "channels (30 values, in the JSON), reach (9 values, in the JSON)" in step
+
+
 def test_a_figure_a_matrix_is_not_listed(document: Document):
     """
     A pruned model states its zeros for every matrix: the page counts them and leaves the list to the JSON file.

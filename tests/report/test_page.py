@@ -80,6 +80,31 @@ def test_the_page_says_the_verdict_in_words_and_marks_the_worst_language(documen
     assert page.count("<rect") == 1  # the worst language
 
 
+def test_outlier_channels_are_drawn_and_listed(document: Document, outliers: Document):
+    """
+    A panel for every kind of input, each with its words; what is in float32 has a shape of its own.
+    """
+    document["steps"][2]["facts"] = {"weights": "int8", "outliers": outliers}
+    page = page_of(document)
+    outline = Outline(page)
+
+    assert "3 channels are multiplied in float32" in page
+    assert page.count("<figure>") == page.count('<desc id="reach1n') == 4
+    assert page.count('fill="var(--open)" stroke="var(--card)"') == 3
+    assert "Diamond: a channel in float32." in page
+    assert '<th scope="row">1</th><td>output</td><td>778</td><td>70.2</td>' in page
+    assert "<td>NaN yor</td>" in page
+    assert set(outline.named) <= set(outline.ids)
+    assert outline.stack == []
+
+
+def test_a_build_without_a_search_has_no_such_section(document: Document):
+    """
+    As one of an early version.
+    """
+    assert "Outlier channels" not in page_of(document)
+
+
 def test_facts_of_every_language_have_a_line_each(document: Document):
     """
     In one line with all others, nobody would find a language's own.

@@ -50,6 +50,8 @@ def test_bytes_are_written_as_megabytes():
         (["a", 1.25, ["b"]], "a; 1.25; b"),
         ({"differences": [], "own": {}}, "differences none, own none"),
         ({"each": {str(place): place for place in range(25)}}, "each (25 values, in the JSON)"),
+        ({"each": list(range(25))}, "each (25 values, in the JSON)"),
+        ({"trials": [{"channels": 0, "flips": {"swa": 1.0}}]}, "trials (1 values, in the JSON)"),
     ],
 )
 def test_any_part_of_a_document_is_a_line(value: Any, text: str):
