@@ -13,9 +13,11 @@ from tokenizers import Tokenizer
 from edgeafri.artifact import Artifact
 from edgeafri.bundle import read_config, read_golden
 from edgeafri.data.text import split_words
+from edgeafri.documents.outliers import OutlierChannel, Outliers
 from edgeafri.errors import ModelError, UsageError
 from edgeafri.inference.predict import Encoder, Predictor
 from edgeafri.inference.session import forward, open_session
+from edgeafri.menu.facts.conversion import QuantizeFacts
 from edgeafri.menu.settings import BundleSettings, QuantizeSettings, ScratchSettings
 from edgeafri.stages import bundle, quantize, scratch
 from edgeafri.stages.graphs import external_weights
@@ -321,6 +323,32 @@ def test_the_card_names_languages_needs_and_origin(quantized, tmp_path):
     assert "onnxruntime 1.14 or newer" in card
     assert quantized.id in card
     assert "linear weights | 8 bit" in card
+
+
+def test_the_card_says_which_channels_are_in_float32(quantized, tmp_path):
+    """
+    What quantize found of them is in its artifact's facts; where nothing is in float32, the card says nothing.
+    """
+    channel = {"layers": ("layer 1 output",), "activation": "a", "channel": 778, "largest": 70.2, "median": 2.0}
+    found = Outliers(
+        calibrated_on={"swa": 64},
+        compared_on={"swa": 32},
+        channels=(OutlierChannel(**channel, share=4.9),),
+        reach=(),
+        trials=(),
+        error_left=26.1,
+        reason="the most channels that pay",
+    )
+    known = {"form": "dynamic", "isa": None, "reason": "", "weight_bits": 8, "embedding_bits": 8}
+    facts = QuantizeFacts(**known, tables=2, linear_layers=13, outliers=found).to_json()
+    manifest = dataclasses.replace(quantized.manifest, stage="quantize", facts=facts)
+    folder, _ = made(dataclasses.replace(quantized, manifest=manifest), tmp_path / "with")
+    card, plain = ((path / "card.md").read_text("utf-8") for path in (folder, made(quantized, tmp_path / "without")[0]))
+
+    assert "except for 1 outlier channel in float32" in card
+    assert "channel 778 of what layer 1 output reads, 70.2 where the median is 2. " in card
+    assert "outlier" not in plain
+    assert "\n\n\n" not in card + plain
 
 
 def test_the_card_has_every_language_and_what_takes_the_space(quantized, tmp_path):

@@ -9,7 +9,8 @@ from edgeafri.artifact import Artifact
 from edgeafri.bundle import BundleConfig
 from edgeafri.data.languages import language
 from edgeafri.documents.table import escaped
-from edgeafri.menu.facts.conversion import BundleFacts, SentenceCosts
+from edgeafri.menu import facts_of
+from edgeafri.menu.facts.conversion import BundleFacts, QuantizeFacts, SentenceCosts
 from edgeafri.tasks import unit_of
 
 
@@ -31,6 +32,7 @@ def render_card(config: BundleConfig, source: Artifact, facts: BundleFacts, lice
         unit=unit_of(config.task),
         facts=facts,
         in_float=_in_float(facts.costs),
+        outliers=_outliers(source),
         licence=licence,
         parent=source.id,
         version=__version__,
@@ -42,3 +44,10 @@ def _in_float(costs: SentenceCosts) -> str:
     """The share of the linear layers' products in float32 where the others have fewer bits; "" where there is none."""
     share = 100 * costs.float_macs_per_token / max(1, costs.linear_macs_per_token)
     return f"{share:.1f} %" if costs.weight_bits < 32 and share else ""
+
+
+def _outliers(source: Artifact) -> str:
+    """Which channels of the graph are in float32 and why, in words; empty where none are."""
+    facts = facts_of(source.manifest)
+    found = facts.outliers if isinstance(facts, QuantizeFacts) else None
+    return found.told() if found and found.channels else ""
