@@ -12,9 +12,11 @@ from edgeafri.builder.pipeline import workplace
 from edgeafri.builder.teacher import head_of
 from edgeafri.data.languages import language
 from edgeafri.documents.build import Diagnosis
+from edgeafri.documents.outliers import Outliers
 from edgeafri.documents.parity import Gap, ParityRow
 from edgeafri.errors import UsageError
-from edgeafri.menu import MENU
+from edgeafri.menu import MENU, facts_of
+from edgeafri.menu.facts.conversion import QuantizeFacts
 from edgeafri.tasks import task, unit_of
 from edgeafri.util.files import Digests, storage
 
@@ -60,6 +62,7 @@ def diagnose(case: Case, digests: Digests, on_event: OnEvent) -> Diagnosis:
         costliest=rows[worst].stage if worst else None,
         bisected=rows[place].stage if place else None,
         layers=layers,
+        outliers=_outliers(found.chain),
         notes=found.notes,
     )
 
@@ -84,6 +87,13 @@ def _compared(found: Lineage) -> tuple[Artifact, ...]:
     whole = first.manifest.stage != "adopt" or head_of(first, found.chain[-1].manifest.task)
     place = reference_place([item.manifest.stage for item in steps], whole)
     return found.chain if place is None else tuple(steps[place:])
+
+
+def _outliers(chain: Sequence[Artifact]) -> Outliers | None:
+    """What the last step that looked for outlier channels found."""
+    facts = [facts_of(item.manifest) for item in chain]
+    found = [item.outliers for item in facts if isinstance(item, QuantizeFacts) and item.outliers]
+    return found[-1] if found else None
 
 
 def _costliest(rows: Sequence[ParityRow], stages: Sequence[str]) -> int | None:

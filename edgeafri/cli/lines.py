@@ -6,11 +6,13 @@ import click
 
 from edgeafri.builder.events import Event, Finished, Noted
 from edgeafri.documents.checks import Check
+from edgeafri.documents.outliers import OutlierChannel
 from edgeafri.documents.parity import LayerCost, Parity
 from edgeafri.documents.quality import QualityComparison
 from edgeafri.documents.table import text_table
 from edgeafri.menu import facts_of
 from edgeafri.report.checks import reach, verdict
+from edgeafri.report.outliers import channel_rows
 from edgeafri.report.tables import gap_cells, parity_rows, parity_words
 
 _VERDICT = {True: "ok", False: "OVER", None: "?"}
@@ -53,6 +55,11 @@ def layers_table(layers: Iterable[LayerCost]) -> str:
         own = "NaN" if item.local_error is None else f"{100 * item.local_error:.2g} %"
         rows.append((item.layer, own, *gap_cells(item), lost))
     return text_table(rows)
+
+
+def channels_table(channels: Sequence[OutlierChannel]) -> str:
+    """One row per channel that is in float32: where it stands, how far it reaches, and its share of the error."""
+    return text_table(channel_rows(channels))
 
 
 def checks_table(checks: Sequence[Check]) -> str:

@@ -9,13 +9,14 @@ from edgeafri.cli.options import bundle_argument, json_option, print_json
 
 if TYPE_CHECKING:  # `--help` loads nothing of this
     from edgeafri.documents.build import Diagnosis
+    from edgeafri.documents.parity import LayerCost
 
 _EPILOG = """\b
 Examples:
   edgeafri why edgeafri-work/bundle-3f2a91c07be4 --data ./masakhaner
   edgeafri why BUNDLE --text ./raw --lang swa,hau --json
 """
-_SHOWN = 12  # layers; --json has them all
+_SHOWN = 12  # layers and channels; --json has them all
 
 
 @click.command("why", epilog=_EPILOG)
@@ -42,15 +43,31 @@ def why_command(
 
 
 def _print(found: "Diagnosis") -> None:
-    from edgeafri.cli.lines import layers_table, parity_table
+    from edgeafri.cli.lines import channels_table, layers_table, parity_table
 
     if found.parity:
         click.echo(parity_table(found.parity))
     click.echo(f"\nmost was changed by: {found.costliest or 'no step'}")
     if found.layers:
-        count = len(found.layers)
-        more = f", the {_SHOWN} of {count} that cost most" if count > _SHOWN else ""
+        more = _most(len(found.layers), "that cost most")
         click.echo(f"\nLayers of {found.bisected}, each alone in the graph before it{more}")
         click.echo(layers_table(found.layers[:_SHOWN]))
+        click.echo(_first(found.layers[0]))
+    if found.outliers:
+        more = _most(len(found.outliers.channels), "with the largest share of the rounding error")
+        click.echo(f"\n{found.outliers.line()}: {found.outliers.reason}{more}")
+        if found.outliers.channels:
+            click.echo(channels_table(found.outliers.channels[:_SHOWN]))
     for note in found.notes:
         click.echo(f"note: {note}")
+
+
+def _most(count: int, which: str) -> str:
+    return f", the {_SHOWN} of {count} {which}" if count > _SHOWN else ""
+
+
+def _first(layer: "LayerCost") -> str:
+    """The layer that comes first, and why it does."""
+    if layer.flips:
+        return f"most labels were changed by: {layer.layer}"
+    return f"no layer alone changed a label; logits were changed most by: {layer.layer}"

@@ -7,6 +7,7 @@ from edgeafri.documents.base import Document, Json, omitted_when_none
 from edgeafri.documents.checks import Check
 from edgeafri.documents.estimate import Estimate
 from edgeafri.documents.measurement import Measurement
+from edgeafri.documents.outliers import Outliers
 from edgeafri.documents.parity import LayerCost, Parity
 from edgeafri.documents.quality import QualityComparison
 
@@ -103,7 +104,8 @@ class Diagnosis(Document):
     """What `edgeafri why --json` prints: what every step changed, and what each layer of one step cost.
 
     `costliest` is None when no step changed anything. `layers` are those of the step `bisected`: of the steps that
-    quantize and optimize, the one that cost most.
+    quantize and optimize, the one that cost most. `outliers` is what the step that quantized found of outlier channels,
+    None where it did not look.
     """
 
     bundle: str
@@ -115,4 +117,5 @@ class Diagnosis(Document):
     costliest: str | None
     bisected: str | None
     layers: tuple[LayerCost, ...]
+    outliers: Outliers | None = None
     notes: tuple[str, ...]

@@ -1,7 +1,8 @@
 """Lines: tables of the terminal, in which nothing hides what is over."""
 
-from edgeafri.cli.lines import checks_table
+from edgeafri.cli.lines import channels_table, checks_table
 from edgeafri.documents.checks import Check
+from edgeafri.documents.outliers import OutlierChannel
 
 
 def test_a_check_has_its_verdict_in_a_word_and_all_of_them_theirs_in_a_line():
@@ -28,3 +29,15 @@ def test_a_check_within_its_limit_says_how_far_its_interval_reaches():
     assert lines[1].endswith("points  ? within the limit; the interval reaches to 2.58")
     assert lines[2].split() == ["load", "time", "not", "known", "5000", "ms", "?"]
     assert lines[3].startswith("Nothing over its limit. Not decided yet: worst drop, yor (within the limit;")
+
+
+def test_a_channel_in_float32_has_its_layer_and_its_reach():
+    """
+    Beside the median of the others it is seen at once how far it reaches.
+    """
+    layers = ("layer 4 attention key", "layer 4 attention query")
+    channel = OutlierChannel(layers=layers, activation="a", channel=35, largest=70.25, median=2.0, share=4.86)
+    lines = channels_table([channel]).splitlines()
+
+    assert lines[0].split() == ["layer", "matrix", "channel", "largest", "median", "share", "of", "error"]
+    assert lines[1].split() == ["4", "attention", "key,", "query", "35", "70.2", "2", "4.86", "%"]

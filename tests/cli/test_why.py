@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from edgeafri.builder.jobs import plan_jobs
 from edgeafri.builder.recipe import Step
 from edgeafri.cli import execute
 from edgeafri.cli.lines import layers_table, parity_table
+from edgeafri.documents.build import Diagnosis
 from edgeafri.documents.parity import LayerCost, Parity
 from edgeafri.util.files import Digests
 
@@ -68,6 +70,7 @@ def test_a_bad_layer_is_found_from_the_bundle_alone(work: Path, data: Path, capf
     assert [row["stage"] for row in document["parity"]["rows"]] == [*(step.stage for step in STEPS), "bundle"]
     assert (document["costliest"], document["bisected"]) == ("quantize", "quantize")
     assert document["layers"][0]["layer"] == "layer 1 output"
+    assert set(document["outliers"]["calibrated_on"]) == {"swa", "hau"}
     assert document["notes"] == [f"what trim was made from is not in {work}: the comparison begins there"]
 
 
@@ -89,7 +92,84 @@ def test_the_same_in_words_and_from_raw_text(work: Path, tmp_path: Path, capfd: 
     assert "9 lines of text per language" in first[1]
     assert "most was changed by: quantize" in first[1]
     assert first[1].split("F1 lost\n")[1].lstrip().startswith("layer 1 output")
+    assert "most labels were changed by: layer 1 output" in first[1]
+    assert "0 outlier channels in float32: no channel stands out" in first[1]
     assert sorted((work / "measurements").iterdir()) == kept
+
+
+def cost(layer: str, flips: int) -> dict[str, Any]:
+    return {"layer": layer, "tensor": layer, "local_error": 0.01, **gap(0.1, flips), "lost": {}, "worst": None}
+
+
+def channel(number: int) -> dict[str, Any]:
+    known = {"layers": ["layer 4 intermediate"], "activation": "a", "largest": 70.25, "median": 2.0, "share": 4.86}
+    return {**known, "channel": number}
+
+
+@pytest.fixture
+def diagnosis() -> dict[str, Any]:
+    """A diagnosis with two layers and thirteen channels in float32. Its numbers are invented."""
+    outliers = {
+        "calibrated_on": {"swa": 64},
+        "compared_on": {"swa": 32},
+        "channels": [channel(number) for number in range(13)],
+        "reach": [],
+        "trials": [],
+        "error_left": 26.1,
+        "reason": "the most channels that pay",
+    }
+    return {
+        "bundle": "work/bundle-1",
+        "artifact_id": "0" * 16,
+        "task": "ner",
+        "metric": "entity F1",
+        "languages": ["swa"],
+        "parity": None,
+        "costliest": "quantize",
+        "bisected": "quantize",
+        "layers": [cost("layer 4 intermediate, output", 3), cost("classifier", 0)],
+        "outliers": outliers,
+        "notes": [],
+    }
+
+
+def said_of(document: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    """What the command prints of a diagnosis."""
+    found = SimpleNamespace(explain=lambda **_: Diagnosis.from_json(document))
+    monkeypatch.setattr("edgeafri.api.bundles.load", lambda path: found)
+
+    assert execute(["why", "work/bundle-1"]) == 0
+    return capsys.readouterr().out
+
+
+def test_the_channels_in_float32_are_listed_below_the_layers(
+    diagnosis: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """
+    No more of them than a person reads; the layer that flips most is named in a line of its own.
+    """
+    lines = said_of(diagnosis, monkeypatch, capsys).splitlines()
+    head = lines.index(
+        "13 outlier channels in float32: the most channels that pay, the 12 of 13 with the largest share of the "
+        "rounding error"
+    )
+
+    assert "most labels were changed by: layer 4 intermediate, output" in lines
+    assert lines[head + 2].split() == ["4", "intermediate", "0", "70.2", "2", "4.86", "%"]
+    assert len(lines) == head + 2 + 12
+
+
+def test_where_no_layer_alone_changes_a_label_the_logits_decide(
+    diagnosis: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """
+    And a build that looked for no channels says nothing of them.
+    """
+    layers = [cost("layer 4 output", 0)]
+    said = said_of({**diagnosis, "layers": layers, "outliers": None}, monkeypatch, capsys)
+
+    assert said.rstrip().endswith("no layer alone changed a label; logits were changed most by: layer 4 output")
+    assert "float32" not in said
 
 
 @pytest.fixture
