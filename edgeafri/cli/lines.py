@@ -58,7 +58,7 @@ def layers_table(layers: Iterable[LayerCost]) -> str:
 
 
 def channels_table(channels: Sequence[OutlierChannel]) -> str:
-    """One row per channel that is in float32: where it stands, how far it reaches, and its share of the error."""
+    """One row per channel that is in float32: where it stands, how far it reaches, and its share of the harm."""
     return text_table(channel_rows(channels))
 
 

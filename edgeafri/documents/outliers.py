@@ -87,7 +87,7 @@ class Outliers(Document):
         return (
             f"Linear layers multiply in int8, except for {self.line()}: one scale serves all channels of a tensor, and "
             f"these reach so far that it would hardly tell the others apart; {self.farthest}. This {price}leaves "
-            f"{self.error_left:g} % of the rounding error of activations, as estimated from "
+            f"{self.harm_left:g} % of the harm that rounding activations does, as estimated from "
             f"{sum(self.calibrated_on.values()):,} sentences."
         )
 

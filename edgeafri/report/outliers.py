@@ -78,7 +78,7 @@ def to_svg(found: Outliers) -> str:
 
 def channel_rows(channels: Sequence[OutlierChannel]) -> list[Cells]:
     """One row per channel in float32, its header first: where it stands, how far it reaches, and what it costs int8."""
-    return [("layer", "matrix", "channel", "largest", "median", "share of error"), *map(_channel_row, channels)]
+    return [("layer", "matrix", "channel", "largest", "median", "share of harm"), *map(_channel_row, channels)]
 
 
 def _channel_row(item: OutlierChannel) -> Cells:
@@ -122,7 +122,7 @@ def _logits(off: Mapping[str, float | None]) -> str:
 def _words(found: Outliers) -> Iterator[str]:
     if found.channels:
         yield f"{len(found.channels)} channels are multiplied in float32, all others in int8: {found.reason}."
-        yield f"By ranges, {found.error_left:g} % of the rounding error of activations is left."
+        yield f"{found.harm_left:g} % of the harm that rounding activations does is left, as estimated."
     else:
         yield f"All channels are multiplied in int8: {found.reason}."
     texts = sorted(set(found.calibrated_on.values()))

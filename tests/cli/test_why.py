@@ -115,7 +115,7 @@ def diagnosis() -> dict[str, Any]:
         "channels": [channel(number) for number in range(13)],
         "reach": [],
         "trials": [],
-        "error_left": 26.1,
+        "harm_left": 26.1,
         "reason": "the most channels that pay",
     }
     return {
@@ -150,8 +150,7 @@ def test_the_channels_in_float32_are_listed_below_the_layers(
     """
     lines = said_of(diagnosis, monkeypatch, capsys).splitlines()
     head = lines.index(
-        "13 outlier channels in float32: the most channels that pay, the 12 of 13 with the largest share of the "
-        "rounding error"
+        "13 outlier channels in float32: the most channels that pay, the 12 of 13 with the largest share of the harm"
     )
 
     assert "most labels were changed by: layer 4 intermediate, output" in lines

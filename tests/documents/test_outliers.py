@@ -28,7 +28,7 @@ def found() -> Outliers:
         channels=(near, channel()),
         reach=(),
         trials=(trial(0, swa=0.1), trial(2, swa=0.02)),
-        error_left=26.1,
+        harm_left=26.1,
         reason="the most channels that pay in bytes and time",
     )
 
@@ -39,7 +39,7 @@ def without_channels(found: Outliers, **values: Any) -> Outliers:
 
 def test_the_note_names_the_channel_that_reaches_farthest(found: Outliers):
     """
-    Which need not be the one with the largest share of the error.
+    Which need not be the one with the largest share of the harm.
     """
     assert found.notes() == (
         "2 outlier channels in float32 (the farthest is channel 778 of what layer 4 output reads, 70.2 where the "
@@ -75,8 +75,8 @@ def test_the_card_says_which_why_and_at_what_price(found: Outliers):
     assert told.startswith("Linear layers multiply in int8, except for 2 outlier channels in float32: one scale ")
     assert "the farthest is channel 778 of what layer 4 output reads, 70.2 where the median is 2. " in told
     assert told.endswith(
-        "This takes 0.24 % of the multiplications of linear layers and leaves 26.1 % of the rounding error of "
-        "activations, as estimated from 128 sentences."
+        "This takes 0.24 % of the multiplications of linear layers and leaves 26.1 % of the harm that rounding "
+        "activations does, as estimated from 128 sentences."
     )
     assert "This leaves 26.1 %" in Outliers(**{**vars(found), "trials": ()}).told()
 

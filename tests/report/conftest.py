@@ -174,7 +174,7 @@ def _reach(activation: str, *largest: float, median: float = 1.5) -> Document:
         "channels": 384,
         "largest": list(largest),
         "median": median,
-        "error": 10.0,
+        "harm": 10.0,
     }
 
 
@@ -224,7 +224,7 @@ OUTLIERS = {
         {"channels": 3, "float_share": 0.24, "flips": {"swa": 0.3, "yor": 0.1}, "logits": {"swa": 0.03, "yor": 0.04}},
         {"channels": 9, "float_share": 0.5, "flips": {"swa": 0.3, "yor": 0.1}, "logits": {"swa": 0.03, "yor": None}},
     ],
-    "error_left": 26.1,
+    "harm_left": 26.1,
     "reason": "the most channels that pay in bytes and time",
 }
 GROUPS = {

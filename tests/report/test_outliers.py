@@ -17,7 +17,7 @@ def read(document: Document) -> Outliers:
 
 def reach(*layers: str, largest: tuple[float, ...] = (3.0, 2.0)) -> Document:
     name = layers[0]
-    return {"layers": layers, "activation": name, "channels": 8, "largest": largest, "median": 1.0, "error": 1.0}
+    return {"layers": layers, "activation": name, "channels": 8, "largest": largest, "median": 1.0, "harm": 1.0}
 
 
 def test_inputs_stand_by_their_kind_and_in_the_order_of_layers(outliers: Document):
@@ -127,7 +127,7 @@ def test_a_row_tells_where_a_channel_stands(outliers: Document):
     """
     head, first, second, _ = channel_rows(read(outliers).channels)
 
-    assert head == ("layer", "matrix", "channel", "largest", "median", "share of error")
+    assert head == ("layer", "matrix", "channel", "largest", "median", "share of harm")
     assert first == ("1", "output", "778", "70.2", "1.5", "30.5 %")
     assert second == ("0", "attention key, query, value", "35", "7", "1.5", "4.25 %")
 
@@ -154,7 +154,7 @@ def test_words_say_what_is_in_float32_and_why_it_ended(outliers: Document):
 
     assert part.words[:3] == (
         "3 channels are multiplied in float32, all others in int8: the most channels that pay in bytes and time.",
-        "By ranges, 26.1 % of the rounding error of activations is left.",
+        "26.1 % of the harm that rounding activations does is left, as estimated.",
         "Ranges are those on 50 to 64 sentences per language.",
     )
     assert none.words[0] == "All channels are multiplied in int8: no channel stands out."

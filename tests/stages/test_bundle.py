@@ -336,7 +336,7 @@ def test_the_card_says_which_channels_are_in_float32(quantized, tmp_path):
         channels=(OutlierChannel(**channel, share=4.9),),
         reach=(),
         trials=(),
-        error_left=26.1,
+        harm_left=26.1,
         reason="the most channels that pay",
     )
     known = {"form": "dynamic", "isa": None, "reason": "", "weight_bits": 8, "embedding_bits": 8}
