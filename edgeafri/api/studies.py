@@ -57,7 +57,7 @@ def compare(
     """Measure a fine-tuned model with its weights stored in several ways: torch, PyTorch's int8, LLM.int8(), bundles.
 
     `methods` are names, all when None; float32 is always there. What this machine cannot run is a row with the reason.
-    `text` is raw text to calibrate static int8 on. With `out` the tables are written there too.
+    `text` is raw text to calibrate int8 bundles on; without it, dev is. With `out` the tables are written there too.
 
     >>> edgeafri.compare("my-ner", "masakhaner", languages=["swa"], methods=["fp32", "ort-int8"]).tables
     """

@@ -12,7 +12,7 @@ from edgeafri.errors import UsageError
 _EPILOG = """\b
 Examples:
   edgeafri compare ./my-ner --data ./masakhaner --lang swa,hau
-  edgeafri compare ./my-ner --data ./masakhaner --methods fp32,torch-dynamic,llm-int8,ort-int8 --out comparison
+  edgeafri compare ./my-ner --data ./masakhaner --methods torch-dynamic,ort-int8-per-tensor,ort-int8 --out comparison
 """
 _FOLDER = click.Path(path_type=Path)
 
@@ -22,7 +22,7 @@ _FOLDER = click.Path(path_type=Path)
 @click.option("--methods", help="Names separated by commas; all if not given. fp32 is always there.")
 @click.option("--data", required=True, type=_FOLDER, help="Labelled data of the model's task; test is what counts.")
 @click.option("--lang", help="ISO 639-3 codes separated by commas; all in the data if not given.")
-@click.option("--text", type=_FOLDER, help="Raw text: a folder with LANG.txt, to calibrate ort-static on.")
+@click.option("--text", type=_FOLDER, help="Raw text to calibrate int8 on: a folder with LANG.txt; dev if not given.")
 @click.option("--work", type=_FOLDER, default="edgeafri-work", show_default=True, help="Where steps are kept.")
 @click.option("--out", type=_FOLDER, help="A folder for the tables as Markdown, CSV and JSON.")
 @json_option
@@ -43,8 +43,10 @@ def compare_command(
 
     fp32, bf16, fp32-gpu, fp16-gpu: torch. torch-dynamic, torchscript, torchscript-int8: PyTorch's int8 and traces.
     llm-int8, llm-int8-embeddings: LLM.int8() through bitsandbytes, on a GPU where there is one, else on the CPU.
-    ort-fp32, ort-int8, ort-static, ort-int4: EdgeAfri's bundles, vocabulary untrimmed. What this machine cannot run
-    is in the tables with the reason. The compression study's figures (arXiv 2404.04759) stand beside ours.
+    ort-int8-per-tensor: ONNX Runtime's dynamic int8. ort-int8: the same with outlier channels in float32, as a build
+    makes it. ort-fp32, ort-static, ort-int4: other forms. All that begin with ort are EdgeAfri's bundles, with all of
+    the vocabulary. What this machine cannot run is in the tables with the reason. The compression study's figures
+    (arXiv 2404.04759) stand beside ours.
     """
     from edgeafri.api.arguments import ALL
     from edgeafri.api.studies import compare

@@ -62,12 +62,6 @@ def _float_bundle(bench: Workbench, model: Artifact) -> Artifact:
     return bench.bundle(model, bench.request.languages)
 
 
-def _static(bench: Workbench, model: Artifact) -> Artifact:
-    calibrated = {"form": "static", "text": bench.request.text, "data": bench.request.data}
-    return bench.bundle(model, bench.request.languages, settings=calibrated)
-
-
-_int4 = _quantized(form="weights", embeddings="int4")
 METHODS = (
     ComparedMethod("fp32", "torch, float32", _itself, paper="baseline"),
     ComparedMethod("bf16", "torch, bfloat16", _itself, "bf16"),
@@ -78,11 +72,20 @@ METHODS = (
     ComparedMethod("torchscript-int8", "TorchScript, dynamic int8", _made("export-torchscript", weights="int8")),
     ComparedMethod("llm-int8", "LLM.int8(), all linear layers, the head too", _itself, "llm-int8", "LLM.int8()"),
     ComparedMethod("llm-int8-embeddings", "LLM.int8(), and embeddings in int8", _itself, "llm-int8-embeddings"),
+    ComparedMethod("ort-fp32", "EdgeAfri bundle, float32", _float_bundle),
     ComparedMethod(
-        "ort-fp32", "EdgeAfri bundle, float32", lambda bench, model: bench.bundle(model, bench.request.languages)
+        "ort-int8-per-tensor",
+        "EdgeAfri bundle, dynamic int8 as in ONNX Runtime, embeddings too",
+        _quantized(outliers="none"),
     ),
-    ComparedMethod("ort-int8", "EdgeAfri bundle, dynamic int8, embeddings too", _quantized(form="dynamic")),
-    ComparedMethod("ort-static", "EdgeAfri bundle, static int8, embeddings too", _static),
+    ComparedMethod(
+        "ort-int8",
+        "EdgeAfri bundle, dynamic int8, outliers in float32, embeddings too",
+        _quantized(outliers="auto"),
+    ),
+    ComparedMethod(
+        "ort-static", "EdgeAfri bundle, static int8, outliers in float32, embeddings too", _quantized(form="static")
+    ),
     ComparedMethod(
         "ort-int4", "EdgeAfri bundle, int4 in blocks, embeddings too", _quantized(form="weights", embeddings="int4")
     ),

@@ -111,11 +111,16 @@ class Workbench:
     def bundle(
         self, model: Artifact, languages: Sequence[str], int8: bool = False, settings: Settings | None = None
     ) -> Artifact:
-        """A torch model as a bundle, its weights in float32 as they are, in int8, or quantized by these settings."""
+        """A torch model as a bundle, its weights in float32 as they are, in int8, or quantized by these settings.
+
+        What quantizing measures, it measures on the request's text in `languages`, or where there is none on its data.
+        """
+        request = self.request
         quantize = (Step("quantize", settings or {}),) if int8 or settings else ()
         steps = (Step("export-onnx"), Step("optimize"), *quantize, Step("bundle"))
-        jobs = plan_jobs(steps, "torch", {"languages": tuple(languages)})
-        return pipeline.run_jobs(jobs, model, self.request.work, self._digests, self._on_event)[-1].artifact
+        given = {"languages": tuple(languages), "data": request.data, "text": request.text}
+        jobs = plan_jobs(steps, "torch", given)
+        return pipeline.run_jobs(jobs, model, request.work, self._digests, self._on_event)[-1].artifact
 
     def quality(
         self, model: Artifact, languages: Sequence[str], data: Path | None = None, form: ModelForm | None = None

@@ -62,15 +62,15 @@ def test_methods_are_measured_side_by_side(teacher_folder, data, capsys, tmp_pat
     monkeypatch.setattr(turns, "ROUNDS", 1)
     monkeypatch.setattr(turns, "RUNS", 2)
     folders = ["--data", str(data), "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
-    methods = "fp16-gpu,torch-dynamic,llm-int8,ort-int8"
+    methods = "fp16-gpu,torch-dynamic,llm-int8,ort-int8-per-tensor,ort-int8"
     code = execute(["compare", str(teacher_folder), "--methods", methods, "--lang", "swa", *folders, "--json"])
     quality, cost = json.loads(capsys.readouterr().out)
     names = [row["method"] for row in quality["rows"]]
     run_here = {row["method"]: row for row in cost["rows"] if not row["about"].startswith("not run: ")}
 
     assert code == 0
-    assert names == ["fp32", "fp16-gpu", "torch-dynamic", "llm-int8", "ort-int8"]
-    assert {"fp32", "torch-dynamic", "ort-int8"} <= run_here.keys()
+    assert names == ["fp32", *methods.split(",")]
+    assert {"fp32", "torch-dynamic", "ort-int8-per-tensor", "ort-int8"} <= run_here.keys()
     assert all(row["mb"] > 0 and row["p50_ms_32"] > 0 and row["rss_mb"] > 0 for row in run_here.values())
     assert {file.name for file in (tmp_path / "out").iterdir()} == {
         "out.md",

@@ -62,6 +62,28 @@ def test_float32_comes_first_and_the_table_gives_the_order():
     assert choose_methods(NAMES) == METHODS
 
 
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("ort-int8-per-tensor", {"outliers": "none"}),
+        ("ort-int8", {"outliers": "auto"}),
+        ("ort-static", {"form": "static"}),
+    ],
+)
+def test_what_a_bundle_is_quantized_with(name, settings):
+    """
+    ONNX Runtime's own int8 stands beside the one with outlier channels in float32; nothing else is different.
+    """
+    asked = []
+    bench = SimpleNamespace(
+        request=SimpleNamespace(languages=("swa",)),
+        bundle=lambda model, languages, settings: asked.append((model, languages, settings)),
+    )
+    choose_methods((name,))[1].make(bench, MODEL)
+
+    assert asked == [(MODEL, ("swa",), settings)]
+
+
 def test_an_unknown_method_is_refused():
     """
     With the name that was meant.

@@ -2,11 +2,13 @@
 
 from dataclasses import fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from edgeafri.artifact import Artifact, FileEntry, Manifest, adopt
+from edgeafri.builder import pipeline
 from edgeafri.errors import DataError, ModelError, StorageError, UsageError
 from edgeafri.menu import stage
 from edgeafri.runners.local import RUNTIME, TORCH
@@ -216,6 +218,22 @@ def test_a_part_has_its_own_languages(asked, digests):
     bench = Workbench(replace(asked, text=None), "ner", digests, lambda event: None).only(("hau",), (3,))
 
     assert (bench.request.languages, bench.request.seeds, bench.request.work) == (("hau",), (3,), asked.work)
+
+
+def test_int8_is_given_the_text_that_outlier_channels_are_found_on(asked, digests, monkeypatch):
+    """
+    Of the languages of the bundle: raw text, or dev of the data where there is none.
+    """
+    planned = []
+    monkeypatch.setattr(pipeline, "run_jobs", lambda jobs, *more: planned.append(jobs) or [SimpleNamespace(artifact=0)])
+    for request in (asked, replace(asked, text=None)):
+        bench = Workbench(request, "ner", digests, lambda event: None)
+        bench.bundle(model("torch"), ("swa",), int8=True)
+        bench.bundle(model("torch"), ("swa",))
+    quantized = [job.settings for jobs in planned for job in jobs if job.stage.name == "quantize"]
+
+    assert [(settings.text, settings.data) for settings in quantized] == [(asked.text, asked.data), (None, asked.data)]
+    assert {(settings.languages, settings.outliers) for settings in quantized} == {(("swa",), "auto")}
 
 
 def model(kind: str, **files: int) -> Artifact:
