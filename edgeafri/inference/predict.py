@@ -120,15 +120,27 @@ class Encoder:
         return EncodedInput(sentence, (self.frame.start, *tokens, self.frame.end), kept, places)
 
 
+class Apply(Protocol):
+    """What is needed of `map`: a function's values for batches of inputs, in their order."""
+
+    def __call__(
+        self, function: Callable[[list[EncodedInput]], Logits], batches: list[list[EncodedInput]], /
+    ) -> Iterator[Logits]: ...
+
+
 @dataclass(frozen=True)
 class Predictor:
-    """Labels sentences with `forward`, at most `batch` inputs and `tokens` tokens at once, padding included."""
+    """Labels sentences with `forward`, at most `batch` inputs and `tokens` tokens at once, padding included.
+
+    `apply` computes one batch after another; an executor's `map` computes several at a time.
+    """
 
     encoder: Encoder
     labels: tuple[str, ...]
     forward: Forward
     batch: int = 1
     tokens: int | None = None
+    apply: Apply = map
 
     def label(self, sentences: Sequence[Sequence[str]], progress: Progress = silent) -> list[SentenceLabels]:
         """A label for every word of every sentence, or for every text. A word that is not read is no entity."""
@@ -146,8 +158,9 @@ class Predictor:
         logits = [np.zeros((count, len(self.labels)), dtype=np.float32) for count in counts]
         read = [np.zeros(count, dtype=bool) for count in counts]
         done = 0
-        for batch in self._batches(sorted(inputs, key=lambda item: len(item.ids))):
-            for item, values in zip(batch, self.batch_logits(batch), strict=True):
+        batches = list(self._batches(sorted(inputs, key=lambda item: len(item.ids))))
+        for batch, found in zip(batches, self.apply(self.batch_logits, batches), strict=True):
+            for item, values in zip(batch, found, strict=True):
                 logits[item.sentence][list(item.words)] = values[list(item.firsts)]
                 read[item.sentence][list(item.words)] = True
             done += len(batch)

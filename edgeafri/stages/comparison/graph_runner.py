@@ -1,6 +1,8 @@
 """graph_runner: graphs that stand in no folder yet, run with the tokenizer, limits and labels of one that does."""
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,9 +12,10 @@ import onnx
 from onnx import numpy_helper
 
 from edgeafri.data.dataset import Split, Unit
-from edgeafri.inference.predict import Encoder, Predictor, padded
+from edgeafri.inference.predict import EncodedInput, Encoder, Predictor, padded
 from edgeafri.inference.session import forward, open_session
 from edgeafri.stages.comparison.model_outputs import ModelOutputs, read_outputs
+from edgeafri.stages.graphs.external_weights import batch_tokens
 from edgeafri.stages.models import checkpoint
 from edgeafri.util.progress import Progress, silent
 
@@ -29,24 +32,32 @@ class GraphRunner:
     encoder: Encoder
     labels: tuple[str, ...]
 
-    def outputs(
-        self, session: "InferenceSession", splits: Sequence[Split], progress: Progress = silent
-    ) -> ModelOutputs:
-        """What a graph computes for all sentences, one at a time as on a device."""
-        return read_outputs(Predictor(self.encoder, self.labels, forward(session)), splits, progress)
+    def outputs(self, graph: onnx.ModelProto, splits: Sequence[Split], progress: Progress = silent) -> ModelOutputs:
+        """What a graph computes for all sentences, each alone, as on a device, where others would change its scales."""
+        run, tokens = forward(open_graph(graph)), batch_tokens(graph)
+        with ThreadPoolExecutor(_cores()) as threads:
+            predictor = Predictor(self.encoder, self.labels, run, tokens or 1, tokens or None, threads.map)
+            return read_outputs(predictor, splits, progress)
 
     def sums(
-        self, session: "InferenceSession", names: Sequence[str], splits: Sequence[Split], progress: Progress = silent
+        self, graph: onnx.ModelProto, names: Sequence[str], splits: Sequence[Split], progress: Progress = silent
     ) -> dict[str, float]:
-        """The sums over all sentences of outputs that are one number each."""
-        rows = self.encoder.encode([sentence.words for split in splits for sentence in split.sentences])
+        """The sums over all sentences of a graph's outputs that are one number each."""
+        session = open_graph(graph)
         wanted = {item.name for item in session.get_inputs()}
-        total = np.zeros(len(names))
-        for done, row in enumerate(rows, 1):
+        rows = self.encoder.encode([sentence.words for split in splits for sentence in split.sentences])
+
+        def run(row: EncodedInput) -> Sequence[float]:
             ids, mask = padded([row.ids], self.encoder.frame.pad)
             feed = {"input_ids": ids, "attention_mask": mask}
-            total += session.run(list(names), {name: feed[name] for name in wanted})
-            progress(done, len(rows))
+            values: Sequence[float] = session.run(list(names), {name: feed[name] for name in wanted})
+            return values
+
+        total = np.zeros(len(names))
+        with ThreadPoolExecutor(_cores()) as threads:
+            for done, values in enumerate(threads.map(run, rows), 1):
+                total += values
+                progress(done, len(rows))
         return dict(zip(names, total.tolist(), strict=True))
 
 
@@ -72,6 +83,11 @@ def open_graph(graph: onnx.ModelProto) -> "InferenceSession":
             weights[weight.name] = numpy_helper.to_array(weight)
             bare.graph.initializer.append(_named(weight))
     return open_session(bare.SerializeToString(), threads=1, weights=weights)
+
+
+def _cores() -> int:
+    """Sentences that are computed at a time, each by one thread, so that results are those of one after another."""
+    return os.cpu_count() or 1
 
 
 def _named(weight: onnx.TensorProto) -> onnx.TensorProto:

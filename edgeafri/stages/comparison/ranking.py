@@ -13,11 +13,11 @@ import numpy as np
 import onnx
 
 from edgeafri.data.dataset import Split
-from edgeafri.stages.comparison.graph_runner import GraphRunner, open_graph
+from edgeafri.stages.comparison.graph_runner import GraphRunner
 from edgeafri.stages.comparison.model_outputs import ModelOutputs
 from edgeafri.stages.graphs.splice import Layer, changed_layers
 from edgeafri.stages.graphs.twins import with_twins
-from edgeafri.util.progress import Progress, part_of
+from edgeafri.util.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,9 @@ def rank_layers(
     graph, probes = with_twins(before, after, changed_layers(before, after))
     if not probes:
         return []
-    session = open_graph(graph)
     names = dict.fromkeys(name for probe in probes for name in (*probe.local, *probe.summed))
-    sums = runner.sums(session, list(names), splits, part_of(progress, 0, 2))
-    reference = runner.outputs(session, splits)
-    whole = _apart(reference, runner.outputs(open_graph(after), splits, part_of(progress, 1, 2)))
+    sums = runner.sums(graph, list(names), splits, progress)
+    whole = _apart(*(runner.outputs(item, splits) for item in (before, after)))
 
     local = {probe: _relative(*(sums[name] for name in probe.local)) for probe in probes}
     summed = {probe: _relative(*(sums[name] for name in probe.summed)) for probe in probes if probe.is_inside}

@@ -13,7 +13,7 @@ from edgeafri.bundle import GRAPH
 from edgeafri.data.dataset import Split
 from edgeafri.documents.parity import Gap, LayerCost, LayerCosts
 from edgeafri.documents.torch_requests import LayersRequest
-from edgeafri.stages.comparison.graph_runner import GraphRunner, graph_runner, open_graph
+from edgeafri.stages.comparison.graph_runner import GraphRunner, graph_runner
 from edgeafri.stages.comparison.model_outputs import (
     f1_lost,
     gaps_between,
@@ -55,10 +55,10 @@ def measured_layers(
     """What each layer costs that `after` computes differently from `before`, in the order of the graph."""
     layers = changed_layers(before, after)
     local = {item.layer: item.local_error for item in rank_layers(before, after, runner, splits, silent)}
-    reference = runner.outputs(open_graph(before), splits)
+    reference = runner.outputs(before, splits)
     found = []
     for done, layer in enumerate(layers, 1):
-        outputs = runner.outputs(open_graph(splice(before, after, layer)), splits)
+        outputs = runner.outputs(splice(before, after, layer), splits)
         gaps, lost = gaps_between(reference, outputs, splits), f1_lost(reference, outputs, splits)
         found.append(MeasuredLayer(layer, local[layer], gaps, lost))
         progress(done, len(layers))

@@ -51,13 +51,19 @@ def between(source: GraphIndex, into: GraphIndex, output: str) -> tuple[list[onn
 def fresh_names(
     nodes: Sequence[onnx.NodeProto], weights: Sequence[onnx.TensorProto], into: GraphIndex, output: str, mark: str
 ) -> dict[str, str]:
-    """New names for what nodes bring into a graph, which say for which `output`: two may bring tensors of one name."""
-    brought = [weight.name for weight in weights] + [name for node in nodes for name in node.output]
-    taken = {*into.maker, *into.weights}
-    prefix = f"{output}/{mark}/"
-    while any(prefix + name in taken for name in brought):
+    """New names for what nodes bring into a graph.
+
+    They say for which `output`, as two layers may bring tensors of one name; a weight that layers share has one.
+    """
+    given = [name for node in nodes for name in node.output if name]
+    read = [weight.name for weight in weights]
+    return _prefixed(given, f"{output}/{mark}/", into) | _prefixed(read, f"{mark}/", into)
+
+
+def _prefixed(names: Sequence[str], prefix: str, into: GraphIndex) -> dict[str, str]:
+    while any(prefix + name in into.maker or prefix + name in into.weights for name in names):
         prefix += "again/"
-    return {name: prefix + name for name in brought if name}
+    return {name: prefix + name for name in names}
 
 
 def renamed_node(node: onnx.NodeProto, fresh: Mapping[str, str]) -> onnx.NodeProto:

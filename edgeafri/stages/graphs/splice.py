@@ -64,7 +64,8 @@ def splice(into: onnx.ModelProto, source: onnx.ModelProto, *layers: Layer) -> on
     brought = {layer.output: _brought(layer, theirs, ours) for layer in layers}
     for node in ours.nodes:
         result.graph.node.extend(brought[node.output[0]][0] if node.output[0] in brought else [node])
-    result.graph.initializer.extend(weight for _, weights in brought.values() for weight in weights)
+    weights = {weight.name: weight for _, found in brought.values() for weight in found}  # layers may share one
+    result.graph.initializer.extend(weights.values())
     import_opsets(result, source)
     drop_unused(result)
     return result

@@ -101,7 +101,8 @@ def _read(node: onnx.NodeProto) -> Sequence[str]:
 def _add_twin(graph: onnx.GraphProto, ours: _Flow, theirs: GraphIndex, layer: Layer) -> Probe:
     nodes, weights = between(theirs, ours, layer.output)
     fresh = fresh_names(nodes, weights, ours, layer.output, "twin")
-    graph.initializer.extend(renamed_weight(weight, fresh) for weight in weights)
+    there = {weight.name for weight in graph.initializer}  # layers may share one
+    graph.initializer.extend(renamed_weight(weight, fresh) for weight in weights if fresh[weight.name] not in there)
     end, path = _path(ours, layer.output)
     fresh |= fresh_names(path, [], ours, layer.output, "twin/then")
     graph.node.extend(renamed_node(node, fresh) for node in (*nodes, *path))

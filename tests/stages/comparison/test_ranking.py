@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from edgeafri.menu import load_stage, stage
-from edgeafri.stages.comparison.graph_runner import graph_runner, open_graph
+from edgeafri.stages.comparison.graph_runner import graph_runner
 from edgeafri.stages.comparison.model_outputs import over_all, sentences_to_compare
 from edgeafri.stages.comparison.ranking import rank_layers
 from edgeafri.stages.comparison.sensitivity import measured_layers
@@ -23,7 +23,7 @@ def graph_of(artifact):
 
 def logits_apart(runner, splits, before, after):
     """|y' - y| / |y| of all logits."""
-    ours, theirs = (runner.outputs(open_graph(graph), splits).sentences for graph in (before, after))
+    ours, theirs = (runner.outputs(graph, splits).sentences for graph in (before, after))
     pairs = [(one.logits, two.logits) for code in ours for one, two in zip(ours[code], theirs[code], strict=True)]
     off, size = (np.concatenate(side) for side in ([two - one for one, two in pairs], [one for one, _ in pairs]))
     return float(np.linalg.norm(off) / np.linalg.norm(size))

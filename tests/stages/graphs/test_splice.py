@@ -15,6 +15,7 @@ from edgeafri.menu.settings import QuantizeSettings
 from edgeafri.stages.comparison.graph_runner import open_graph
 from edgeafri.stages.graphs.float_channels import split_channels
 from edgeafri.stages.graphs.splice import Layer, changed_layers, splice
+from edgeafri.stages.graphs.twins import with_twins
 
 INNER = "/roberta/encoder/layer.1/output/dense/MatMul_output_0"
 QUERY = "/roberta/encoder/layer.0/attention/self/query/MatMul_output_0"
@@ -181,6 +182,35 @@ def test_nothing_else_changes_and_nothing_is_left_over(optimized, quantized):
     assert [old[name].shape for name in gone] == [(16, 32)]
     assert all((new[name] == value).all() for name, value in old.items() if name in new)
     assert [node.op_type for node in graph.graph.node].count("MatMulInteger") == 1
+
+
+def shared(matrix, *between):
+    """A graph whose two products share a matrix, as ALBERT's layers do, with nodes between it and them."""
+    read = between[-1].output[0] if between else matrix
+    nodes = [
+        onnx.helper.make_node("Cast", ["input_ids"], ["x"], to=onnx.TensorProto.FLOAT),
+        *between,
+        onnx.helper.make_node("MatMul", ["x", read], ["first"]),
+        onnx.helper.make_node("MatMul", ["first", read], ["second"]),
+    ]
+    ends = (("input_ids", onnx.TensorProto.INT64), ("second", onnx.TensorProto.FLOAT))
+    given, found = (onnx.helper.make_tensor_value_info(name, kind, [1, 16]) for name, kind in ends)
+    weight = numpy_helper.from_array(np.eye(16, dtype=np.float32), matrix)
+    graph = onnx.helper.make_graph(nodes, "g", [given], [found], [weight])
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8)
+
+
+@pytest.mark.parametrize("together", [splice, lambda *graphs: with_twins(*graphs[:2], graphs[2:])[0]])
+def test_a_matrix_that_layers_share_is_brought_once(together):
+    """
+    Spliced in together, and as twins.
+    """
+    before, after = shared("matrix"), shared("other", onnx.helper.make_node("Neg", ["other"], ["made"]))
+    layers = changed_layers(before, after)
+    names = [weight.name for weight in together(before, after, *layers).graph.initializer]
+
+    assert len(layers) == 2
+    assert sum(name.endswith("other") for name in names) == 1
 
 
 def test_a_layer_that_is_not_there_is_named(optimized):
