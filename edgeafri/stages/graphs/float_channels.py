@@ -102,7 +102,7 @@ class _Activation:
     def neurons(self) -> tuple[onnx.NodeProto, ...]:
         """The nodes that make this activation channel by channel out of products, in order.
 
-        None when it is made in another way, or when anything else reads what stands between.
+        Empty when it is made in another way, or when anything but these and its products reads them or it.
         """
         found: dict[str, onnx.NodeProto] = {}
         open_names = [self.name]
@@ -113,9 +113,9 @@ class _Activation:
             found[node.output[0]] = node
             if not self.multiplies(node):
                 open_names += [name for name in node.input if name and name not in (*self.weights, *found)]
-        between = set(found) - {self.name}
-        readers = [node for node in self.graph.node if between.intersection(node.input)]
-        if any(node.output[0] not in found for node in readers):
+        inside = {*found, *(node.output[0] for node in self.readers)}
+        readers = [node for node in self.graph.node if found.keys() & set(node.input)]
+        if any(node.output[0] not in inside for node in readers):
             return ()
         return tuple(node for node in self.graph.node if node.output[0] in found)
 

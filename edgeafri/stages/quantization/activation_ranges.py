@@ -166,6 +166,6 @@ def _check_finite(readers: Mapping[str, object], found: Mapping[str, Floats]) ->
         bad = np.flatnonzero(~np.isfinite(found[f"{name}/sum"]).all(axis=0))
         if len(bad):
             shown = ", ".join(str(channel) for channel in bad[:8]) + (", ..." if len(bad) > 8 else "")
-            message = f"quantize: NaN or infinite numbers in {len(bad)} channels of {name}: {shown}"
+            message = f"quantize: NaN or infinite numbers in {name}, channel {shown}"
             hint = "The model itself computes them on this text; look at its weights, or save it in float32 again."
             raise ModelError(message, hint)
