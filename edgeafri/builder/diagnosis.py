@@ -49,9 +49,9 @@ def diagnose(case: Case, digests: Digests, on_event: OnEvent) -> Diagnosis:
         cache = MeasurementCache(case.work, digests, on_event, fresh=False)
         parity = cache.parity(chain, bundle.manifest.task, sentences)
         rows = parity.rows if parity else ()
-        place = _costliest(rows, [entry.name for entry in MENU if entry.rewrites_graph])
+        place = costliest(rows, [entry.name for entry in MENU if entry.rewrites_graph])
         layers = cache.layers(chain[place - 1], chain[place], sentences) if place else ()
-    worst = _costliest(rows, [row.stage for row in rows])
+    worst = costliest(rows, [row.stage for row in rows])
     return Diagnosis(
         bundle=str(case.bundle),
         artifact_id=bundle.id,
@@ -96,7 +96,7 @@ def _outliers(chain: Sequence[Artifact]) -> Outliers | None:
     return found[-1] if found else None
 
 
-def _costliest(rows: Sequence[ParityRow], stages: Sequence[str]) -> int | None:
+def costliest(rows: Sequence[ParityRow], stages: Sequence[str]) -> int | None:
     """The row of these stages that cost most; None when none of them changed an answer."""
     compared = [(place, row, row.step) for place, row in enumerate(rows) if row.stage in stages and row.step]
     if not compared:
@@ -106,6 +106,9 @@ def _costliest(rows: Sequence[ParityRow], stages: Sequence[str]) -> int | None:
 
 
 def _cost(row: ParityRow, gap: Gap) -> tuple[float, float, float]:
-    """F1 lost in the worst language, then changed labels, then how far the logits are off; NaN is the worst."""
-    lost = max((row.lost or {"": 0.0}).values())
+    """F1 lost in the worst language, then changed labels, then how far the logits are off; NaN is the worst.
+
+    A gain is luck: a step that changed nothing did not cost more.
+    """
+    lost = max((0.0, *(row.lost or {}).values()))
     return lost, gap.flips_percent, float("inf") if gap.mean is None else gap.mean

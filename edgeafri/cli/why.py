@@ -55,7 +55,7 @@ def _print(found: "Diagnosis") -> None:
         click.echo(_first(found.layers[0]))
     if found.outliers:
         more = _most(len(found.outliers.channels), "with the largest share of the harm")
-        click.echo(f"\n{found.outliers.line()}: {found.outliers.reason}{more}")
+        click.echo(f"\n{found.outliers.line()} ({found.outliers.reason}){more}")
         if found.outliers.channels:
             click.echo(channels_table(found.outliers.channels[:_SHOWN]))
     for note in found.notes:

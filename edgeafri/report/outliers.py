@@ -207,7 +207,7 @@ def _farthest(item: ActivationReach) -> float:
 
 def _said(item: ActivationReach, count: int) -> str:
     reaches = f"The farthest is {_farthest(item):.3g} in what {together(item.layers)} reads"
-    return f"{reaches}, where the median of all channels is {item.median:.3g}. {count} channels are in float32."
+    return f"{reaches}, where the median of all channels is {item.median:.3g}. In float32: {count or 'none'}."
 
 
 def _x_ticks(inputs: Sequence[ActivationReach], x: Sequence[float]) -> tuple[Tick, ...]:

@@ -180,6 +180,6 @@ def test_the_picture_is_a_file_of_its_own(outliers: Document):
 
     assert root.find(f"{name}desc").text.count("where the median of all channels is 1.5") == 4
     assert len(root.findall(f".//{name}circle")) == 16 + 1
-    assert text.count("var(--open)") == 3 + 1
+    assert text.count("l4.5,4.5l-4.5,4.5l-4.5,-4.5z") == 3 + 1
     assert "a channel in float32" in text
     assert "http" not in text.replace('xmlns="http://www.w3.org/2000/svg"', "")

@@ -90,7 +90,7 @@ def test_outlier_channels_are_drawn_and_listed(document: Document, outliers: Doc
 
     assert "3 channels are multiplied in float32" in page
     assert page.count("<figure>") == page.count('<desc id="reach1n') == 4
-    assert page.count('fill="var(--open)" stroke="var(--card)"') == 3
+    assert page.count('l4.5,4.5l-4.5,4.5l-4.5,-4.5z"/>') == 3  # diamonds
     assert "Diamond: a channel in float32." in page
     assert '<th scope="row">1</th><td>output</td><td>778</td><td>70.2</td>' in page
     assert "<td>NaN yor</td>" in page
