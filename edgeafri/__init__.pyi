@@ -210,6 +210,7 @@ def quantize(
     text: StrPath | None = ...,
     data: StrPath | None = ...,
     isa: Literal['neon', 'dotprod', 'vnni', 'avx2', 'wasm'] | None = ...,
+    worst_drop: float | None = ...,
     mixed: float | None = ...,
     on_event: OnEvent | None = ...,
 ) -> StepResult: ...

@@ -184,6 +184,8 @@ def _shared_settings(
         "threads": profile.threads,
         "free_mb": profile.memory.free and profile.memory.free.value,
         "sample": request.sample,
+        # The sample's model is too weak, and its dev too small, for a limit to mean anything.
+        "worst_drop": None if dataset is None or request.sample else request.max_worst_drop,
     }
 
 

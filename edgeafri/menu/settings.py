@@ -411,10 +411,18 @@ class QuantizeSettings(StageSettings):
         "weights are signed",
         given=True,
     )
-    mixed: float | None = setting(
+    worst_drop: float | None = setting(
         None,
         "points of F1 that the worst language may lose on dev, or without labelled data the per cent of its labels "
-        "that may change; the layers that cost most stay in float32 until that is reached; no limit when not given",
+        "that may change: more outlier channels, then the layers that cost most, stay in float32 until that is "
+        "reached; a note says so where it cannot be",
+        low=0,
+        high=100,
+        given=True,
+    )
+    mixed: float | None = setting(
+        None,
+        "like worst_drop, for every form, and an error where it cannot be reached; no limit when not given",
         low=0,
         high=100,
     )

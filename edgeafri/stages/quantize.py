@@ -10,11 +10,11 @@ from types import MappingProxyType
 import onnx
 
 from edgeafri.artifact import Artifact
-from edgeafri.documents.outliers import Outliers
-from edgeafri.menu.facts.conversion import QuantizeFacts
+from edgeafri.errors import ModelError
+from edgeafri.menu.facts.conversion import MixedPrecision, QuantizeFacts
 from edgeafri.menu.settings import QuantizeSettings
 from edgeafri.stages.comparison.mixed_precision import mixed_precision
-from edgeafri.stages.comparison.outlier_search import find_outliers, why_not
+from edgeafri.stages.comparison.outlier_search import FoundOutliers, find_outliers, why_not
 from edgeafri.stages.graphs.cleanup import drop_unused
 from edgeafri.stages.graphs.float_channels import split_channels
 from edgeafri.stages.graphs.graph import GRAPH, carry, read_graph, write_graph
@@ -39,16 +39,21 @@ def run(source: Artifact, settings: QuantizeSettings, out: Path, progress: Progr
     tables = quantize_tables(graph, embedding_bits, settings.block) if embedding_bits < 32 else []
     searches = settings.outliers == "auto" and form.name in ("dynamic", "static")
     unknown = why_not(source, settings) if searches else None
-    plan: Plan = {}
-    outliers = None
-    if searches and unknown is None:
-        plan, outliers = _find_outliers(source, graph, form, settings, out, part_of(progress, 0, 3))
+    found = _find_outliers(source, graph, form, settings, out, progress) if searches and unknown is None else None
+    plan = found.plan if found else {}
     progress(1, 3)
     text = _calibration(source, settings) if form.name == "static" else None
-    linear = quantize_linear(graph, form, settings, text, out / GRAPH, plan)
-    mixed = None
-    if settings.mixed is not None:
-        linear, mixed = mixed_precision(source, linear, settings, part_of(progress, 1, 3))
+
+    def quantized(plan: Plan) -> onnx.ModelProto:
+        return quantize_linear(_copy(graph), form, settings, text, out / GRAPH, plan)
+
+    linear, mixed = quantized(plan), None
+    limit = _limit(settings, form)
+    if limit is not None:
+        more = ((plan, quantized(plan)) for plan in found.more()) if found else ()
+        held = mixed_precision(source, linear, limit, settings, part_of(progress, 1, 3), more)
+        _check_reached(held.facts, settings)
+        linear, plan, mixed = held.graph, held.plan or plan, held.facts
     progress(2, 3)
     drop_unused(linear)
     write_graph(linear, out / GRAPH)
@@ -63,7 +68,7 @@ def run(source: Artifact, settings: QuantizeSettings, out: Path, progress: Progr
         linear_layers=sum(layer.bits < 32 for layer in linear_layers(linear)),
         block=settings.block if form.name == "weights" or embedding_bits == 4 else None,
         calibrated_on={code: len(rows) for code, rows in text.rows.items()} if text else None,
-        outliers=outliers,
+        outliers=found.document(plan) if found else None,
         outliers_unknown=unknown,
         mixed=mixed,
     )
@@ -103,15 +108,34 @@ def _find_outliers(
     settings: QuantizeSettings,
     out: Path,
     progress: Progress,
-) -> tuple[Plan, Outliers]:
+) -> FoundOutliers:
     """The channels to keep in float32; trials find scales as activations come, whatever form the graph gets."""
 
-    def make_trial(plan: Plan) -> onnx.ModelProto:
-        trial = onnx.ModelProto()
-        trial.CopyFrom(graph)
-        return quantize_linear(trial, form, settings, None, out / GRAPH, plan)
+    def trial(plan: Plan) -> onnx.ModelProto:
+        return quantize_linear(_copy(graph), form, settings, None, out / GRAPH, plan)
 
-    return find_outliers(source, settings, make_trial, progress)
+    return find_outliers(source, settings, trial, part_of(progress, 0, 3))
+
+
+def _limit(settings: QuantizeSettings, form: LinearForm) -> float | None:
+    """What the worst language may lose. Who asks for weights in blocks wants the small file first."""
+    if settings.mixed is not None or form.name not in ("dynamic", "static"):
+        return settings.mixed
+    return settings.worst_drop
+
+
+def _check_reached(facts: MixedPrecision, settings: QuantizeSettings) -> None:
+    if settings.mixed is not None and facts.unreachable is not None:
+        message = (
+            f"quantize: {facts.unreachable:.2f} is lost with every layer in float32, allowed is {settings.mixed:g}"
+        )
+        raise ModelError(message, "Give a larger --mixed; what is lost does not come from the layers.")
+
+
+def _copy(graph: onnx.ModelProto) -> onnx.ModelProto:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(graph)
+    return copy
 
 
 def _calibration(source: Artifact, settings: QuantizeSettings) -> CalibrationInputs:

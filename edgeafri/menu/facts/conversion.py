@@ -166,9 +166,11 @@ class OptimizeFacts(Facts):
 
 @dataclass(frozen=True, kw_only=True)
 class MixedPrecision(Document):
-    """The layers that stayed in float32, and by language what is lost without and with them.
+    """What it took that the worst language loses no more than it may, and by language what is lost without and with it.
 
-    Measured in points of F1 on dev, or where nothing is labelled in per cent of the labels that change.
+    Measured in points of F1 on dev, or where nothing is labelled in per cent of the labels that change. `added_bytes`
+    is what channels and layers cost that were added for it. `unreachable` is what the worst language loses with every
+    layer in float32 where that is too much as well; then nothing was added.
     """
 
     allowed: float
@@ -176,12 +178,28 @@ class MixedPrecision(Document):
     float_layers: tuple[str, ...]
     loss_before: Mapping[str, float]
     loss: Mapping[str, float]
+    unreachable: float | None = omitted_when_none()
+    added_bytes: int = 0
 
     def line(self) -> str:
         """How many layers stayed in float32, and what the worst language loses then."""
-        worst = max(self.loss, key=lambda code: self.loss[code])
+        return f"{len(self.float_layers)} layers in float32, {self._worst(self.loss)}"
+
+    def notes(self) -> tuple[str, ...]:
+        """What was done for the worst language and what that cost; nothing where nothing had to be done."""
+        if self.unreachable is not None:
+            all_float = f"with every layer in float32 it would be {self.unreachable:.2f}"
+            return (f"{self._worst(self.loss)}, allowed {self.allowed:g}: not reached, {all_float}",)
+        if not self.added_bytes:
+            return ()
+        layers = f"the layers {', '.join(self.float_layers)}" if self.float_layers else "more outlier channels"
+        cost = f"{layers} in float32 add {self.added_bytes / 1e6:.1f} MB"
+        return (f"{cost}: {self._worst(self.loss)}, before {self._worst(self.loss_before)}, allowed {self.allowed:g}",)
+
+    def _worst(self, loss: Mapping[str, float]) -> str:
+        worst = max(loss, key=lambda code: loss[code])
         what = "lost" if self.measure == "F1 on dev" else "% of labels changed"
-        return f"{len(self.float_layers)} layers in float32, {self.loss[worst]:z.2f} {what} in {worst}"
+        return f"{loss[worst]:z.2f} {what} in {worst}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,6 +234,8 @@ class QuantizeFacts(Facts):
             found.append(f"quantize: outlier channels were not looked for: {self.outliers_unknown}")
         if self.outliers:
             found += [f"quantize: {note}" for note in self.outliers.notes()]
+        if self.mixed:
+            found += [f"quantize: {note}" for note in self.mixed.notes()]
         return tuple(found)
 
 

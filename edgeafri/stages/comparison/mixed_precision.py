@@ -1,11 +1,11 @@
-"""mixed_precision: as few quantized layers back in float32 as keep what the worst language loses within a limit.
+"""mixed_precision: as little in float32 as keeps what the worst language loses within a limit.
 
-One pass ranks the layers. How many of them it takes is found by halving, on the sentences that are decided most
-narrowly, as others hardly change; what is found is checked on all sentences.
+Outlier channels come first, then whole layers. One pass ranks the layers. How many of them it takes is found by
+halving, on the sentences that are decided most narrowly, as others hardly change; what is found is checked on all.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import onnx
@@ -13,7 +13,7 @@ import onnx
 from edgeafri.artifact import Artifact
 from edgeafri.bundle import GRAPH
 from edgeafri.data.dataset import Split
-from edgeafri.errors import DataError, ModelError
+from edgeafri.errors import DataError
 from edgeafri.inference.predict import SentenceLogits, best_labels
 from edgeafri.menu.facts.conversion import MixedPrecision
 from edgeafri.menu.settings import QuantizeSettings
@@ -27,8 +27,9 @@ from edgeafri.stages.comparison.model_outputs import (
 )
 from edgeafri.stages.comparison.ranking import rank_layers
 from edgeafri.stages.graphs.splice import Layer, splice
+from edgeafri.stages.quantization.outliers import Plan
 from edgeafri.tasks import unit_of
-from edgeafri.util.progress import Progress, part_of
+from edgeafri.util.progress import Progress, part_of, silent
 
 LostByLanguage = dict[str, float]
 """Points of F1, or where nothing is labelled the per cent of labels that changed."""
@@ -37,47 +38,72 @@ Places = Mapping[str, frozenset[int]]
 _PARTS = 4  # that take about as long: the float graph, the quantized one, the ranking, and the search
 
 
-def mixed_precision(
-    source: Artifact, quantized: onnx.ModelProto, settings: QuantizeSettings, progress: Progress
-) -> tuple[onnx.ModelProto, MixedPrecision]:
-    """The quantized graph with as few layers back in float32 as bring the worst language's loss within the limit.
+@dataclass(frozen=True)
+class Held:
+    """A graph whose worst language was brought within a limit, and what that took; `plan` is None for the first one."""
 
-    `settings.mixed` is the limit: points of F1 on dev, or where nothing is labelled the per cent of labels that change.
-    Returns the graph and the facts. DataError for no text; ModelError when not even all layers in float32 are enough.
+    graph: onnx.ModelProto
+    plan: Plan | None
+    facts: MixedPrecision
+
+
+def mixed_precision(
+    source: Artifact,
+    quantized: onnx.ModelProto,
+    allowed: float,
+    settings: QuantizeSettings,
+    progress: Progress,
+    more: Iterable[tuple[Plan, onnx.ModelProto]] = (),
+) -> Held:
+    """The quantized graph with as much in float32 as brings the worst language's loss within the limit.
+
+    `allowed` are points of F1 on dev, or where nothing is labelled the per cent of labels that change. `more` gives the
+    graphs with ever more outlier channels in float32; where they are not enough, as few layers as are enough follow.
+    Where all layers are not, the graph stays as it was and the facts say so. DataError for no text.
     """
-    allowed, whole, sample = _limit(source, settings)
+    whole, sample = _texts(source, settings)
     before, runner = onnx.load(source.path / GRAPH), graph_runner(source.path, unit_of(source.manifest.task))
     reference = runner.outputs(before, whole, part_of(progress, 0, _PARTS))
-    found = runner.outputs(quantized, whole, part_of(progress, 1, _PARTS))
-    first = lost = _lost(reference, found, whole)
-    graph, in_float = quantized, tuple[Layer, ...]()
-    worst = max(first, key=lambda code: first[code])
-    if first[worst] > allowed:
+
+    def lost_by(graph: onnx.ModelProto, progress: Progress = silent) -> LostByLanguage:
+        return _lost(reference, runner.outputs(graph, whole, progress), whole)
+
+    first = lost = lost_by(quantized, part_of(progress, 1, _PARTS))
+    graph, plan, steps = quantized, None, iter(more)
+    while max(lost.values()) > allowed and (step := next(steps, None)):
+        plan, graph = step
+        lost = lost_by(graph)
+    in_float, unreachable = tuple[Layer, ...](), None
+    if max(lost.values()) > allowed:
+        worst = max(lost, key=lambda code: lost[code])
         in_worst = [split for split in sample if split.language == worst]
-        ranked = rank_layers(before, quantized, runner, in_worst, part_of(progress, 2, _PARTS))
-        layers = tuple(item.layer for item in ranked)
-        search = _Search(before, quantized, layers, runner, whole, reference, allowed)
+        ranked = rank_layers(before, graph, runner, in_worst, part_of(progress, 2, _PARTS))
+        search = _Search(before, graph, tuple(item.layer for item in ranked), runner, whole, reference, allowed)
         count, graph, lost = search.run(settings.sentences, part_of(progress, 3, _PARTS))
-        in_float = layers[:count]
-    return graph, MixedPrecision(
+        in_float = search.ranked[:count]
+    if max(lost.values()) > allowed:
+        graph, plan, in_float, lost, unreachable = quantized, None, (), first, max(lost.values())
+    facts = MixedPrecision(
         allowed=allowed,
         measure="F1 on dev" if has_labels(whole) else "labels changed on text",
         float_layers=tuple(layer.name for layer in in_float),
         loss_before=_rounded(first),
         loss=_rounded(lost),
+        unreachable=None if unreachable is None else round(unreachable, 2),
+        added_bytes=graph.ByteSize() - quantized.ByteSize(),
     )
+    return Held(graph, plan, facts)
 
 
-def _limit(source: Artifact, settings: QuantizeSettings) -> tuple[float, tuple[Split, ...], tuple[Split, ...]]:
-    """The loss that is allowed, the sentences that it is measured on, and fewer to rank layers by."""
+def _texts(source: Artifact, settings: QuantizeSettings) -> tuple[tuple[Split, ...], tuple[Split, ...]]:
+    """The sentences that a loss is measured on, and fewer to rank layers by."""
     languages = settings.languages or source.manifest.languages
     if not languages:
         hint = "Add --languages swa,hau: the languages to measure in."
         raise DataError("quantize: mixed precision is for the worst of the languages, and none is named", hint)
     texts = (languages, settings.data, settings.text, unit_of(source.manifest.task))
     sample = sentences_to_compare(*texts, settings.sentences)
-    whole = sentences_to_compare(*texts, None) if has_labels(sample) else sample
-    return float(settings.mixed or 0), whole, sample
+    return sentences_to_compare(*texts, None) if has_labels(sample) else sample, sample
 
 
 @dataclass(frozen=True)
@@ -86,16 +112,17 @@ class _Search:
 
     before: onnx.ModelProto
     quantized: onnx.ModelProto
-    ranked: Sequence[Layer]
+    ranked: tuple[Layer, ...]
     runner: GraphRunner
     whole: Sequence[Split]
     reference: ModelOutputs
     allowed: float
 
     def run(self, narrow: int, progress: Progress) -> tuple[int, onnx.ModelProto, LostByLanguage]:
-        """How many layers it takes, the graph and its loss, from `narrow` sentences of each language and all others.
+        """How many layers it takes, the graph and its loss; all of them where none are enough.
 
-        Where the check on all sentences fails, those that it changed are looked at too, and more layers are tried.
+        Searched for on `narrow` sentences of each language, and checked on all. Where the check fails, the sentences
+        that it changed are looked at too, and more layers are tried.
         """
         places, too_few, failed = _narrowest(self.reference, narrow), 0, 0
         while True:
@@ -104,12 +131,8 @@ class _Search:
             graph = self._with_float(count)
             found = self.runner.outputs(graph, self.whole, part_of(now, 1, 2))
             lost = _lost(self.reference, found, self.whole)
-            if max(lost.values()) <= self.allowed:
+            if max(lost.values()) <= self.allowed or count == len(self.ranked):
                 return count, graph, lost
-            if count == len(self.ranked):
-                message = f"quantize: {max(lost.values()):.2f} is lost with every layer in float32"
-                hint = "Give a larger --mixed; what is lost does not come from the layers."
-                raise ModelError(f"{message}, allowed is {self.allowed:g}", hint)
             places, failed = _joined(places, _changed(self.reference, found)), failed + 1
             too_few = min(count * failed, len(self.ranked) - 1)  # in longer and longer steps, as each check takes long
 

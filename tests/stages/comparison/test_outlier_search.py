@@ -72,7 +72,7 @@ def test_a_planted_outlier_leaves_int8(planted, text, tmp_path, monkeypatch):
     assert worst(found.trials[1]) < worst(found.trials[0]) / 2
     assert found.calibrated_on == {"swa": 30, "hau": 10}
     assert "outlier channel" in facts.line()
-    assert any("first layer 0 output, channel 5" in note for note in facts.notes())
+    assert any("layer 0 output" in note and f"channel {NEURON}" in note for note in facts.notes())
     in_float = {node.name for node in graph_of(tmp_path / "auto").graph.node if node.name.endswith("MatMul/channels")}
     assert {f"/roberta/encoder/layer.0/{part}/dense/MatMul/channels" for part in ("intermediate", "output")} <= in_float
 
