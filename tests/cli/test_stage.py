@@ -204,7 +204,7 @@ def test_the_chain_by_hand_makes_what_a_build_makes(
         "trim": ["--languages", "swa,hau", "--data", str(data)],
         "export-onnx": [],
         "optimize": [],
-        "quantize": [],
+        "quantize": ["--data", str(data)],
         "bundle": ["--languages", "swa,hau", "--margin", "0"],
     }
     source, documents = teacher_folder, []
