@@ -78,7 +78,7 @@ class Outliers(Document):
     def line(self) -> str:
         """How many channels stayed in float32."""
         count = len(self.channels)
-        return f"{count} outlier channel{'s' * (count != 1)} in float32"
+        return f"{count or 'no'} outlier channel{'s' * (count != 1)} in float32"
 
     def told(self) -> str:
         """Which channels are in float32, why and at what price; for a model where some are."""

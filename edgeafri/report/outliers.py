@@ -124,7 +124,7 @@ def _words(found: Outliers) -> Iterator[str]:
         yield f"{len(found.channels)} channels are multiplied in float32, all others in int8: {found.reason}."
         yield f"{found.harm_left:g} % of the harm that rounding activations does is left, as estimated."
     else:
-        yield f"All channels are multiplied in int8: {found.reason}."
+        yield f"All channels are multiplied in int8. {found.reason[:1].upper()}{found.reason[1:]}."
     texts = sorted(set(found.calibrated_on.values()))
     count = " to ".join(dict.fromkeys(str(end) for end in (texts[:1] + texts[-1:])))
     yield f"Ranges are those on {count} sentences per language."

@@ -7,6 +7,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import pytest
 
 from edgeafri.artifact import Manifest
+from edgeafri.documents.outliers import OutlierChannel, Outliers
 from edgeafri.documents.table import text_table
 from edgeafri.errors import DataError
 from edgeafri.menu import MENU, Stage, facts_of
@@ -170,6 +171,30 @@ def test_mixed_precision_is_told_by_its_worst_language(found: MixedPrecision | N
 
     assert facts.line() == f"13 linear layers at 8 bits, 3 tables at 8{end}"
     assert facts.notes() == ("quantize: it is best",)
+
+
+@pytest.mark.parametrize(("count", "end"), [(0, ""), (1, ", 1 outlier channel in float32")])
+def test_outlier_channels_are_in_the_line_where_some_are_in_float32(count: int, end: str):
+    """
+    The notes say what was found either way, and why it was not looked for.
+    """
+    channel = OutlierChannel(layers=("layer 0",), activation="a", channel=3, largest=9.0, median=1.0, share=5.0)
+    found = Outliers(
+        calibrated_on={"swa": 64},
+        compared_on={},
+        channels=(channel,) * count,
+        reach=(),
+        trials=(),
+        harm_left=50.0,
+        reason="it pays",
+    )
+    known = {"form": "dynamic", "isa": None, "reason": "it is best", "weight_bits": 8, "embedding_bits": 8}
+    facts = QuantizeFacts(**known, tables=2, linear_layers=13, outliers=found)
+    unknown = QuantizeFacts(**known, tables=2, linear_layers=13, outliers_unknown="there is no text")
+
+    assert facts.line() == f"13 linear layers at 8 bits, 2 tables at 8{end}"
+    assert facts.notes()[1].endswith("it pays")
+    assert unknown.notes()[1] == "quantize: outlier channels were not looked for: there is no text"
 
 
 def test_what_runs_in_torch_alone_is_told_with_its_size():

@@ -157,7 +157,7 @@ def test_words_say_what_is_in_float32_and_why_it_ended(outliers: Document):
         "26.1 % of the harm that rounding activations does is left, as estimated.",
         "Ranges are those on 50 to 64 sentences per language.",
     )
-    assert none.words[0] == "All channels are multiplied in int8: no channel stands out."
+    assert none.words[0] == "All channels are multiplied in int8. No channel stands out."
     assert (none.channels, none.trials, len(none.panels)) == ([], [], 4)
 
 

@@ -224,7 +224,8 @@ class QuantizeFacts(Facts):
 
     def line(self) -> str:
         layers = f"{self.linear_layers} linear layers at {self.weight_bits} bits"
-        more = "".join(f", {found.line()}" for found in (self.outliers, self.mixed) if found)
+        outliers = self.outliers if self.outliers and self.outliers.channels else None
+        more = "".join(f", {found.line()}" for found in (outliers, self.mixed) if found)
         return f"{layers}, {self.tables} tables at {self.embedding_bits}{more}"
 
     def notes(self) -> tuple[str, ...]:
