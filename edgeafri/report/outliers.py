@@ -78,7 +78,7 @@ def to_svg(found: Outliers) -> str:
 
 def channel_rows(channels: Sequence[OutlierChannel]) -> list[Cells]:
     """One row per channel in float32, its header first: where it stands, how far it reaches, and what it costs int8."""
-    return [("layer", "matrix", "channel", "largest", "median", "share of harm"), *map(_channel_row, channels)]
+    return [("layer", "matrix", "channel", "largest", "median", "harm, %"), *map(_channel_row, channels)]
 
 
 def _channel_row(item: OutlierChannel) -> Cells:
@@ -89,13 +89,13 @@ def _channel_row(item: OutlierChannel) -> Cells:
         str(item.channel),
         f"{item.largest:.3g}",
         f"{item.median:.3g}",
-        f"{item.share:.3g} %",
+        f"{item.share:.3g}",
     )
 
 
 def trial_rows(found: Outliers) -> list[Cells]:
     """One row per number of channels that was tried, its header first; what changes is that of the worst language."""
-    header = ("channels", "multiplied in float32", "labels changed, worst", "logits off by, worst", "")
+    header = ("channels", "in float32, %", "labels changed, worst", "logits off by, worst", "")
     return [header, *(_trial_row(item, len(found.channels)) for item in found.trials)]
 
 
@@ -103,7 +103,7 @@ def _trial_row(item: OutlierTrial, kept: int) -> Cells:
     flips = max(item.flips, key=lambda code: item.flips[code], default=None)
     return (
         str(item.channels),
-        f"{item.float_share:.2f} %",
+        f"{item.float_share:.2f}",
         "–" if flips is None else f"{item.flips[flips]:.2f} % {flips}",
         _logits(item.logits),
         "kept" if item.channels == kept else "",

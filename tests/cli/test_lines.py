@@ -39,5 +39,5 @@ def test_a_channel_in_float32_has_its_layer_and_its_reach():
     channel = OutlierChannel(layers=layers, activation="a", channel=35, largest=70.25, median=2.0, share=4.86)
     lines = channels_table([channel]).splitlines()
 
-    assert lines[0].split() == ["layer", "matrix", "channel", "largest", "median", "share", "of", "harm"]
-    assert lines[1].split() == ["4", "attention", "key,", "query", "35", "70.2", "2", "4.86", "%"]
+    assert lines[0].split() == ["layer", "matrix", "channel", "largest", "median", "harm,", "%"]
+    assert lines[1].split() == ["4", "attention", "key,", "query", "35", "70.2", "2", "4.86"]

@@ -154,7 +154,7 @@ def test_the_channels_in_float32_are_listed_below_the_layers(
     )
 
     assert "most labels were changed by: layer 4 intermediate, output" in lines
-    assert lines[head + 2].split() == ["4", "intermediate", "0", "70.2", "2", "4.86", "%"]
+    assert lines[head + 2].split() == ["4", "intermediate", "0", "70.2", "2", "4.86"]
     assert len(lines) == head + 2 + 12
 
 
