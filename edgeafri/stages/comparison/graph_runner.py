@@ -1,6 +1,5 @@
 """graph_runner: graphs that stand in no folder yet, run with the tokenizer, limits and labels of one that does."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from edgeafri.stages.comparison.model_outputs import ModelOutputs, read_outputs
 from edgeafri.stages.graphs.external_weights import batch_tokens
 from edgeafri.stages.models import checkpoint
 from edgeafri.util.progress import Progress, silent
+from edgeafri.util.side_by_side import cores, side_by_side
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -35,7 +35,7 @@ class GraphRunner:
     def outputs(self, graph: onnx.ModelProto, splits: Sequence[Split], progress: Progress = silent) -> ModelOutputs:
         """What a graph computes for all sentences, each alone, as on a device, where others would change its scales."""
         run, tokens = forward(open_graph(graph)), batch_tokens(graph)
-        with ThreadPoolExecutor(_cores()) as threads:
+        with ThreadPoolExecutor(cores()) as threads:
             predictor = Predictor(self.encoder, self.labels, run, tokens or 1, tokens or None, threads.map)
             return read_outputs(predictor, splits, progress)
 
@@ -53,11 +53,7 @@ class GraphRunner:
             values: Sequence[float] = session.run(list(names), {name: feed[name] for name in wanted})
             return values
 
-        total = np.zeros(len(names))
-        with ThreadPoolExecutor(_cores()) as threads:
-            for done, values in enumerate(threads.map(run, rows), 1):
-                total += values
-                progress(done, len(rows))
+        total = np.sum(list(side_by_side(run, rows, progress)), axis=0)
         return dict(zip(names, total.tolist(), strict=True))
 
 
@@ -83,11 +79,6 @@ def open_graph(graph: onnx.ModelProto) -> "InferenceSession":
             weights[weight.name] = numpy_helper.to_array(weight)
             bare.graph.initializer.append(_named(weight))
     return open_session(bare.SerializeToString(), threads=1, weights=weights)
-
-
-def _cores() -> int:
-    """Sentences that are computed at a time, each by one thread, so that results are those of one after another."""
-    return os.cpu_count() or 1
 
 
 def _named(weight: onnx.TensorProto) -> onnx.TensorProto:

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from edgeafri.errors import ModelError
-from edgeafri.inference.predict import padded
+from edgeafri.inference.predict import EncodedInput, padded
 from edgeafri.stages.graphs.linear_layers import float_products
 from edgeafri.stages.quantization.calibration_text import CalibrationInputs
 from edgeafri.util.progress import Progress
+from edgeafri.util.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -86,12 +87,14 @@ def measure_ranges(
     session = open_graph(_measuring(graph, readers))
     wanted = [item.name for item in session.get_inputs()]
     rows = [row for found in text.rows.values() for row in found]
-    taken = []
-    for place, row in enumerate(rows):
+
+    def ranges(row: EncodedInput) -> Sequence[Floats]:
         ids, mask = padded([row.ids], text.frame.pad)
         feed = {"input_ids": ids, "attention_mask": mask}
-        taken.append(session.run(None, {name: feed[name] for name in wanted}))
-        progress(place + 1, len(rows))
+        values: Sequence[Floats] = session.run(None, {name: feed[name] for name in wanted})
+        return values
+
+    taken = list(side_by_side(ranges, rows, progress))
     names = [item.name for item in session.get_outputs()]
     found = {name: np.asarray(values, np.float64) for name, values in zip(names, zip(*taken, strict=True), strict=True)}
     _check_finite(readers, found)

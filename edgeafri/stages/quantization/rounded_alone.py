@@ -10,10 +10,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from edgeafri.inference.predict import padded
+from edgeafri.inference.predict import EncodedInput, padded
 from edgeafri.stages.quantization.activation_ranges import Activation, OpenGraph
 from edgeafri.stages.quantization.calibration_text import CalibrationInputs
 from edgeafri.util.progress import Progress
+from edgeafri.util.side_by_side import side_by_side
 
 _SENTENCES = 24  # over all languages; shares of the squared error hardly change with more
 
@@ -31,18 +32,18 @@ def measure_harm(
     wanted = {item.name for item in session.get_inputs()}
     each = max(1, _SENTENCES // len(text.rows))
     rows = [row for found in text.rows.values() for row in found[:: -(-len(found) // each)]]
-    changes = np.zeros((len(rows), len(names)))
-    for place, row in enumerate(rows):
+
+    def changes(row: EncodedInput) -> list[float]:
         ids, mask = padded([row.ids], text.frame.pad)
         given = {"input_ids": ids, "attention_mask": mask}
         switches = {f"{name}/rounds": np.array(False) for name in names}
         feed = {name: value for name, value in {**given, **switches}.items() if name in wanted}
         (exact,) = session.run(["logits"], feed)
-        for column, name in enumerate(names):
-            (rounded,) = session.run(["logits"], {**feed, f"{name}/rounds": np.array(True)})
-            changes[place, column] = np.mean(np.square(rounded - exact, dtype=np.float64))
-        progress(place + 1, len(rows))
-    return dict(zip(names, changes.mean(axis=0).tolist(), strict=True))
+        each = (session.run(["logits"], {**feed, f"{name}/rounds": np.array(True)})[0] for name in names)
+        return [float(np.mean(np.square(rounded - exact, dtype=np.float64))) for rounded in each]
+
+    found = np.mean(list(side_by_side(changes, rows, progress)), axis=0)
+    return dict(zip(names, found.tolist(), strict=True))
 
 
 def _with_switches(graph: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
