@@ -22,7 +22,7 @@ from edgeafri.util.progress import Progress
 STEPS = (1 / 800, 1 / 400, 1 / 200)
 FURTHER = (1 / 100, 1 / 50)  # only where the worst language still loses more than is allowed
 WORTH = 0.95  # a step must bring the logits of the worst language within this share of the distance before
-STANDS_OUT = 0.8  # channels whose absence leaves more of the harm than this are like the others
+STANDS_OUT = 0.6  # channels whose absence leaves more of the harm than this are like the others
 _MOST = 16  # channels of one activation: what would need more has no outliers
 _SHOWN = 16  # channels of an activation in the facts
 
