@@ -14,6 +14,7 @@ from edgeafri.data.dataset import Sentence, Split
 from edgeafri.inference.predict import SentenceLogits
 from edgeafri.inference.session import open_session
 from edgeafri.stages.comparison.model_outputs import ModelOutputs
+from edgeafri.stages.graphs.float_channels import split_channels
 
 WIDTH, HEADS, NEURONS, TOKENS, LABELS = 8, 2, 16, 5, 3
 OUTLIER = 3  # a channel that reaches much farther than the others
@@ -186,6 +187,36 @@ def test_values_of_an_attention_are_changed_in_their_matrix(part, graph):
     assert behind_gelu == ["Mul"]
 
 
+def test_channels_saturate_where_scales_are_fixed(part, graph):
+    """
+    An outlier that is in float32 is left out of the range and needs no mask; its own part of the logits is exact.
+    """
+    before = values_of(graph, "logits", "hidden")
+    bounds = Bounds("hidden", before[1])
+    plain, split = onnx.ModelProto(), onnx.ModelProto()
+    plain.CopyFrom(graph)
+    split.CopyFrom(graph)
+    rewriting = part("rewriting").Rewriting(split, split_channels(split, {"hidden": [OUTLIER]}))
+
+    part("fixed").fix_scales(rewriting, [bounds], {"hidden": [OUTLIER]}, ["hidden"])
+    part("fixed").fix_scales(part("rewriting").Rewriting(plain), [bounds], {}, ["hidden"])
+
+    assert [node.op_type for node in split.graph.node if "hidden" in node.input].count("QuantizeLinear") == 1
+    assert not any("hidden/rest" in node.input for node in split.graph.node)
+    assert apart(values_of(split, "logits")[0], before[0]) < 0.5 * apart(values_of(plain, "logits")[0], before[0])
+
+
+class Bounds:
+    """What a fixed scale reads of an activation, here of one sentence."""
+
+    def __init__(self, name, value):
+        self.name, self.low, self.high = name, value.min(axis=1), value.max(axis=1)
+
+
+def apart(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.abs(one - other).mean())
+
+
 def test_a_hadamard_matrix_is_orthogonal(part):
     """
     Its entries are of one size, so that an outlier spreads evenly.
@@ -247,7 +278,13 @@ def test_the_page_has_a_row_for_every_form(part):
         "static": {"what": "fixed", "error": "no text"},
     }
     rows["ours"]["instructions"] = {"rpi4": {"total": 205.0}}
-    document = {"command": "c", "device": "d", "conditions": {"cores": 2, "load_average_1min": 1}, "base": "tensor"}
+    document = {
+        "command": "c",
+        "device": "d",
+        "conditions": {"cores": 2, "load_average_1min": 1},
+        "base": "tensor",
+        "ours": "ours",
+    }
 
     found = part("page").page({**document, "rounds": 3, "most": 40, "within": 2.0, "forms": rows})
 

@@ -89,5 +89,5 @@ def _bundled(source: Artifact, graph: Path, language: str, folder: Path, digests
     task, languages = source.manifest.task, (language,)
     artifact = adopt(plain, "onnx", task, languages, digests)
     facts = bundle.run(artifact, BundleSettings(languages=languages), made, silent)
-    manifest = Manifest("bundle", task, languages, "bundle", {}, None, {}, {}, {"weight_bits": facts.weight_bits})
+    manifest = Manifest("bundle", task, languages, "bundle", {}, None, {}, {}, facts.to_json())
     return seal(made, manifest, digests).path

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from benchmarks.outliers_forms.fixed import fix_scales
 from benchmarks.outliers_forms.rewriting import Rewriting
 from benchmarks.outliers_forms.rotation import rotate
 from benchmarks.outliers_forms.scaling import gamma_scales, scale_channels, scale_tokens, smooth_scales
@@ -47,6 +48,11 @@ class Given:
         quantize_tables(graph)
         return graph
 
+    def split(self, plan: Plan) -> Rewriting:
+        """The same with these channels of activations in products of their own."""
+        graph = self.graph()
+        return Rewriting(graph, split_channels(graph, plan))
+
     def by_stage(self, **changes: Any) -> tuple[onnx.ModelProto, QuantizeFacts]:
         """What `edgeafri quantize` makes with these settings, and its facts."""
         out = self.scratch / "stage"
@@ -62,11 +68,6 @@ class Given:
             _, facts = self.by_stage(outliers="auto")
             kept.write_text(json.dumps(_by_activation(facts)), "utf-8")
         return {name: tuple(channels) for name, channels in json.loads(kept.read_text("utf-8")).items()}
-
-    def ours(self) -> onnx.ModelProto:
-        """The graph with these channels in float32."""
-        graph = self.graph()
-        return self.dynamic(Rewriting(graph, split_channels(graph, self.plan)))
 
     @cached_property
     def text(self) -> CalibrationInputs:
@@ -90,11 +91,10 @@ class Given:
         drop_unused(graph.model)
         return quantize_as_it_comes(graph.model, self.scratch / "dynamic.onnx", graph.in_float)
 
-    def static(self, plan: Plan) -> onnx.ModelProto:
-        """The graph with these channels in float32 and scales of activations fixed on calibration text."""
-        graph = self.graph()
-        nodes = split_channels(graph, plan)
-        return quantize_by_text(graph, self.scratch / "static.onnx", self.text, "minmax", nodes)
+    def static(self, graph: Rewriting) -> onnx.ModelProto:
+        """A rewritten graph in int8, scales of activations fixed on calibration text."""
+        drop_unused(graph.model)
+        return quantize_by_text(graph.model, self.scratch / "static.onnx", self.text, "minmax", graph.in_float)
 
 
 @dataclass(frozen=True)
@@ -115,32 +115,27 @@ def _by_activation(facts: QuantizeFacts) -> dict[str, list[int]]:
 
 def farthest(given: Given, count: int) -> onnx.ModelProto:
     """So many channels of every activation in float32, those that reach farthest."""
-    graph = given.graph()
     plan = {item.name: tuple(np.argsort(-item.reach)[:count].tolist()) for item in given.ranges}
-    return given.dynamic(Rewriting(graph, split_channels(graph, plan)))
+    return given.dynamic(given.split(plan))
 
 
-def per_token(given: Given, plan: Plan) -> onnx.ModelProto:
+def per_token(given: Given, plan: Plan) -> Rewriting:
     """One scale per token, and these channels in float32."""
-    graph = given.graph()
-    rewriting = Rewriting(graph, split_channels(graph, plan))
-    scale_tokens(rewriting)
-    return given.dynamic(rewriting)
-
-
-def saturating(given: Given) -> onnx.ModelProto:
-    """Fixed scales that the channels in float32 do not count in: they saturate, and their rows of the matrix are zero.
-
-    The activation is rounded as it is; only what the stage does to keep the channels out, a product with a mask, goes.
-    """
-    graph = given.static(given.plan)
-    makers = {node.output[0]: node for node in graph.graph.node}
-    for node in graph.graph.node:
-        maker = makers.get(node.input[0]) if node.op_type == "QuantizeLinear" else None
-        if maker is not None and maker.op_type == "Mul" and maker.input[1] == f"{maker.input[0]}/kept":
-            node.input[0] = maker.input[0]
-    drop_unused(graph)
+    graph = given.split(plan)
+    scale_tokens(graph)
     return graph
+
+
+def fixed(given: Given, kinds: tuple[str, ...] = ()) -> onnx.ModelProto:
+    """Quantize's channels in float32, and fixed scales in which they saturate; those of other makers as they come.
+
+    `kinds` are the operators whose outputs get a fixed scale, all where none is named.
+    """
+    graph = given.split(given.plan)
+    makers = {item.name: graph.maker(item.name) for item in given.ranges}
+    chosen = [name for name, node in makers.items() if not kinds or (node is not None and node.op_type in kinds)]
+    fix_scales(graph, given.ranges, given.plan, chosen)
+    return given.dynamic(graph)
 
 
 def gamma(given: Given) -> onnx.ModelProto:
@@ -164,28 +159,51 @@ def rotated(given: Given, most: int) -> onnx.ModelProto:
     return given.dynamic(graph)
 
 
-def mixed(given: Given) -> onnx.ModelProto:
-    """One scale per tensor, and as many matrices in float32 as keep the loss on dev within half a point."""
-    return given.by_stage(outliers="none", mixed=0.5)[0]
+def mixed(given: Given, outliers: str) -> onnx.ModelProto:
+    """Matrices, and with `outliers` auto channels first, in float32 until no language loses half a point on dev."""
+    return given.by_stage(outliers=outliers, mixed=0.5)[0]
 
 
 FORMS = (
     Form(FLOAT_WEIGHTS, "float32, embeddings in int8", Given.graph),
     Form(BASE, "one scale per tensor (outliers: none)", lambda given: given.by_stage(outliers="none")[0]),
-    Form(OURS, "the channels that quantize chooses in float32 (outliers: auto)", Given.ours),
+    Form(
+        OURS,
+        "the channels that quantize chooses in float32 (outliers: auto)",
+        lambda given: given.dynamic(given.split(given.plan)),
+    ),
     Form("channels-1", "1 channel of every matrix in float32", lambda given: farthest(given, 1)),
     Form("channels-2", "2 channels of every matrix in float32", lambda given: farthest(given, 2)),
     Form("channels-4", "4 channels of every matrix in float32", lambda given: farthest(given, 4)),
     Form("channels-8", "8 channels of every matrix in float32", lambda given: farthest(given, 8)),
-    Form("token", "one scale per token", lambda given: per_token(given, {})),
-    Form("token-channels", "one scale per token, and quantize's channels", lambda given: per_token(given, given.plan)),
-    Form("static", "scales fixed on text", lambda given: given.static({})),
-    Form("static-channels", "scales fixed on text, and quantize's channels", lambda given: given.static(given.plan)),
-    Form("static-saturating", "the same, the channels saturate in place of a mask", saturating),
+    Form("token", "one scale per token", lambda given: given.dynamic(per_token(given, {}))),
+    Form(
+        "token-channels",
+        "one scale per token, and quantize's channels",
+        lambda given: given.dynamic(per_token(given, given.plan)),
+    ),
+    Form(
+        "token-static",
+        "tokens scaled to 1, then one scale fixed on text",
+        lambda given: given.static(per_token(given, {})),
+    ),
+    Form("static", "scales fixed on text", lambda given: given.static(given.split({}))),
+    Form(
+        "static-channels",
+        "scales fixed on text, and quantize's channels",
+        lambda given: given.static(given.split(given.plan)),
+    ),
+    Form("static-saturating", "scales fixed on text, in which quantize's channels saturate", fixed),
+    Form(
+        "norms-saturating",
+        "the same behind layer norms; other scales as they come",
+        lambda given: fixed(given, ("LayerNormalization",)),
+    ),
     Form("gamma", "gamma migration", gamma),
     Form("smooth-0.5", "smoothing, alpha 0.5", lambda given: smooth(given, 0.5)),
     Form("smooth-0.7", "smoothing, alpha 0.7", lambda given: smooth(given, 0.7)),
     Form("rotate-32", "rotation in blocks of at most 32", lambda given: rotated(given, 32)),
     Form("rotate-128", "rotation in blocks of at most 128", lambda given: rotated(given, 128)),
-    Form("mixed", "one scale per tensor, matrices in float32 (mixed: 0.5)", mixed),
+    Form("mixed", "matrices in float32 (outliers: none, mixed: 0.5)", lambda given: mixed(given, "none")),
+    Form("channels-mixed", "channels, then matrices in float32 (mixed: 0.5)", lambda given: mixed(given, "auto")),
 )

@@ -14,7 +14,7 @@ _NOTE = (
     " median of {rounds}; without VNNI, int8 is computed as AVX2 has to. Logits: the mean absolute difference. Flips:"
     " labels that changed. Lost: points of F1, the mean of the languages with its paired 95 % interval on test, and"
     " the worst of them. All of dev and test are read for forms whose logits on {most} dev sentences a language are at"
-    " most {within:g} times as far away as the nearest."
+    " most {within:g} times as far away as those of `{ours}`."
 )
 
 
