@@ -14,7 +14,9 @@ from edgeafri.data.dataset import Sentence, Split
 from edgeafri.inference.predict import SentenceLogits
 from edgeafri.inference.session import open_session
 from edgeafri.stages.comparison.model_outputs import ModelOutputs
+from edgeafri.stages.graphs.cleanup import drop_unused
 from edgeafri.stages.graphs.float_channels import split_channels
+from edgeafri.stages.quantization.activation_ranges import Activation, Product
 
 WIDTH, HEADS, NEURONS, TOKENS, LABELS = 8, 2, 16, 5, 3
 OUTLIER = 3  # a channel that reaches much farther than the others
@@ -125,6 +127,30 @@ class Reach:
         self.name, self.reach = name, reach
 
 
+def fit(part, rewriting):
+    """Scales and shifts of what can be moved, as `fitted` finds them."""
+    names = [name for name in rewriting.activations() if part("scaling").is_movable(rewriting, name)]
+    assert names == ["hidden", ATTENTION, "normed"]
+    found = {}
+    for name, value in zip(names, values_of(rewriting.model, *names), strict=True):
+        matrices = [rewriting.matrix(node) for node in rewriting.readers(name)]
+        found[name] = part("fitting").fit(*read_by(part, name, value, matrices), shifted=True)
+        assert found[name].shift.any()
+    part("scaling").scale_channels(rewriting, *part("fitting").as_moves(found))
+
+
+def read_by(part, name, value, matrices):
+    """An activation of one sentence as ranges and moments tell of it, and the matrices that read it."""
+    products = tuple(
+        Product(
+            name, name, matrix.shape[1], np.square(matrix).sum(axis=1), np.square(value @ matrix).sum(axis=2).mean(1)
+        )
+        for matrix in matrices
+    )
+    moments = part("fitting").Moments(value.mean(axis=(0, 1)), np.square(value).mean(axis=(0, 1)))
+    return Activation(name, value.min(axis=1), value.max(axis=1), products), matrices, moments
+
+
 def tokens(part, rewriting):
     part("scaling").scale_tokens(rewriting)
 
@@ -133,7 +159,7 @@ def rotate(part, rewriting):
     part("rotation").rotate(rewriting, 8, WIDTH // HEADS)
 
 
-@pytest.mark.parametrize("rewrite", [gamma, smooth, tokens, rotate])
+@pytest.mark.parametrize("rewrite", [gamma, smooth, fit, tokens, rotate])
 def test_a_rewriting_is_exact(part, graph, rewrite):
     """
     The logits are those of before; the tolerance is some rounding errors of float32 beside numbers of 40.
@@ -146,7 +172,7 @@ def test_a_rewriting_is_exact(part, graph, rewrite):
     assert values_of(graph, "logits")[0] == pytest.approx(before, abs=1e-3)
 
 
-@pytest.mark.parametrize("rewrite", [gamma, smooth, rotate])
+@pytest.mark.parametrize("rewrite", [gamma, smooth, fit, rotate])
 def test_an_outlier_reaches_less_far(part, graph, rewrite):
     """
     Of what the first products read, the largest number is nearer to the median than it was.
@@ -185,6 +211,39 @@ def test_values_of_an_attention_are_changed_in_their_matrix(part, graph):
 
     assert readers == ["MatMul"]
     assert behind_gelu == ["Mul"]
+
+
+def test_fitted_channels_add_a_product_to_residual_branches_alone(part, graph):
+    """
+    Shifts go into biases. One layer norm has a residual branch here, and what another is moved back by nothing reads.
+    """
+    before = [node.op_type for node in graph.graph.node]
+
+    fit(part, part("rewriting").Rewriting(graph))
+    drop_unused(graph)
+
+    assert sorted(node.op_type for node in graph.graph.node) == sorted([*before, "Mul"])
+
+
+def test_what_fitting_expects_is_what_rounding_does(part, graph):
+    """
+    The error that ranges and moments predict is that of rounding both sides; within a half, as errors are random.
+    """
+    matrix = values_in(graph, "q")
+    value = values_of(graph, "hidden")[0]
+    found = part("fitting").fit(*read_by(part, "hidden", value, [matrix]), shifted=True)
+    scale, shift = found.scale.astype(np.float32), found.shift.astype(np.float32)
+
+    moved, weights = (value - shift) / scale, matrix * scale[:, None]
+    steps = np.abs(weights).max(axis=0) / 127
+    rounded = np.rint(weights / steps) * steps
+    error = np.square(by_runtime(moved) @ rounded - moved @ weights).sum(axis=2).mean()
+
+    assert error / np.square(value @ matrix).sum(axis=2).mean() == pytest.approx(found.error, rel=0.5)
+
+
+def values_in(model: onnx.ModelProto, name: str) -> np.ndarray:
+    return next(numpy_helper.to_array(item) for item in model.graph.initializer if item.name == name)
 
 
 def test_channels_saturate_where_scales_are_fixed(part, graph):

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import onnx
 
+from benchmarks.outliers_forms.fitting import Moments, as_moves, fit, measure_moments
 from benchmarks.outliers_forms.fixed import fix_scales
 from benchmarks.outliers_forms.rewriting import Rewriting
 from benchmarks.outliers_forms.rotation import rotate
-from benchmarks.outliers_forms.scaling import gamma_scales, scale_channels, scale_tokens, smooth_scales
+from benchmarks.outliers_forms.scaling import gamma_scales, is_movable, scale_channels, scale_tokens, smooth_scales
 from edgeafri.artifact import Artifact
 from edgeafri.menu.facts.conversion import QuantizeFacts
 from edgeafri.menu.settings import QuantizeSettings
@@ -32,6 +33,9 @@ from edgeafri.util.progress import silent
 
 Plan = Mapping[str, tuple[int, ...]]
 FLOAT_WEIGHTS, BASE, OURS = "float", "tensor", "channels-auto"
+
+
+_WRITTEN = "written.tmp"  # by onnxruntime's tools
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,11 @@ class Given:
         return measure_ranges(read_graph(self.source.path / GRAPH), self.text, open_graph, silent)
 
     @cached_property
+    def moments(self) -> dict[str, Moments]:
+        graph = read_graph(self.source.path / GRAPH)
+        return measure_moments(graph, [item.name for item in self.ranges], self.text)
+
+    @cached_property
     def head(self) -> int:
         """The width of an attention head."""
         config: Mapping[str, Any] = checkpoint.read_config(self.source.path)
@@ -89,12 +98,12 @@ class Given:
     def dynamic(self, graph: Rewriting) -> onnx.ModelProto:
         """A rewritten graph in int8, scales of activations found as they come."""
         drop_unused(graph.model)
-        return quantize_as_it_comes(graph.model, self.scratch / "dynamic.onnx", graph.in_float)
+        return quantize_as_it_comes(graph.model, self.scratch / _WRITTEN, graph.in_float)
 
     def static(self, graph: Rewriting) -> onnx.ModelProto:
         """A rewritten graph in int8, scales of activations fixed on calibration text."""
         drop_unused(graph.model)
-        return quantize_by_text(graph.model, self.scratch / "static.onnx", self.text, "minmax", graph.in_float)
+        return quantize_by_text(graph.model, self.scratch / _WRITTEN, self.text, "minmax", graph.in_float)
 
 
 @dataclass(frozen=True)
@@ -152,6 +161,21 @@ def smooth(given: Given, alpha: float) -> onnx.ModelProto:
     return given.dynamic(graph)
 
 
+def fitted(given: Given, shifted: bool) -> onnx.ModelProto:
+    """Channels behind layer norms and of attentions moved to what int8 costs least with, quantize's neurons in float32.
+
+    What moves them stands in weights, but for a product with a number per channel in each residual branch.
+    """
+    graph = Rewriting(given.graph())
+    matrices = {name: [graph.matrix(node) for node in graph.readers(name)] for name in graph.activations()}
+    moved = [item for item in given.ranges if is_movable(graph, item.name)]
+    found = {item.name: fit(item, matrices[item.name], given.moments[item.name], shifted) for item in moved}
+    scale_channels(graph, *as_moves(found))
+    drop_unused(graph.model)
+    neurons = {name: channels for name, channels in given.plan.items() if name not in found}
+    return given.dynamic(Rewriting(graph.model, split_channels(graph.model, neurons)))
+
+
 def rotated(given: Given, most: int) -> onnx.ModelProto:
     """Activations rotated by Hadamard matrices in blocks of at most `most` channels."""
     graph = Rewriting(given.graph())
@@ -202,6 +226,10 @@ FORMS = (
     Form("gamma", "gamma migration", gamma),
     Form("smooth-0.5", "smoothing, alpha 0.5", lambda given: smooth(given, 0.5)),
     Form("smooth-0.7", "smoothing, alpha 0.7", lambda given: smooth(given, 0.7)),
+    Form("fitted-scales", "scales fitted, quantize's neurons in float32", lambda given: fitted(given, shifted=False)),
+    Form(
+        "fitted", "scales and shifts fitted, quantize's neurons in float32", lambda given: fitted(given, shifted=True)
+    ),
     Form("rotate-32", "rotation in blocks of at most 32", lambda given: rotated(given, 32)),
     Form("rotate-128", "rotation in blocks of at most 128", lambda given: rotated(given, 128)),
     Form("mixed", "matrices in float32 (outliers: none, mixed: 0.5)", lambda given: mixed(given, "none")),

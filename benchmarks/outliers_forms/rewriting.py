@@ -1,6 +1,6 @@
 """rewriting: a float graph that is rewritten: its products, what makes and reads a tensor, new nodes and constants."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import numpy as np
 import onnx
@@ -9,6 +9,7 @@ from onnx import helper, numpy_helper
 
 from edgeafri.stages.graphs.linear_layers import float_products
 
+Floats = NDArray[np.float32]
 _MOVES = ("Reshape", "Transpose")
 
 
@@ -37,10 +38,10 @@ class Rewriting:
     def maker(self, name: str) -> onnx.NodeProto | None:
         return next((node for node in self.graph.node if name in node.output), None)
 
-    def value(self, name: str) -> NDArray[np.float32]:
+    def value(self, name: str) -> Floats:
         return numpy_helper.to_array(self.weights[name])
 
-    def matrix(self, node: onnx.NodeProto) -> NDArray[np.float32]:
+    def matrix(self, node: onnx.NodeProto) -> Floats:
         """The matrix of a product."""
         return self.value(node.input[1])
 
@@ -87,9 +88,26 @@ class Rewriting:
             node = self.maker(name)
         return (node, bias) if node is not None and weighed else None
 
-    def scale_outputs(self, node: onnx.NodeProto, bias: onnx.NodeProto | None, factors: NDArray[np.float32]) -> None:
-        """Multiply what a linear layer gives by a number per channel, in its weights."""
-        self.set_input(node, 1, self.matrix(node) * factors)
-        if bias is not None:
-            place = next(place for place, name in enumerate(bias.input) if name in self.weights)
-            self.set_input(bias, place, self.value(bias.input[place]) * factors)
+    def bias_of(self, node: onnx.NodeProto) -> onnx.NodeProto | None:
+        """The sum with a constant that is all that reads a product."""
+        found = [reader for reader in self.graph.node if node.output[0] in reader.input]
+        return found[0] if len(found) == 1 and self._constant_place(found[0]) is not None else None
+
+    def change_bias(self, add: onnx.NodeProto, change: Callable[[Floats], Floats]) -> None:
+        """Give a sum with a constant another constant."""
+        place = self._constant_place(add)
+        if place is not None:
+            self.set_input(add, place, change(self.value(add.input[place])))
+
+    def add_behind(self, node: onnx.NodeProto, values: Floats) -> None:
+        """Add a number per channel to what a product gives, in its bias where it has one."""
+        bias = self.bias_of(node)
+        if bias is None:
+            self.behind_product(node, "Add", self.constant(f"{node.name}/added", values))
+        else:
+            self.change_bias(bias, lambda before: before + values)
+
+    def _constant_place(self, node: onnx.NodeProto) -> int | None:
+        if node.op_type != "Add":
+            return None
+        return next((place for place, name in enumerate(node.input) if name in self.weights), None)

@@ -47,8 +47,7 @@ def rotate(graph: Rewriting, most: int, head: int) -> None:
         node, bias = values
         graph.set_input(node, 1, _in_blocks(turn.T, graph.matrix(node).T).T)
         if bias is not None:
-            place = next(place for place, given in enumerate(bias.input) if given in graph.weights)
-            graph.set_input(bias, place, _in_blocks(turn.T, graph.value(bias.input[place])[:, None])[:, 0])
+            graph.change_bias(bias, lambda before, turn=turn: _in_blocks(turn.T, before[:, None])[:, 0])
 
 
 def _in_blocks(turn: Matrix, rows: Matrix) -> Matrix:

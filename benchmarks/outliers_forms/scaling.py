@@ -10,19 +10,17 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import helper
 
-from benchmarks.outliers_forms.rewriting import Rewriting
+from benchmarks.outliers_forms.rewriting import Floats, Rewriting
 from edgeafri.stages.quantization.activation_ranges import Activation
 
-Scales = NDArray[np.float32]
 _SMALLEST = 1e-5  # of a scale, as in SmoothQuant's own code
 _TINY = np.float32(1e-30)  # for a token whose numbers are all zero
 _AXES_ARE_INPUTS = 18
 
 
-def gamma_scales(graph: Rewriting, least: float = 1e-2) -> dict[str, Scales]:
+def gamma_scales(graph: Rewriting, least: float = 1e-2) -> dict[str, Floats]:
     """The weight of every layer norm: what it makes then has a variance of one in every channel.
 
     Gamma migration of Outlier Suppression (Wei et al. 2022, arXiv 2209.13325). Weights smaller than `least` stay where
@@ -37,7 +35,7 @@ def gamma_scales(graph: Rewriting, least: float = 1e-2) -> dict[str, Scales]:
     return found
 
 
-def smooth_scales(graph: Rewriting, ranges: Sequence[Activation], alpha: float) -> dict[str, Scales]:
+def smooth_scales(graph: Rewriting, ranges: Sequence[Activation], alpha: float) -> dict[str, Floats]:
     """SmoothQuant's scales (Xiao et al. 2023, arXiv 2211.10438, equation 4), from ranges on calibration text."""
     found = {}
     for item in ranges:
@@ -47,37 +45,74 @@ def smooth_scales(graph: Rewriting, ranges: Sequence[Activation], alpha: float) 
     return found
 
 
-def scale_channels(graph: Rewriting, scales: Mapping[str, Scales]) -> None:
-    """Divide every channel of these activations by its scale, and multiply the rows of the matrices by it."""
-    for name, found in scales.items():
+def scale_channels(graph: Rewriting, scales: Mapping[str, Floats], shifts: Mapping[str, Floats] | None = None) -> None:
+    """Make activations x into (x - shift) / scale per channel, and their matrices and biases to what gives the same.
+
+    Nothing is shifted behind what is neither a layer norm nor an attention whose values have a bias.
+    """
+    for name, scale in scales.items():
+        shift = (shifts or {}).get(name, np.zeros_like(scale))
         products = graph.readers(name)
-        for node in products:
-            graph.set_input(node, 1, graph.matrix(node) * found[:, None])
+        matrices = [graph.matrix(node) for node in products]
         maker, values = graph.maker(name), graph.values_product(name)
         if maker is not None and maker.op_type == "LayerNormalization":
-            _scale_norm(graph, maker, found, products)
-        elif values is not None:
-            graph.scale_outputs(*values, 1 / found)
+            _move_norm(graph, maker, scale, shift, products)
+        elif values is not None and values[1] is not None:
+            graph.set_input(values[0], 1, graph.matrix(values[0]) / scale)
+            graph.change_bias(values[1], lambda before, shift=shift, scale=scale: (before - shift) / scale)
         else:
-            _scale_itself(graph, name, found, products)
+            _scale_itself(graph, name, scale, products)
+            shift = np.zeros_like(scale)
+        for node, matrix in zip(products, matrices, strict=True):
+            graph.set_input(node, 1, matrix * scale[:, None])
+            if shift.any():
+                graph.add_behind(node, shift @ matrix)
 
 
-def _scale_norm(graph: Rewriting, norm: onnx.NodeProto, scales: Scales, products: Sequence[onnx.NodeProto]) -> None:
-    for place in (1, 2):
-        graph.set_input(norm, place, graph.value(norm.input[place]) / scales)
+def is_movable(graph: Rewriting, name: str) -> bool:
+    """Whether the channels of an activation can be moved in weights: behind a layer norm, and out of an attention."""
+    maker, values = graph.maker(name), graph.values_product(name)
+    behind_norm = maker is not None and maker.op_type == "LayerNormalization"
+    return behind_norm or (values is not None and values[1] is not None)
+
+
+def _move_norm(
+    graph: Rewriting, norm: onnx.NodeProto, scale: Floats, shift: Floats, products: Sequence[onnx.NodeProto]
+) -> None:
+    """Move what a layer norm gives, and move it back for all but the products."""
+    graph.set_input(norm, 1, graph.value(norm.input[1]) / scale)
+    graph.set_input(norm, 2, (graph.value(norm.input[2]) - shift) / scale)
     name = norm.output[0]
-    whole = f"{name}/whole"
+    scaled, whole = f"{name}/scaled", f"{name}/whole"
+    back = [helper.make_node("Mul", [name, graph.constant(f"{name}/scale", scale)], [scaled], scaled)]
     others = [node for node in graph.graph.node if name in node.input and node not in products]
+    biases = [_bias_beside(graph, node, name) for node in others if node.op_type != "Shape"]
+    if all(bias is not None for bias in biases):
+        for bias in biases:
+            graph.change_bias(bias, lambda before: before + shift)
+        whole = scaled
+    else:
+        back.append(helper.make_node("Add", [scaled, graph.constant(f"{name}/shift", shift)], [whole], whole))
     for node in others:
         node.input[:] = [whole if given == name else given for given in node.input]
-    graph.after(name, [helper.make_node("Mul", [name, graph.constant(f"{name}/scales", scales)], [whole], whole)])
+    graph.after(name, back)
 
 
-def _scale_itself(graph: Rewriting, name: str, scales: Scales, products: Sequence[onnx.NodeProto]) -> None:
+def _bias_beside(graph: Rewriting, node: onnx.NodeProto, name: str) -> onnx.NodeProto | None:
+    """The sum with a bias that a residual sum adds an activation to; None for what is no such sum."""
+    makers = [graph.maker(given) for given in node.input if given != name]
+    maker = makers[0] if node.op_type == "Add" and len(makers) == 1 else None
+    if maker is None or maker.op_type != "Add" or not any(given in graph.weights for given in maker.input):
+        return None
+    readers = [other for other in graph.graph.node if maker.output[0] in other.input]
+    return maker if len(readers) == 1 else None
+
+
+def _scale_itself(graph: Rewriting, name: str, scale: Floats, products: Sequence[onnx.NodeProto]) -> None:
     scaled = f"{name}/scaled"
     for node in products:
         node.input[0] = scaled
-    inverse = graph.constant(f"{name}/scales", 1 / scales)
+    inverse = graph.constant(f"{name}/scale", 1 / scale)
     graph.after(name, [helper.make_node("Mul", [name, inverse], [scaled], scaled)])
 
 
