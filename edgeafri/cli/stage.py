@@ -81,8 +81,11 @@ def _callback(entry: Stage) -> Callable[..., None]:
         made = run_stage(entry, source, out, _given(options), None if as_json else echo_ended)
         if as_json:
             print_json({"out": str(out), "id": made.id, "stage": made.stage, "facts": made.facts.to_json()})
-        elif rows := made.facts.table():
+            return
+        if rows := made.facts.table():
             click.echo(text_table(rows))
+        for note in made.facts.notes():
+            click.echo(f"note: {note}")
 
     return run
 

@@ -148,6 +148,22 @@ def test_a_stage_prints_its_line_or_one_document(
     assert document["facts"]["vocabulary"] == 3
 
 
+def test_what_a_reader_must_know_stands_below(
+    source: Path, tmp_path: Path, method: Method, data: Path, capfd: pytest.CaptureFixture[str], monkeypatch
+):
+    """
+    Notes of the facts are told where a build's report would tell them; a program finds what they are of in the facts.
+    """
+    monkeypatch.setattr(TrimFacts, "notes", lambda facts: ("trim: nothing was looked for", "trim: add text"))
+    given = ["trim", str(source), "--languages", "swa", "--data", str(data)]
+    assert execute([*given, "--out", str(tmp_path / "a")]) == 0
+    text = capfd.readouterr().out
+    assert execute([*given, "--out", str(tmp_path / "b"), "--json"]) == 0
+
+    assert text.splitlines()[-2:] == ["note: trim: nothing was looked for", "note: trim: add text"]
+    assert "note:" not in capfd.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

@@ -158,6 +158,18 @@ def split(optimized, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def forms(optimized, text, tmp_path_factory):
+    """A function: settings of quantize to the graph that they make of the folded one, in both languages."""
+    import onnx
+
+    def graph(**settings: Any):
+        made_of_it = made("quantize", optimized, tmp_path_factory, languages=LANGUAGES, text=text, **settings)
+        return onnx.load(made_of_it.path / "model.onnx")
+
+    return graph
+
+
+@pytest.fixture(scope="session")
 def classifier_graphs(classifier, tmp_path_factory) -> dict[str, Artifact]:
     """The classifier exported, folded, and in int8, by the name of the stage."""
     made_by, source = {}, classifier

@@ -16,8 +16,8 @@ from edgeafri.inference.session import forward, open_session
 from edgeafri.stages.comparison.model_outputs import ModelOutputs, read_outputs
 from edgeafri.stages.graphs.external_weights import batch_tokens
 from edgeafri.stages.models import checkpoint
+from edgeafri.util.in_threads import cores, in_threads
 from edgeafri.util.progress import Progress, silent
-from edgeafri.util.side_by_side import cores, side_by_side
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -53,7 +53,7 @@ class GraphRunner:
             values: Sequence[float] = session.run(list(names), {name: feed[name] for name in wanted})
             return values
 
-        total = np.sum(list(side_by_side(run, rows, progress)), axis=0)
+        total = np.sum(list(in_threads(run, rows, progress)), axis=0)
         return dict(zip(names, total.tolist(), strict=True))
 
 

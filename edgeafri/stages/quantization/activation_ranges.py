@@ -17,8 +17,8 @@ from edgeafri.errors import ModelError
 from edgeafri.inference.predict import EncodedInput, padded
 from edgeafri.stages.graphs.linear_layers import float_products
 from edgeafri.stages.quantization.calibration_text import CalibrationInputs
+from edgeafri.util.in_threads import in_threads
 from edgeafri.util.progress import Progress
-from edgeafri.util.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -94,7 +94,7 @@ def measure_ranges(
         values: Sequence[Floats] = session.run(None, {name: feed[name] for name in wanted})
         return values
 
-    taken = list(side_by_side(ranges, rows, progress))
+    taken = list(in_threads(ranges, rows, progress))
     names = [item.name for item in session.get_outputs()]
     found = {name: np.asarray(values, np.float64) for name, values in zip(names, zip(*taken, strict=True), strict=True)}
     _check_finite(readers, found)

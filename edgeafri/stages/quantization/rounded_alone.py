@@ -13,8 +13,8 @@ from onnx import TensorProto, helper
 from edgeafri.inference.predict import EncodedInput, padded
 from edgeafri.stages.quantization.activation_ranges import Activation, OpenGraph
 from edgeafri.stages.quantization.calibration_text import CalibrationInputs
+from edgeafri.util.in_threads import in_threads
 from edgeafri.util.progress import Progress
-from edgeafri.util.side_by_side import side_by_side
 
 _SENTENCES = 24  # over all languages; shares of the squared error hardly change with more
 
@@ -42,7 +42,7 @@ def measure_harm(
         each = (session.run(["logits"], {**feed, f"{name}/rounds": np.array(True)})[0] for name in names)
         return [float(np.mean(np.square(rounded - exact, dtype=np.float64))) for rounded in each]
 
-    found = np.mean(list(side_by_side(changes, rows, progress)), axis=0)
+    found = np.mean(list(in_threads(changes, rows, progress)), axis=0)
     return dict(zip(names, found.tolist(), strict=True))
 
 

@@ -11,7 +11,6 @@ from edgeafri.errors import ModelError
 from edgeafri.inference.predict import padded
 from edgeafri.inference.session import forward
 from edgeafri.menu import stage
-from edgeafri.menu.settings import QuantizeSettings
 from edgeafri.stages.comparison.graph_runner import open_graph
 from edgeafri.stages.graphs.float_channels import split_channels
 from edgeafri.stages.graphs.splice import Layer, changed_layers, splice
@@ -32,20 +31,6 @@ def logits(graph):
 
 def weights_of(graph):
     return {weight.name: numpy_helper.to_array(weight) for weight in graph.graph.initializer}
-
-
-@pytest.fixture(scope="module")
-def forms(optimized, text, tmp_path_factory):
-    """A function: settings of quantize to the graph that they make of the folded one."""
-    from edgeafri.stages import quantize
-    from edgeafri.util.progress import silent
-
-    def made(**settings):
-        out = tmp_path_factory.mktemp("form")
-        quantize.run(optimized, QuantizeSettings(languages=("swa", "hau"), text=text, **settings), out, silent)
-        return onnx.load(out / "model.onnx")
-
-    return made
 
 
 FORMS = [{}, {"form": "static"}, {"form": "weights"}, {"form": "weights", "weights": "int8"}]

@@ -5,7 +5,6 @@ import onnx
 import pytest
 
 from edgeafri.inference.predict import padded
-from edgeafri.menu.settings import QuantizeSettings
 from edgeafri.stages.comparison.graph_runner import open_graph
 from edgeafri.stages.graphs.splice import changed_layers, splice
 from edgeafri.stages.graphs.twins import with_twins
@@ -49,20 +48,6 @@ def alone(before, after, layer, names):
     """What one layer does to tensors, alone in the float graph: |y' - y| / |y|."""
     plain, changed = tensors(before, names), tensors(splice(before, after, layer), names)
     return [relative(np.square(two - one).sum(), np.square(one).sum()) for one, two in zip(plain, changed, strict=True)]
-
-
-@pytest.fixture(scope="module")
-def forms(optimized, text, tmp_path_factory):
-    """A function: settings of quantize to the graph that they make of the folded one."""
-    from edgeafri.stages import quantize
-    from edgeafri.util.progress import silent
-
-    def made(**settings):
-        out = tmp_path_factory.mktemp("form")
-        quantize.run(optimized, QuantizeSettings(languages=("swa", "hau"), text=text, **settings), out, silent)
-        return onnx.load(out / "model.onnx")
-
-    return made
 
 
 @pytest.mark.parametrize("settings", FORMS)

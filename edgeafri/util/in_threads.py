@@ -1,4 +1,4 @@
-"""side_by_side: items that are computed at the same time, each by one thread; results come in the items' order."""
+"""in_threads: items that are computed at the same time, each by one thread; results come in the items' order."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +16,7 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def side_by_side(run: Callable[[T], R], items: Sequence[T], progress: Progress = silent) -> Iterator[R]:
+def in_threads(run: Callable[[T], R], items: Sequence[T], progress: Progress = silent) -> Iterator[R]:
     """What `run` gives for every item, counted by `progress`. For calls that leave Python's lock, as a session's do."""
     with ThreadPoolExecutor(cores()) as threads:
         for done, result in enumerate(threads.map(run, items), 1):
